@@ -1,0 +1,91 @@
+"""Face recognition on ONNX models: find faces, compare two, search a gallery, sort an album.
+
+>>> import faceprint
+>>> faceprint.verify("a.jpg", "b.jpg").is_match  # doctest: +SKIP
+True
+
+Public names are loaded when they are first used (PEP 562): importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from faceprint.errors import (
+        DecodeError,
+        FaceprintError,
+        ModelMismatchError,
+        NoFaceError,
+        SeveralFacesError,
+        UnknownModelError,
+    )
+    from faceprint.recognition.verify import verify
+    from faceprint.similarity import compare
+    from faceprint.types import (
+        AnalyzedImage,
+        Detections,
+        Embedding,
+        Face,
+        OperatingPoint,
+        Verification,
+    )
+    from faceprint.vision.images import decode
+    from faceprint.vision.pipeline import FacePrint, load
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "AnalyzedImage": "faceprint.types",
+    "DecodeError": "faceprint.errors",
+    "Detections": "faceprint.types",
+    "Embedding": "faceprint.types",
+    "Face": "faceprint.types",
+    "FacePrint": "faceprint.vision.pipeline",
+    "FaceprintError": "faceprint.errors",
+    "ModelMismatchError": "faceprint.errors",
+    "NoFaceError": "faceprint.errors",
+    "OperatingPoint": "faceprint.types",
+    "SeveralFacesError": "faceprint.errors",
+    "UnknownModelError": "faceprint.errors",
+    "Verification": "faceprint.types",
+    "compare": "faceprint.similarity",
+    "decode": "faceprint.vision.images",
+    "load": "faceprint.vision.pipeline",
+    "verify": "faceprint.recognition.verify",
+}
+
+__all__ = [
+    "AnalyzedImage",
+    "DecodeError",
+    "Detections",
+    "Embedding",
+    "Face",
+    "FacePrint",
+    "FaceprintError",
+    "ModelMismatchError",
+    "NoFaceError",
+    "OperatingPoint",
+    "SeveralFacesError",
+    "UnknownModelError",
+    "Verification",
+    "__version__",
+    "compare",
+    "decode",
+    "load",
+    "verify",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'faceprint' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,166 @@
+"""Plane geometry on arrays: similarity transforms, box overlap, suppression, letterboxing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceprint.types import Array
+
+__all__ = ["Letterbox", "apply_affine", "iou_matrix", "letterbox", "nms", "similarity_transforms"]
+
+_MATRIX_LIMIT = 2000
+"""Boxes above which the overlap matrix costs more than a loop over the kept ones."""
+
+
+def similarity_transforms(source: Array, target: Array, weights: Array | None = None) -> Array:
+    """Least-squares similarity transforms (rotation, uniform scale, shift; never a reflection).
+
+    Umeyama, "Least-squares estimation of transformation parameters between two point patterns",
+    PAMI 13(4), 1991, in its closed form for the plane: with centred points as complex numbers z and
+    t, the optimum is the regression t = a z, a = sum(w conj(z) t) / sum(w |z|^2).
+
+    Args:
+        source: (n, k, 2) points to be moved, k >= 2.
+        target: (k, 2) or (n, k, 2) points to be met.
+        weights: (k,) non-negative weight of each point; equal when None.
+
+    Returns:
+        (n, 2, 3) float32 matrices that take source to target. Coincident source points (no
+        extent) give a pure shift.
+    """
+    src = np.asarray(source, np.float64)
+    dst = np.broadcast_to(np.asarray(target, np.float64), src.shape)
+    w = np.ones(src.shape[1]) if weights is None else np.asarray(weights, np.float64)
+    w = w / w.sum()
+    src_mean = np.einsum("k,nkc->nc", w, src)
+    dst_mean = np.einsum("k,nkc->nc", w, dst)
+    centred, wanted = src - src_mean[:, None], dst - dst_mean[:, None]
+    z = centred[..., 0] + 1j * centred[..., 1]
+    t = wanted[..., 0] + 1j * wanted[..., 1]
+    extent = (w * np.abs(z) ** 2).sum(axis=1)
+    flat = extent < 1e-12
+    a = (w * np.conj(z) * t).sum(axis=1) / np.where(flat, 1.0, extent)
+    a = np.where(flat, 1.0, a)
+    matrices = np.empty((len(src), 2, 3))
+    matrices[:, 0, 0] = matrices[:, 1, 1] = a.real
+    matrices[:, 1, 0] = a.imag
+    matrices[:, 0, 1] = -a.imag
+    matrices[:, :, 2] = dst_mean - np.einsum("nij,nj->ni", matrices[:, :, :2], src_mean)
+    return matrices.astype(np.float32)
+
+
+def apply_affine(matrices: Array, points: Array) -> Array:
+    """(n, 2, 3) matrices on (n, k, 2) points: (n, k, 2)."""
+    moved = np.einsum("nij,nkj->nki", matrices[:, :, :2], points) + matrices[:, None, :, 2]
+    return moved.astype(np.float32)
+
+
+def iou_matrix(a: Array, b: Array) -> Array:
+    """Intersection over union of (n, 4) and (m, 4) xyxy boxes: (n, m)."""
+    return _overlaps(a, b, over_minimum=False)
+
+
+def nms(
+    boxes: Array,
+    scores: Array,
+    threshold: float,
+    *,
+    over_minimum: bool = False,
+    groups: NDArray[np.integer] | None = None,
+) -> NDArray[np.intp]:
+    """Greedy non-maximum suppression.
+
+    Args:
+        boxes: (n, 4) xyxy; scores: (n,).
+        threshold: a box overlapping a better kept one by more than this is dropped.
+        over_minimum: overlap is intersection over the smaller area rather than over the union
+            (MTCNN's last stage, so that a box inside another goes).
+        groups: (n,) boxes of different groups never suppress each other.
+
+    Returns:
+        Indices of the kept boxes, best score first.
+    """
+    order = np.argsort(-scores, kind="stable")
+    if groups is None and len(order) > _MATRIX_LIMIT:
+        return _nms_greedy(boxes, order, threshold, over_minimum)
+    ranked = boxes[order]
+    overlap = _overlaps(ranked, ranked, over_minimum) > threshold
+    if groups is not None:
+        overlap &= groups[order][:, None] == groups[order][None]
+    # suppresses[i, j]: box i, if kept, removes the worse box j. Greedy suppression is the one fixed
+    # point of keep[j] = not any(keep[i] and suppresses[i, j]); iteration reaches it from the top
+    # down, in as many rounds as the longest chain of suppressions.
+    suppresses = np.triu(overlap, 1)
+    keep = np.ones(len(order), np.bool_)
+    while True:
+        again = ~(suppresses & keep[:, None]).any(axis=0)
+        if np.array_equal(again, keep):
+            return np.asarray(order[keep], np.intp)
+        keep = again
+
+
+def _nms_greedy(
+    boxes: Array, order: NDArray[np.intp], threshold: float, over_minimum: bool
+) -> NDArray[np.intp]:
+    kept: list[int] = []
+    while order.size:
+        best, rest = order[0], order[1:]
+        kept.append(int(best))
+        overlap = _overlaps(boxes[best : best + 1], boxes[rest], over_minimum)[0]
+        order = rest[overlap <= threshold]
+    return np.asarray(kept, np.intp)
+
+
+def _overlaps(a: Array, b: Array, over_minimum: bool) -> Array:
+    inner_w = np.minimum(a[:, None, 2], b[None, :, 2]) - np.maximum(a[:, None, 0], b[None, :, 0])
+    inner_h = np.minimum(a[:, None, 3], b[None, :, 3]) - np.maximum(a[:, None, 1], b[None, :, 1])
+    inner = np.maximum(inner_w, 0) * np.maximum(inner_h, 0)
+    area_a, area_b = _areas(a)[:, None], _areas(b)[None]
+    base = np.minimum(area_a, area_b) if over_minimum else area_a + area_b - inner
+    return np.asarray(inner / np.maximum(base, 1e-9), np.float32)
+
+
+def _areas(boxes: Array) -> Array:
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
+    return sides[:, 0] * sides[:, 1]
+
+
+@dataclass(frozen=True, slots=True)
+class Letterbox:
+    """How an image was fitted into a canvas: scaled, then shifted by (left, top) pixels."""
+
+    scale: float
+    left: float
+    top: float
+    width: int
+    height: int
+    """Size in pixels of the scaled image inside the canvas."""
+
+    def undo(self, points: Array) -> Array:
+        """(..., 2) canvas pixels to image pixels."""
+        shift = np.asarray((self.left, self.top), np.float32)
+        return np.asarray((points - shift) / np.float32(self.scale), np.float32)
+
+    def undo_boxes(self, boxes: Array) -> Array:
+        """(n, 4) xyxy canvas pixels to image pixels."""
+        return self.undo(boxes.reshape(-1, 2, 2)).reshape(-1, 4)
+
+
+def letterbox(
+    image_size: tuple[int, int], canvas_size: tuple[int, int], *, margin: float = 0.0
+) -> Letterbox:
+    """Fit (width, height) into a (width, height) canvas, centred, aspect kept.
+
+    Args:
+        margin: share of the canvas left free on every side, so that a face which fills its
+            photograph still has background around it.
+    """
+    width, height = image_size
+    room_x, room_y = canvas_size[0] * (1 - 2 * margin), canvas_size[1] * (1 - 2 * margin)
+    scale = min(room_x / width, room_y / height)
+    inner_w, inner_h = max(1, round(width * scale)), max(1, round(height * scale))
+    left, top = (canvas_size[0] - inner_w) // 2, (canvas_size[1] - inner_h) // 2
+    return Letterbox(scale, float(left), float(top), inner_w, inner_h)

@@ -1,0 +1,250 @@
+"""The values that pass between the parts: frozen, checked, RGB, xyxy pixels, similarity up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceprint.errors import InvalidImageArrayError
+
+__all__ = [
+    "AnalyzedImage",
+    "Array",
+    "Detections",
+    "Embedding",
+    "Face",
+    "FaceRule",
+    "Identification",
+    "Image",
+    "Match",
+    "OperatingPoint",
+    "Quality",
+    "Verification",
+    "check_image",
+]
+
+Image = NDArray[np.uint8]
+"""RGB, uint8, shape (H, W, 3): the only image convention inside the library."""
+
+Array = NDArray[np.float32]
+
+FaceRule = Literal["largest", "all", "one"]
+"""Which face of several takes part: the largest, each, or an error unless there is exactly one."""
+
+
+def check_image(array: object) -> Image:
+    """Return `array` unchanged if it is RGB uint8 of shape (H, W, 3), else say what it was.
+
+    Channel order can't be seen in the numbers: an array read by OpenCV is BGR and must be reversed
+    (`array[:, :, ::-1]`) by the caller who knows it.
+
+    Raises:
+        InvalidImageArrayError: another type, shape or dtype.
+    """
+    wanted = "expected an RGB uint8 array of shape (height, width, 3)"
+    if not isinstance(array, np.ndarray):
+        raise InvalidImageArrayError(f"{wanted}, got {type(array).__name__}")
+    if array.dtype != np.uint8:
+        hint = ""
+        if np.issubdtype(array.dtype, np.floating):
+            hint = "; convert with (x * 255).round().astype('uint8') if x runs from 0 to 1"
+            if not np.isfinite(array).all():
+                hint = "; it holds NaN or infinity"
+        raise InvalidImageArrayError(f"{wanted}, got dtype {array.dtype}{hint}")
+    if array.ndim != 3 or array.shape[2] != 3:
+        hint = "; repeat a grey channel three times" if array.ndim == 2 else ""
+        if array.ndim == 3 and array.shape[0] == 3:
+            hint = "; this looks like (3, height, width): transpose it with (1, 2, 0)"
+        if array.ndim == 3 and array.shape[2] == 4:
+            hint = "; this looks like RGBA: pass a PIL image, or array[:, :, :3]"
+        raise InvalidImageArrayError(f"{wanted}, got shape {array.shape}{hint}")
+    if array.shape[0] == 0 or array.shape[1] == 0:
+        raise InvalidImageArrayError(f"{wanted}, got the empty shape {array.shape}")
+    return array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Detections:
+    """The faces of one image, as a struct of arrays.
+
+    Attributes:
+        boxes: (n, 4) float32, x1 y1 x2 y2 in pixels; may reach past the image's edge.
+        scores: (n,) float32 in 0..1.
+        landmarks: (n, 5, 2) float32 pixels: eye, eye, nose, mouth corner, mouth corner, image left
+            first; None when the detector gives boxes alone.
+    """
+
+    boxes: Array
+    scores: Array
+    landmarks: Array | None
+
+    def __post_init__(self) -> None:
+        n = len(self.boxes)
+        if self.boxes.shape != (n, 4) or self.scores.shape != (n,):
+            raise ValueError(
+                f"boxes {self.boxes.shape} and scores {self.scores.shape} do not match (n, 4), (n,)"
+            )
+        if self.landmarks is not None and self.landmarks.shape != (n, 5, 2):
+            raise ValueError(f"landmarks {self.landmarks.shape} are not ({n}, 5, 2)")
+
+    @classmethod
+    def empty(cls, *, landmarks: bool = True) -> Detections:
+        """No faces."""
+        points = np.zeros((0, 5, 2), np.float32) if landmarks else None
+        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), points)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def __getitem__(self, index: NDArray[np.bool_] | NDArray[np.integer] | slice) -> Detections:
+        """Select by mask, index array or slice."""
+        points = None if self.landmarks is None else self.landmarks[index]
+        return Detections(self.boxes[index], self.scores[index], points)
+
+    @property
+    def areas(self) -> Array:
+        """(n,) box areas in square pixels."""
+        sides = np.maximum(self.boxes[:, 2:] - self.boxes[:, :2], 0)
+        return sides[:, 0] * sides[:, 1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding:
+    """A face as a point on the unit sphere.
+
+    Attributes:
+        vector: (d,) float32 of unit length.
+        model: the embedder's card id.
+        norm: the length before normalisation; low norms go with poor faces.
+    """
+
+    vector: Array
+    model: str
+    norm: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """What can be said of a face before it is embedded.
+
+    Attributes:
+        size: the shorter side of the box in pixels.
+        sharpness: variance of the Laplacian of the aligned crop's luminance (Pech-Pacheco 2000).
+        yaw: how far the head is turned, -1..1: horizontal offset of the nose from the middle of
+            the eyes, in eye distances; 0 is frontal. None without landmarks.
+        value: 0..1, all of it in one number, for ranking the faces of one person.
+    """
+
+    size: float
+    sharpness: float
+    yaw: float | None
+    value: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Face:
+    """One face: where it is, how sure, how good, and, when it was embedded, its embedding.
+
+    Attributes:
+        box: (4,) float32 x1 y1 x2 y2 in pixels of the upright image.
+        score: the detector's confidence, 0..1.
+        landmarks: (5, 2) float32 pixels, or None when the detector gives none; the face was then
+            aligned from its box.
+    """
+
+    box: Array
+    score: float
+    landmarks: Array | None
+    quality: Quality | None = None
+    embedding: Embedding | None = None
+    crop: Image | None = None
+    """The aligned crop the embedder saw, kept only on request."""
+
+    @property
+    def area(self) -> float:
+        """Box area in square pixels."""
+        width, height = np.maximum(self.box[2:] - self.box[:2], 0)
+        return float(width * height)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AnalyzedImage:
+    """One image's outcome in a stream: its faces, or the reason why there is none to speak of."""
+
+    source: str
+    faces: list[Face]
+    width: int = 0
+    height: int = 0
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingPoint:
+    """A threshold with the evidence for it.
+
+    Attributes:
+        threshold: cosine similarity; at or above it two faces match.
+        fmr: the share of non-mated pairs that match at this threshold, None when not measured.
+        fmr_low, fmr_high: the interval (95 %) of that share.
+        fnmr: the share of mated pairs that do not match.
+        source: where it was measured, in words or as the name of a report.
+    """
+
+    threshold: float
+    fmr: float | None = None
+    fmr_low: float | None = None
+    fmr_high: float | None = None
+    fnmr: float | None = None
+    name: str = ""
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Verification:
+    """The answer of a 1:1 comparison."""
+
+    similarity: float
+    threshold: float
+    operating_point: OperatingPoint
+    faces: tuple[Face, Face]
+    face_counts: tuple[int, int]
+    pack: str = ""
+    embedder: str = ""
+
+    @property
+    def is_match(self) -> bool:
+        """Whether the similarity reaches the threshold."""
+        return self.similarity >= self.threshold
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A candidate for a probe: a subject and the template that came closest."""
+
+    subject: str
+    template: str
+    similarity: float
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """The answer of an open-set search: candidates best first, and the threshold that decides."""
+
+    candidates: tuple[Match, ...]
+    threshold: float
+    operating_point: OperatingPoint | None = field(default=None)
+
+    @property
+    def subject(self) -> str | None:
+        """The best candidate's subject, None for a stranger."""
+        if self.candidates and self.candidates[0].similarity >= self.threshold:
+            return self.candidates[0].subject
+        return None
+
+    def __iter__(self) -> Iterator[Match]:
+        return iter(self.candidates)
