@@ -1,0 +1,221 @@
+"""Reads MTCNN's weights as the `mtcnn` distribution ships them, and writes its three ONNX graphs.
+
+Each of its files is a joblib pickle, compressed with lz4, of one list of float32 arrays in Keras
+order: kernel and bias for each convolution or dense layer, slopes for each PReLU. The networks take
+upright images in [batch, height, width, channel], so the kernels need no spatial transposition. One
+thing is transposed all the same: before its first dense layer Keras permutes the map to [width,
+height, channel], a relic of Caffe's training code. That is absorbed into the dense layer's columns
+here, so that no graph has to transpose anything.
+
+Names and order in a graph come from the code alone, and nothing depends on the time or the machine:
+the same weights give the same bytes. Networks: Zhang et al., "Joint Face Detection and Alignment
+using Multi-task Cascaded Convolutional Networks", 2016.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+OPSET = 17
+IR_VERSION = 8
+
+Array = NDArray[np.float32]
+Dims = list[int | str]
+Weights = dict[str, tuple[Array, ...]]
+"""Layer name to (kernel, bias) or (slopes,). Kernels: [out, in, rows, columns] or [out, in]; slopes
+[channels, 1, 1] after a convolution, [channels] after a dense layer."""
+
+PNET = ("conv1", "prelu1", "conv2", "prelu2", "conv3", "prelu3", "offsets", "score")
+RNET = (*PNET[:6], "dense4", "prelu4", "offsets", "score")
+ONET = (*PNET[:6], "conv4", "prelu4", "dense5", "prelu5", "offsets", "landmarks", "score")
+
+FLATTENED = {"dense4": (3, 3, 64), "dense5": (3, 3, 128)}
+"""(width, height, channels) of the map that the first dense layer of R-Net and O-Net reads."""
+
+OFFSETS = "x1, y1, x2, y2: shift of each edge, in units of the box's width and height"
+LANDMARKS = (
+    "x of five points, then y of the same five, from 0 to 1 across the box: eye at the image's "
+    "left, eye at its right, nose, mouth corner at the left, mouth corner at the right"
+)
+
+
+def _unpickle(data: bytes, sha256: str) -> list[Array]:
+    """The list inside a file. A pickle may run code, so nothing but the known bytes is loaded."""
+    if (found := hashlib.sha256(data).hexdigest()) != sha256:
+        raise ValueError(f"sha256 of the weight file is {found}, expected {sha256}")
+    import joblib  # with lz4, which it needs for these files; both are for this tool alone
+
+    arrays = joblib.load(io.BytesIO(data))
+    if not isinstance(arrays, list) or any(
+        not isinstance(array, np.ndarray) or array.dtype != np.float32 for array in arrays
+    ):
+        raise ValueError("the weight file does not hold a list of float32 arrays")
+    return arrays
+
+
+def _kernel(name: str, kernel: Array) -> Array:
+    """From Keras' layout, [rows, columns, in, out] or [in, out], to ONNX's."""
+    if kernel.ndim == 4:
+        return np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
+    if name in FLATTENED:
+        if math.prod(FLATTENED[name]) != kernel.shape[0]:
+            raise ValueError(f"{name} reads {kernel.shape[0]} values")
+        outputs = kernel.shape[1]
+        by_axis = kernel.reshape(*FLATTENED[name], outputs)
+        return np.ascontiguousarray(by_axis.transpose(3, 2, 1, 0)).reshape(outputs, -1)
+    return np.ascontiguousarray(kernel.T)
+
+
+def _face_logit(kernel: Array, bias: Array) -> tuple[Array, Array]:
+    """One output in place of two classes (no face, face).
+
+    The softmax of two numbers is the sigmoid of their difference, and the difference of two rows
+    of weights is one row: half the work, the same probability.
+    """
+    wide, offset = kernel.astype(np.float64), bias.astype(np.float64)
+    return (wide[1:] - wide[:1]).astype(np.float32), (offset[1:] - offset[:1]).astype(np.float32)
+
+
+def load(data: bytes, sha256: str, layers: tuple[str, ...]) -> Weights:
+    """The weights of one network by layer name, in ONNX's layout.
+
+    data: the file; sha256: what it must be; layers: `PNET`, `RNET` or `ONET`. Raises ValueError
+    for a file that is not the known one.
+    """
+    arrays = iter(_unpickle(data, sha256))
+    weights: Weights = {}
+    for name in layers:
+        if name.startswith("prelu"):
+            slopes = next(arrays)
+            weights[name] = (slopes.reshape(-1, 1, 1) if slopes.ndim == 3 else slopes,)
+        else:
+            kernel, bias = _kernel(name, next(arrays)), next(arrays)
+            weights[name] = _face_logit(kernel, bias) if name == "score" else (kernel, bias)
+    if next(arrays, None) is not None:
+        raise ValueError("the weight file holds more arrays than the network has")
+    return weights
+
+
+class Graph:
+    """Collects nodes and weights in order; a node's name is also its output's."""
+
+    def __init__(self, name: str, inputs: Dims, note: str) -> None:
+        self._name = name
+        self._inputs = [value("input", inputs, note)]
+        self._nodes: list[onnx.NodeProto] = []
+        self._weights: list[onnx.TensorProto] = []
+
+    def weight(self, name: str, array: NDArray[Any]) -> str:
+        self._weights.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def node(self, kind: str, name: str, *inputs: str, **attributes: Any) -> str:
+        self._nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
+        return name
+
+    def conv(self, name: str, x: str, weights: tuple[Array, ...], **attributes: Any) -> str:
+        """Convolution by weights [out, in, rows, columns] plus bias [out]."""
+        kernel = self.weight(f"{name}.weight", weights[0])
+        bias = self.weight(f"{name}.bias", weights[1])
+        shape = list(weights[0].shape[2:])
+        return self.node("Conv", name, x, kernel, bias, kernel_shape=shape, **attributes)
+
+    def dense(self, name: str, x: str, weights: tuple[Array, ...]) -> str:
+        """Product with weights [out, in] plus bias [out]."""
+        kernel = self.weight(f"{name}.weight", weights[0])
+        return self.node("Gemm", name, x, kernel, self.weight(f"{name}.bias", weights[1]), transB=1)
+
+    def prelu(self, name: str, x: str, weights: tuple[Array, ...]) -> str:
+        return self.node("PRelu", name, x, self.weight(f"{name}.slope", weights[0]))
+
+    def probability(self, x: str) -> str:
+        """The output `score` from the single logit in x's axis 1."""
+        axis = self.weight("score.axis", np.array([1], np.int64))
+        return self.node("Squeeze", "score", self.node("Sigmoid", "score.sigmoid", x), axis)
+
+    def model(self, outputs: list[onnx.ValueInfoProto], metadata: dict[str, str]) -> bytes:
+        """The checked model as bytes."""
+        graph = helper.make_graph(self._nodes, self._name, self._inputs, outputs, self._weights)
+        model = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+            ir_version=IR_VERSION,
+            producer_name="faceprint",
+        )
+        helper.set_model_props(model, metadata)
+        onnx.checker.check_model(model, full_check=True)
+        return bytes(model.SerializeToString(deterministic=True))
+
+
+def value(name: str, dims: Dims, note: str) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, dims, doc_string=note)
+
+
+def _conv_block(graph: Graph, weights: Weights, number: int, x: str) -> str:
+    x = graph.conv(f"conv{number}", x, weights[f"conv{number}"])
+    return graph.prelu(f"prelu{number}", x, weights[f"prelu{number}"])
+
+
+def _pool(graph: Graph, number: int, x: str, size: int) -> str:
+    """Max-pool by two. A window may hang over the right and bottom edge, as Keras' "same" and
+    Caffe's rounding up both have it; where Keras says "valid" the map fits and nothing hangs."""
+    attributes = {"kernel_shape": [size, size], "strides": [2, 2], "ceil_mode": 1}
+    return graph.node("MaxPool", f"pool{number}", x, **attributes)
+
+
+def pnet(weights: Weights, metadata: dict[str, str]) -> bytes:
+    """The proposal network: fully convolutional, any size of image."""
+    size: Dims = ["batch", 3, "height", "width"]
+    graph = Graph("mtcnn_pnet", size, "RGB, (x - 127.5) / 128")
+    x = _pool(graph, 1, _conv_block(graph, weights, 1, "input"), 2)
+    x = _conv_block(graph, weights, 3, _conv_block(graph, weights, 2, x))
+    graph.probability(graph.conv("score.logit", x, weights["score"]))
+    graph.conv("offsets", x, weights["offsets"])
+    outputs = [
+        value("score", ["batch", "h", "w"], "probability of a face; windows 12x12, stride 2"),
+        value("offsets", ["batch", 4, "h", "w"], OFFSETS),
+    ]
+    return graph.model(outputs, metadata)
+
+
+def rnet(weights: Weights, metadata: dict[str, str]) -> bytes:
+    """The refinement network, on crops of 24x24."""
+    graph = Graph("mtcnn_rnet", ["batch", 3, 24, 24], "RGB, (x - 127.5) / 128")
+    x = _pool(graph, 1, _conv_block(graph, weights, 1, "input"), 3)
+    x = _pool(graph, 2, _conv_block(graph, weights, 2, x), 3)
+    x = graph.node("Flatten", "flatten", _conv_block(graph, weights, 3, x), axis=1)
+    x = graph.prelu("prelu4", graph.dense("dense4", x, weights["dense4"]), weights["prelu4"])
+    graph.probability(graph.dense("score.logit", x, weights["score"]))
+    graph.dense("offsets", x, weights["offsets"])
+    outputs = [
+        value("score", ["batch"], "probability of a face"),
+        value("offsets", ["batch", 4], OFFSETS),
+    ]
+    return graph.model(outputs, metadata)
+
+
+def onet(weights: Weights, metadata: dict[str, str]) -> bytes:
+    """The output network, on crops of 48x48."""
+    graph = Graph("mtcnn_onet", ["batch", 3, 48, 48], "RGB, (x - 127.5) / 128")
+    x = _pool(graph, 1, _conv_block(graph, weights, 1, "input"), 3)
+    x = _pool(graph, 2, _conv_block(graph, weights, 2, x), 3)
+    x = _pool(graph, 3, _conv_block(graph, weights, 3, x), 2)
+    x = graph.node("Flatten", "flatten", _conv_block(graph, weights, 4, x), axis=1)
+    x = graph.prelu("prelu5", graph.dense("dense5", x, weights["dense5"]), weights["prelu5"])
+    graph.probability(graph.dense("score.logit", x, weights["score"]))
+    graph.dense("offsets", x, weights["offsets"])
+    graph.dense("landmarks", x, weights["landmarks"])
+    outputs = [
+        value("score", ["batch"], "probability of a face"),
+        value("offsets", ["batch", 4], OFFSETS),
+        value("landmarks", ["batch", 10], LANDMARKS),
+    ]
+    return graph.model(outputs, metadata)
