@@ -1,0 +1,176 @@
+"""Model cards as text: TOML for people, and the hash of what determines an embedding."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+
+from faceprint.zoo.card import ModelCard, ModelFile
+
+__all__ = ["card_document", "card_hash", "card_toml"]
+
+_Scalar = str | bool | int | float
+_HASH_FORMAT = 1
+
+
+def card_hash(card: ModelCard) -> str:
+    """Hex sha256 over what determines the embeddings, and nothing else.
+
+    File hashes by role, input contract, alignment, decoder, options and dim count; titles,
+    addresses, licences and operating points do not, so that correcting those leaves galleries
+    valid. An unpinned file counts by its name.
+    """
+    alignment = card.alignment
+    canonical = {
+        "format": _HASH_FORMAT,
+        "task": card.task,
+        "decoder": card.decoder,
+        "dim": card.dim,
+        "files": sorted((file.role, file.sha256 or f"unpinned:{file.name}") for file in card.files),
+        "input": [
+            card.input.width,
+            card.input.height,
+            card.input.color,
+            [float(value) for value in card.input.mean],
+            [float(value) for value in card.input.std],
+            card.input.layout,
+            card.input.normalized_inside,
+        ],
+        "alignment": None
+        if alignment is None
+        else [
+            alignment.size,
+            [[float(x), float(y)] for x, y in alignment.points],
+            [float(weight) for weight in alignment.weights],
+        ],
+        "options": sorted((key, float(value)) for key, value in card.options.items()),
+    }
+    text = json.dumps(canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def card_document(card: ModelCard) -> dict[str, object]:
+    """The card as plain data in the keys of its TOML; what has its default value is left out."""
+    document: dict[str, object] = {
+        "id": card.id,
+        "task": card.task,
+        "decoder": card.decoder,
+        "title": card.title,
+    }
+    for key in ("description", "dim", "training_data", "paper", "homepage"):
+        if getattr(card, key):
+            document[key] = getattr(card, key)
+    if not card.landmarks:
+        document["landmarks"] = False
+    if card.golden:
+        document["golden"] = list(card.golden)
+    document["license"] = _filled(
+        card.license, ("weights", "commercial_use", "code", "note", "url")
+    )
+    document["input"] = _input_document(card)
+    if card.alignment is not None:
+        alignment: dict[str, object] = {
+            "template": card.alignment.template,
+            "size": card.alignment.size,
+            "points": [list(point) for point in card.alignment.points],
+        }
+        if card.alignment.weights:
+            alignment["weights"] = list(card.alignment.weights)
+        document["alignment"] = alignment
+    if card.options:
+        document["options"] = dict(card.options)
+    document["files"] = [_file_document(file) for file in card.files]
+    if card.published:
+        document["published"] = [
+            _filled(item, ("protocol", "metric", "value", "source")) for item in card.published
+        ]
+    if card.operating_points:
+        keys = ("name", "threshold", "fmr", "fmr_low", "fmr_high", "fnmr", "source")
+        document["operating_points"] = [
+            {"detector": item.detector, **_filled(item.point, keys)}
+            for item in card.operating_points
+        ]
+    return document
+
+
+def card_toml(card: ModelCard, *, comments: Sequence[str] = ()) -> str:
+    """The card as TOML that `parse_card` reads back to the same values.
+
+    Args:
+        card: the card.
+        comments: lines put on top.
+    """
+    lines = [f"# {comment}".rstrip() for comment in comments]
+    _write(card_document(card), "", lines)
+    return "\n".join(lines) + "\n"
+
+
+def _input_document(card: ModelCard) -> dict[str, object]:
+    document = _filled(card.input, ("width", "height", "color"))
+    if card.input.normalized_inside:
+        document["normalized_inside"] = True
+    else:
+        document["mean"], document["std"] = list(card.input.mean), list(card.input.std)
+    if card.input.layout != "NCHW":
+        document["layout"] = card.input.layout
+    return document
+
+
+def _file_document(file: ModelFile) -> dict[str, object]:
+    document = _filled(file, ("name", "sha256", "size"))
+    if file.role != "model":
+        document["role"] = file.role
+    if file.bundled:
+        document["bundled"] = True
+    if file.urls:
+        document["urls"] = list(file.urls)
+    if file.archive is not None:
+        document["archive"] = _filled(file.archive, ("name", "member", "sha256", "size"))
+    return document
+
+
+def _filled(item: object, keys: Sequence[str]) -> dict[str, object]:
+    values = ((key, getattr(item, key)) for key in keys)
+    return {key: value for key, value in values if value is not None and value != ""}
+
+
+def _write(table: Mapping[str, object], prefix: str, lines: list[str]) -> None:
+    """TOML of a table: plain keys first, then the tables inside it."""
+    inner: list[tuple[str, object]] = []
+    for key, value in table.items():
+        if isinstance(value, Mapping) or _is_tables(value):
+            inner.append((key, value))
+        else:
+            lines.append(f"{_key(key)} = {_value(value)}")
+    for key, value in inner:
+        path = f"{prefix}{_key(key)}"
+        if isinstance(value, Mapping):
+            lines.extend(["", f"[{path}]"])
+            _write(value, f"{path}.", lines)
+        elif isinstance(value, list):
+            for item in value:
+                lines.extend(["", f"[[{path}]]"])
+                _write(item, f"{path}.", lines)
+
+
+def _is_tables(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, Mapping) for v in value)
+
+
+def _key(key: str) -> str:
+    bare = key.replace("-", "").replace("_", "")
+    return key if bare.isascii() and bare.isalnum() else _value(key)
+
+
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, str):
+        # JSON's escapes are a subset of TOML's, except for DEL, which TOML wants escaped.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, list):
+        return "[" + ", ".join(_value(item) for item in value) + "]"
+    raise TypeError(f"no TOML for {type(value).__name__}")

@@ -1,0 +1,143 @@
+"""The catalog: the packaged cards, and the user's own beside them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from faceprint import settings
+from faceprint.errors import CardError, UnknownModelError
+from faceprint.zoo.card import ModelCard
+from faceprint.zoo.card_io import read_card
+
+__all__ = ["add_card", "all_cards", "card_ids", "get_card", "remove_card"]
+
+_PACKAGED = Path(__file__).with_name("cards")
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+
+
+def get_card(card_id: str) -> ModelCard:
+    """The card of that id; parses that one file alone.
+
+    A packaged id means the packaged card, unless the user replaced it on purpose
+    (`add_card(path, replace=True)`); a file dropped into the folder of user cards can't.
+
+    Raises:
+        UnknownModelError: no such card; names close ones.
+        CardError: the user's card of that id is not valid.
+    """
+    path = _find(card_id)
+    if path is None:
+        close = difflib.get_close_matches(card_id, card_ids(), n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(close)}?" if close else "`models list` shows all of them"
+        raise UnknownModelError(f"no model named {card_id!r}; {hint}")
+    card = _read(path)
+    if card.id != card_id:
+        raise CardError(f"{path}: id is {card.id!r}, but the file's name says {card_id!r}")
+    return card
+
+
+def all_cards() -> tuple[ModelCard, ...]:
+    """Every card, by id.
+
+    Raises:
+        CardError: a user's card is not valid.
+    """
+    return tuple(get_card(card_id) for card_id in card_ids())
+
+
+def card_ids() -> tuple[str, ...]:
+    """Every id, sorted, without parsing a card."""
+    return tuple(sorted({path.stem for folder in _folders() for path in folder.glob("*.toml")}))
+
+
+def add_card(path: Path, replace: bool = False) -> ModelCard:
+    """Take a user's card into the catalog: validated, then copied to FACEPRINT_HOME.
+
+    Args:
+        path: the TOML file.
+        replace: overwrite the user's card of the same id, or stand in for a packaged one.
+
+    Raises:
+        CardError: not valid; the id is taken and `replace` is False; or another card has a file
+            of the same name with another sha256, which the store could not keep apart.
+    """
+    card = read_card(path)
+    if any(file.bundled for file in card.files):
+        raise CardError(f"{path}: files.bundled is for cards inside the package alone")
+    packaged = (_PACKAGED / f"{card.id}.toml").exists()
+    target = (_replacing() if packaged else _user()) / f"{card.id}.toml"
+    if (packaged or target.exists()) and not replace:
+        kind = "packaged" if packaged else "user's own"
+        raise CardError(
+            f"{path}: id {card.id!r} is that of a {kind} card; choose another id, or say replace"
+        )
+    _refuse_name_clash(card, path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_suffix(".toml.part")
+        temporary.write_bytes(path.read_bytes())
+        temporary.replace(target)
+    except OSError as error:
+        raise CardError(f"{target}: cannot be written ({error.strerror})") from error
+    return get_card(card.id)
+
+
+def remove_card(card_id: str) -> bool:
+    """Forget a user's card (a packaged one that it replaced comes back); whether there was one."""
+    if not _ID.fullmatch(card_id):
+        return False
+    for folder in (_replacing(), _user()):
+        path = folder / f"{card_id}.toml"
+        if path.is_file():
+            path.unlink()
+            return True
+    return False
+
+
+def _refuse_name_clash(card: ModelCard, path: Path) -> None:
+    hashes = {file.name: file.sha256 for file in card.files}
+    for other in _valid_cards():
+        for file in other.files:
+            if other.id != card.id and hashes.get(file.name, file.sha256) != file.sha256:
+                raise CardError(
+                    f"{path}: files.name {file.name!r} is that of a different file of the card "
+                    f"{other.id!r}; rename it"
+                )
+
+
+def _valid_cards() -> Iterator[ModelCard]:
+    for card_id in card_ids():
+        try:
+            yield get_card(card_id)
+        except CardError:
+            continue
+
+
+def _user() -> Path:
+    return settings.home() / "cards"
+
+
+def _replacing() -> Path:
+    return _user() / "replacing"
+
+
+def _folders() -> tuple[Path, Path, Path]:
+    """Folders in the order in which an id is looked up."""
+    return _replacing(), _PACKAGED, _user()
+
+
+def _find(card_id: str) -> Path | None:
+    if not _ID.fullmatch(card_id):
+        return None
+    paths = (folder / f"{card_id}.toml" for folder in _folders())
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _read(path: Path) -> ModelCard:
+    card = read_card(path, origin="packaged" if path.parent == _PACKAGED else str(path))
+    if card.origin != "packaged" and any(file.bundled for file in card.files):
+        raise CardError(f"{path}: files.bundled is for cards inside the package alone")
+    return card

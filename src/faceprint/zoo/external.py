@@ -1,0 +1,120 @@
+"""Where an ONNX file's external data lies, read from the protobuf itself.
+
+A walk over the message that skips tensor bytes: no graph is built, nothing is loaded, and the onnx
+package is not needed. Field numbers are those of onnx.proto3.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath, PureWindowsPath
+
+__all__ = ["external_locations", "outside_location"]
+
+_DEPTH = 32
+"""Graphs nested in graphs (If, Loop) deeper than this are refused."""
+
+# Message kind -> field number -> kind of the message in it. "" marks the entry that is wanted.
+_INNER: Mapping[str, Mapping[int, str]] = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {13: "entry"},
+}
+
+
+def external_locations(path: Path) -> tuple[str, ...]:
+    """Every distinct `location` of external data that a model names, sorted.
+
+    Raises:
+        ValueError: not a protobuf message.
+        OSError: not readable.
+    """
+    with path.open("rb") as stream:
+        try:
+            view = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        except ValueError as error:
+            raise ValueError(f"{path.name} is empty") from error
+        with view:
+            return tuple(sorted(set(_walk(view, "model", 0, len(view), 0))))
+
+
+def outside_location(path: Path) -> str:
+    """The first location of external data that leads out of the model's folder, "" for none.
+
+    Raises:
+        ValueError: not a protobuf message.
+        OSError: not readable.
+    """
+    folder = path.resolve().parent
+    for location in external_locations(path):
+        windows = PureWindowsPath(location)
+        if (
+            PurePosixPath(location).is_absolute()
+            or windows.drive
+            or windows.root
+            or ".." in windows.parts
+            or not (folder / location).resolve().is_relative_to(folder)
+        ):
+            return location
+    return ""
+
+
+def _walk(view: mmap.mmap, kind: str, start: int, end: int, depth: int) -> Iterator[str]:
+    if depth > _DEPTH:
+        raise ValueError("messages nested too deeply")
+    inner = _INNER[kind]
+    for field, begin, stop in _fields(view, start, end):
+        wanted = inner.get(field)
+        if wanted == "entry":
+            location = _location(view, begin, stop)
+            if location is not None:
+                yield location
+        elif wanted is not None:
+            yield from _walk(view, wanted, begin, stop, depth + 1)
+
+
+def _location(view: mmap.mmap, start: int, end: int) -> str | None:
+    """The value of a StringStringEntryProto whose key is `location`."""
+    texts = {field: view[begin:stop] for field, begin, stop in _fields(view, start, end)}
+    if texts.get(1) != b"location":
+        return None
+    return texts.get(2, b"").decode("utf-8", "surrogateescape")
+
+
+def _fields(view: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """(number, begin, end) of the length-delimited fields of a message; others are skipped."""
+    position = start
+    while position < end:
+        key, position = _varint(view, position, end)
+        wire = key & 7
+        if wire == 2:
+            length, position = _varint(view, position, end)
+            if length > end - position:
+                raise ValueError("not an ONNX file: a field is longer than its message")
+            yield key >> 3, position, position + length
+            position += length
+        elif wire == 0:
+            _, position = _varint(view, position, end)
+        elif wire in (1, 5):
+            position += 8 if wire == 1 else 4
+        else:
+            raise ValueError(f"not an ONNX file: wire type {wire}")
+    if position != end:
+        raise ValueError("not an ONNX file: a message ends in the middle of a field")
+
+
+def _varint(view: mmap.mmap, position: int, end: int) -> tuple[int, int]:
+    value = shift = 0
+    while position < end and shift < 64:
+        byte = view[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+    raise ValueError("not an ONNX file: a number without an end")

@@ -1,0 +1,74 @@
+"""Golden values: what a graph makes of a fixed pattern, so that a changed file or runtime shows.
+
+The pattern is whole-number arithmetic, the same on every machine; no photograph has to be shipped
+with a card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceprint.types import Array, Image
+from faceprint.zoo.card import InputContract, ModelCard
+
+__all__ = ["Run", "golden_blob", "golden_image", "golden_values"]
+
+Run = Callable[[Array], Sequence[Array]]
+"""A loaded graph: one float32 blob in, its outputs in the graph's order."""
+
+_FREE_SIZE = {"pnet": 48, "rnet": 24, "onet": 48}
+_COUNT = 8
+
+
+def golden_image(width: int, height: int) -> Image:
+    """The pattern: three triangle waves of different pitch; (height, width, 3) RGB uint8."""
+    y, x = np.mgrid[0:height, 0:width]
+
+    def wave(phase: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.asarray(np.abs(phase % 510 - 255))
+
+    channels = [wave(5 * x + 2 * y), wave(3 * x + 7 * y + 100), wave(11 * x + 4 * y + 200)]
+    return np.stack(channels, axis=2).astype(np.uint8)
+
+
+def golden_blob(contract: InputContract, role: str = "model") -> Array:
+    """The pattern as the graph is fed it, (1, 3, height, width) or (1, height, width, 3)."""
+    side = _FREE_SIZE.get(role, 640)
+    image = golden_image(contract.width or side, contract.height or side).astype(np.float32)
+    if contract.color == "BGR":
+        image = image[:, :, ::-1]
+    blob = (image - np.asarray(contract.mean, np.float32)) / np.asarray(contract.std, np.float32)
+    if contract.layout == "NCHW":
+        blob = blob.transpose(2, 0, 1)
+    return np.ascontiguousarray(blob[None], np.float32)
+
+
+def golden_values(card: ModelCard, runs: Mapping[str, Run]) -> tuple[float, ...]:
+    """What stands in a card as `golden`.
+
+    Args:
+        card: the model.
+        runs: its graphs, by role.
+
+    Returns:
+        An embedder's first eight values at unit length; a detector's root mean square of each
+        raw output, in the order of its files and of each graph's outputs.
+    """
+    values: list[float] = []
+    for file in card.files:
+        if file.role not in runs:
+            continue
+        outputs = runs[file.role](golden_blob(card.input, file.role))
+        if card.task == "embed":
+            vector = np.asarray(outputs[0], np.float64).reshape(-1)
+            values.extend(vector[:_COUNT] / max(float(np.linalg.norm(vector)), 1e-12))
+        else:
+            values.extend(_rms(output) for output in outputs)
+    return tuple(round(float(value), 7) for value in values)
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))

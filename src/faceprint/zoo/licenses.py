@@ -1,0 +1,125 @@
+"""Which model licences the user has accepted, and the question when one has not been."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from faceprint import settings
+from faceprint.errors import LicenseNotAcceptedError
+from faceprint.zoo.card import ModelCard
+from faceprint.zoo.locks import exclusive
+
+__all__ = ["Acceptance", "accepted", "describe", "is_accepted", "require"]
+
+_LOG = logging.getLogger("faceprint.zoo")
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """One licence that was accepted.
+
+    Attributes:
+        card: the card's id.
+        license: the weights licence as the card named it then.
+        files: name and sha256 of the files that it was accepted for; "" for an unpinned file.
+        date: UTC, ISO 8601.
+        how: `flag`, `environment` or `prompt`.
+    """
+
+    card: str
+    license: str
+    files: dict[str, str]
+    date: str
+    how: str
+
+
+def accepted() -> tuple[Acceptance, ...]:
+    """What was accepted on this machine, oldest first."""
+    try:
+        document = json.loads(_path().read_text("utf-8"))
+        return tuple(Acceptance(**row) for row in document["accepted"])
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        _LOG.warning("%s cannot be read (%s): no licence counts as accepted", _path(), error)
+        return ()
+
+
+def is_accepted(card: ModelCard) -> bool:
+    """Whether none is needed, or it was accepted with this licence and these files."""
+    if card.license.commercial_use == "yes":
+        return True
+    wanted = (card.id, card.license.weights, _files(card))
+    return any((item.card, item.license, item.files) == wanted for item in accepted())
+
+
+def describe(card: ModelCard) -> str:
+    """The licence for people, a few lines."""
+    use = {"yes": "yes", "no": "NO", "unclear": "not clear"}[card.license.commercial_use]
+    lines = [
+        f"{card.id}: {card.title}",
+        f"  licence of the weights: {card.license.weights}",
+        f"  commercial use: {use}",
+    ]
+    if card.license.note:
+        lines.append(f"  {card.license.note}")
+    if card.license.url:
+        lines.append(f"  {card.license.url}")
+    return "\n".join(lines)
+
+
+def require(card: ModelCard, *, accept: bool = False) -> None:
+    """Return when the card may be used; ask on a terminal; else refuse.
+
+    Args:
+        card: the model.
+        accept: the caller accepts (a flag); FACEPRINT_ACCEPT_LICENSE does the same.
+
+    Raises:
+        LicenseNotAcceptedError: a non-commercial or unclear licence that nobody has accepted.
+    """
+    if is_accepted(card):
+        return
+    how = "flag" if accept else "environment" if settings.accept_license() else ""
+    if not how and sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty():
+        sys.stderr.write(f"{describe(card)}\nAccept this licence? [y/N] ")
+        sys.stderr.flush()
+        how = "prompt" if sys.stdin.readline().strip().lower() in {"y", "yes"} else ""
+    if not how:
+        raise LicenseNotAcceptedError(
+            f"{describe(card)}\nThis licence must be accepted once: "
+            f"`faceprint models pull {card.id} --accept-license`, or set FACEPRINT_ACCEPT_LICENSE=1"
+        )
+    _LOG.info("accepted by %s\n%s", how, describe(card))
+    _record(card, how)
+
+
+def _record(card: ModelCard, how: str) -> None:
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    entry = Acceptance(card.id, card.license.weights, _files(card), now, how)
+    path = _path()
+    try:
+        with exclusive(path.with_name(".licenses.lock"), what="the licence record"):
+            kept = [item for item in accepted() if item.card != card.id]
+            rows = [asdict(item) for item in [*kept, entry]]
+            temporary = path.with_suffix(f".{os.getpid()}.part")
+            text = json.dumps({"format": 1, "accepted": rows}, indent=2, ensure_ascii=False)
+            temporary.write_text(text + "\n", "utf-8")
+            temporary.replace(path)
+    except OSError as error:
+        # A read-only cache must still work for somebody who accepts by flag every time.
+        _LOG.warning("the acceptance could not be recorded in %s (%s)", path, error.strerror)
+
+
+def _files(card: ModelCard) -> dict[str, str]:
+    return {file.name: file.sha256 or "" for file in card.files}
+
+
+def _path() -> Path:
+    return settings.home() / "licenses.json"

@@ -1,0 +1,148 @@
+"""`ONNX_HUB_MANIFEST.json`, the index of `onnx.hub`, as a source of files for the catalog's cards.
+
+A manifest tells a file's address, sha256, size and tensors; it tells nothing about colour,
+normalisation, alignment or licence. So an entry gives a card that is known (by sha256) another
+address, and an unknown model its file and no more.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from faceprint.errors import CardError, UnknownModelError
+from faceprint.zoo.card import ModelCard, ModelFile
+
+__all__ = ["DEFAULT_BASE", "ManifestEntry", "card_of", "find_entry", "read_manifest"]
+
+DEFAULT_BASE = "https://huggingface.co/onnxmodelzoo/legacy_models/resolve/main/"
+"""Where the ONNX Model Zoo's files have been since its own downloads stopped (2025-07-01)."""
+
+_LIMIT = 64 << 20
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestEntry:
+    """One model of a manifest.
+
+    Attributes:
+        name: the model's name; several entries may share it.
+        path: the file, relative to the manifest's base.
+        opset: the default domain's opset version.
+        tags: lower-case words.
+        inputs, outputs: name and shape; a free dimension is None.
+    """
+
+    name: str
+    path: str
+    sha256: str
+    size: int | None
+    opset: int | None
+    tags: tuple[str, ...]
+    inputs: tuple[tuple[str, tuple[int | None, ...]], ...]
+    outputs: tuple[tuple[str, tuple[int | None, ...]], ...]
+
+    @property
+    def file_name(self) -> str:
+        """The last part of the path."""
+        return PurePosixPath(self.path).name
+
+    def file(self, base: str = DEFAULT_BASE) -> ModelFile:
+        """As a file that the store can fetch."""
+        url = f"{base.rstrip('/')}/{self.path}"
+        return ModelFile(self.file_name, self.sha256, self.size, (url,))
+
+
+def read_manifest(path: Path) -> tuple[ManifestEntry, ...]:
+    """The entries of a manifest file; those without a usable path or sha256 are left out.
+
+    Raises:
+        CardError: not readable, or not a manifest.
+    """
+    try:
+        if path.stat().st_size > _LIMIT:
+            raise CardError(f"{path}: over {_LIMIT} bytes; not a manifest")
+        rows = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise CardError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise CardError(f"{path}: not JSON ({error})") from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise CardError(f"{path}: a manifest is a list of models")
+    return tuple(entry for row in rows if (entry := _entry(row)) is not None)
+
+
+def find_entry(entries: Iterable[ManifestEntry], name: str) -> ManifestEntry:
+    """The entry of that model name, file name or path; the highest opset of several.
+
+    Raises:
+        UnknownModelError: none.
+    """
+    wanted = name.lower()
+    found = [
+        entry
+        for entry in entries
+        if wanted in {entry.name.lower(), entry.file_name.lower(), entry.path.lower()}
+        or wanted == PurePosixPath(entry.path).stem.lower()
+    ]
+    if not found:
+        raise UnknownModelError(f"the manifest has no model named {name!r}")
+    return max(found, key=lambda entry: entry.opset or 0)
+
+
+def card_of(
+    entry: ManifestEntry, cards: Iterable[ModelCard], base: str = DEFAULT_BASE
+) -> ModelCard | None:
+    """The card that knows the entry's file, with the manifest's address added; None for none."""
+    for card in cards:
+        for index, file in enumerate(card.files):
+            if file.sha256 == entry.sha256 and file.archive is None:
+                urls = tuple(dict.fromkeys((*file.urls, *entry.file(base).urls)))
+                files = (*card.files[:index], replace(file, urls=urls), *card.files[index + 1 :])
+                return replace(card, files=files)
+    return None
+
+
+def _entry(row: dict[str, Any]) -> ManifestEntry | None:
+    metadata = row.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    path, sha256 = row.get("model_path"), metadata.get("model_sha")
+    if not isinstance(path, str) or not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
+        return None
+    parts = PurePosixPath(path).parts
+    if not parts or path.startswith("/") or ".." in parts or "\\" in path or ":" in path:
+        return None
+    size, opset, tags = metadata.get("model_bytes"), row.get("opset_version"), metadata.get("tags")
+    ports = metadata.get("io_ports")
+    ports = ports if isinstance(ports, dict) else {}
+    return ManifestEntry(
+        name=str(row.get("model", parts[-1])),
+        path=path,
+        sha256=sha256,
+        size=size if isinstance(size, int) and size > 0 else None,
+        opset=opset if isinstance(opset, int) else None,
+        tags=tuple(str(tag).lower() for tag in tags) if isinstance(tags, list) else (),
+        inputs=_ports(ports.get("inputs")),
+        outputs=_ports(ports.get("outputs")),
+    )
+
+
+def _ports(rows: object) -> tuple[tuple[str, tuple[int | None, ...]], ...]:
+    if not isinstance(rows, list):
+        return ()
+    return tuple(
+        (
+            str(row.get("name", "")),
+            tuple(
+                side if isinstance(side, int) and side > 0 else None
+                for side in row.get("shape") or ()
+            ),
+        )
+        for row in rows
+        if isinstance(row, dict)
+    )

@@ -1,0 +1,45 @@
+"""Packs: a detector and an embedder that were measured together, under one name."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from faceprint.errors import UnknownModelError
+
+__all__ = ["Pack", "all_packs", "get_pack"]
+
+
+@dataclass(frozen=True, slots=True)
+class Pack:
+    """A detector and an embedder by card id."""
+
+    name: str
+    detector: str
+    embedder: str
+    description: str
+
+
+def all_packs() -> tuple[Pack, ...]:
+    """Every pack, the default first."""
+    table = tomllib.loads(Path(__file__).with_name("packs.toml").read_text("utf-8"))
+    return tuple(
+        Pack(name, str(row["detector"]), str(row["embedder"]), str(row["description"]))
+        for name, row in table.items()
+    )
+
+
+def get_pack(name: str) -> Pack:
+    """The pack of that name.
+
+    Raises:
+        UnknownModelError: no such pack; names close ones.
+    """
+    packs = {pack.name: pack for pack in all_packs()}
+    if name not in packs:
+        close = difflib.get_close_matches(name, packs, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(packs)}"
+        raise UnknownModelError(f"no pack named {name!r}; {hint}")
+    return packs[name]
