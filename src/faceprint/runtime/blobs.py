@@ -1,0 +1,100 @@
+"""What every runtime owes its callers: inputs checked, fixed batches met, errors worded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from faceprint import _sketch
+from faceprint.errors import CardError, ModelMissingError
+from faceprint.runtime.session import TensorSpec
+from faceprint.types import Array
+
+__all__ = ["check_blob", "looks_like_onnx", "one_input", "require_file", "run_batched"]
+
+
+def require_file(model: Path) -> Path:
+    """The path, made absolute.
+
+    Raises:
+        ModelMissingError: there is no file.
+    """
+    if not model.is_file():
+        raise ModelMissingError(f"{model}: no such model file; `faceprint models pull` fetches it")
+    return model.resolve()
+
+
+def looks_like_onnx(model: Path) -> bool:
+    """Whether the file holds together as an ONNX message with at least one node."""
+    try:
+        return bool(_sketch.scan(model).nodes)
+    except (ValueError, OSError):
+        return False
+
+
+def one_input(model: Path, inputs: Sequence[TensorSpec]) -> TensorSpec:
+    """The single input of a graph.
+
+    Raises:
+        CardError: none, or more than one.
+    """
+    if len(inputs) != 1:
+        names = ", ".join(spec.name for spec in inputs) or "none"
+        raise CardError(f"{model.name}: a face model takes one input, this graph takes {names}")
+    return inputs[0]
+
+
+def check_blob(spec: TensorSpec, blob: Array) -> Array:
+    """The blob as contiguous float32, its shape held against the graph's; the batch is free.
+
+    Raises:
+        CardError: a dimension that the graph does not take.
+    """
+    wanted = spec.shape
+    fits = blob.ndim == len(wanted) and all(
+        size is None or size == given
+        for size, given in zip(wanted[1:], blob.shape[1:], strict=True)
+    )
+    if not fits:
+        shown = ", ".join("any" if size is None else str(size) for size in wanted[1:])
+        raise CardError(
+            f"the graph's input {spec.name!r} takes (batch, {shown}), but was fed {blob.shape}; "
+            "the card's input contract is not this graph's"
+        )
+    return np.ascontiguousarray(blob, dtype=np.float32)
+
+
+def run_batched(
+    run: Callable[[Array], Sequence[Array]], blob: Array, fixed: int | None
+) -> tuple[Array, ...]:
+    """Run any number of rows on a graph whose batch may be fixed.
+
+    Args:
+        run: the graph, on exactly `fixed` rows where that is given.
+        blob: (n, ...), n may be 0.
+        fixed: rows that the graph takes at a time, None where it takes any number. The rest of
+            the last call is filled with zeros and cut off again.
+    """
+    rows = len(blob)
+    if rows == 0:
+        # The shapes of the outputs are known to the graph alone.
+        full = run(np.zeros((fixed or 1, *blob.shape[1:]), np.float32))
+        return tuple(_float32(part)[:0] for part in full)
+    if fixed is None or rows == fixed:
+        return tuple(_float32(part) for part in run(blob))
+    parts: list[list[Array]] = []
+    for start in range(0, rows, fixed):
+        chunk = blob[start : start + fixed]
+        given = len(chunk)
+        if given < fixed:
+            filler = np.zeros((fixed - given, *blob.shape[1:]), np.float32)
+            chunk = np.concatenate([chunk, filler])
+        outputs = [_float32(part) for part in run(chunk)]
+        parts.append([part[: len(part) * given // fixed] for part in outputs])
+    return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+
+
+def _float32(part: Array) -> Array:
+    return np.ascontiguousarray(part, dtype=np.float32)

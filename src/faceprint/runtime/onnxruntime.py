@@ -1,0 +1,147 @@
+"""ONNX Runtime: the default. Asks for a provider, then looks which one really runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnxruntime as ort
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+from faceprint.errors import CardError, ChecksumError, ModelError, RuntimeUnavailableError
+from faceprint.runtime.blobs import (
+    check_blob,
+    looks_like_onnx,
+    one_input,
+    require_file,
+    run_batched,
+)
+from faceprint.runtime.session import RuntimeOptions, SessionInfo, TensorSpec
+from faceprint.types import Array
+
+__all__ = ["OnnxRuntimeSession", "open_session"]
+
+_CPU = "CPUExecutionProvider"
+# device -> (provider, the distribution that brings it)
+_PROVIDERS = {
+    "cpu": (_CPU, "onnxruntime"),
+    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
+    "coreml": ("CoreMLExecutionProvider", "onnxruntime (on macOS)"),
+    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
+}
+
+# Each error of ONNX Runtime, and what it means here; tests/contract/test_runtimes.py fails when
+# the library grows one. Those it can't blame on the file or the graph are RuntimeUnavailableError.
+_MEANING: dict[str, type[ModelError]] = {
+    "InvalidProtobuf": ChecksumError,
+    "NoModel": ChecksumError,
+    "NoSuchFile": ChecksumError,
+    "Fail": CardError,
+    "InvalidArgument": CardError,
+    "InvalidGraph": CardError,
+    "NotFound": CardError,
+    "NotImplemented": CardError,
+    "RuntimeException": CardError,
+    "DeviceReset": RuntimeUnavailableError,
+    "EPFail": RuntimeUnavailableError,
+    "EngineError": RuntimeUnavailableError,
+    "ModelLoadCanceled": RuntimeUnavailableError,
+    "ModelLoaded": RuntimeUnavailableError,
+    "ModelRequiresCompilation": RuntimeUnavailableError,
+}
+_ERRORS: tuple[type[Exception], ...] = tuple(
+    getattr(ort_errors, name) for name in _MEANING if hasattr(ort_errors, name)
+)
+
+
+class OnnxRuntimeSession:
+    """A graph on ONNX Runtime; `run` may be called from several threads."""
+
+    def __init__(self, model: Path, options: RuntimeOptions) -> None:
+        provider, source = _provider(options.device)
+        try:
+            self._session = ort.InferenceSession(
+                str(require_file(model)), _session_options(options), providers=[provider]
+            )
+        except _ERRORS as error:
+            raise _translated(error, model) from error
+        running = self._session.get_providers()
+        if running[0] != provider:
+            raise RuntimeUnavailableError(
+                f"device {options.device!r} was asked for, but {running[0]} would run; "
+                f"install {source} and the driver's libraries, or choose device 'cpu'"
+            )
+        self._model = model
+        self._input = one_input(model, [_spec(node) for node in self._session.get_inputs()])
+        outputs = tuple(_spec(node) for node in self._session.get_outputs())
+        self.info = SessionInfo(
+            "onnxruntime", ort.__version__, options.device, (self._input,), outputs
+        )
+
+    def run(self, blob: Array) -> tuple[Array, ...]:
+        """See `Session.run`."""
+        return run_batched(self._run, check_blob(self._input, blob), self._input.shape[0])
+
+    def _run(self, blob: Array) -> list[Array]:
+        try:
+            outputs: list[Array] = self._session.run(None, {self._input.name: blob})
+        except _ERRORS as error:
+            raise _translated(error, self._model) from error
+        return outputs
+
+
+def open_session(model: Path, options: RuntimeOptions) -> OnnxRuntimeSession:
+    """Load an ONNX file.
+
+    Raises:
+        RuntimeUnavailableError: the provider asked for is not there, or not the one that runs.
+        ModelMissingError, ChecksumError, CardError: no file, a damaged one, a graph it can't take.
+    """
+    return OnnxRuntimeSession(model, options)
+
+
+def _provider(device: str) -> tuple[str, str]:
+    if device not in _PROVIDERS:
+        known = ", ".join(_PROVIDERS)
+        raise RuntimeUnavailableError(f"onnxruntime has no device {device!r}; it has {known}")
+    provider, source = _PROVIDERS[device]
+    available = ort.get_available_providers()
+    if provider not in available:
+        raise RuntimeUnavailableError(
+            f"device {device!r} was asked for, but this onnxruntime has no {provider} and "
+            f"{_CPU} would run; install {source}, or choose device 'cpu'"
+        )
+    return provider, source
+
+
+def _session_options(options: RuntimeOptions) -> Any:
+    ort.disable_telemetry_events()
+    chosen = ort.SessionOptions()
+    chosen.intra_op_num_threads = options.thread_count()
+    chosen.inter_op_num_threads = 1
+    chosen.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
+    chosen.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    chosen.log_severity_level = 3
+    spinning = "1" if options.spinning else "0"
+    chosen.add_session_config_entry("session.intra_op.allow_spinning", spinning)
+    for key, value in options.extra.items():
+        chosen.add_session_config_entry(key, value)
+    return chosen
+
+
+def _spec(node: Any) -> TensorSpec:
+    shape = tuple(size if isinstance(size, int) and size > 0 else None for size in node.shape)
+    return TensorSpec(node.name, shape)
+
+
+def _translated(error: Exception, model: Path) -> ModelError:
+    kind = _MEANING[type(error).__name__]
+    reason = str(error).strip().splitlines()[0]
+    # An empty file, too, is a valid message, whose graph is then what is missing.
+    if kind is CardError and not looks_like_onnx(model):
+        kind = ChecksumError
+    if kind is ChecksumError:
+        reason = f"not an ONNX file, or a damaged one; fetch it again ({reason})"
+    elif kind is CardError:
+        reason = f"a graph that ONNX Runtime {ort.__version__} can't run ({reason})"
+    return kind(f"{model.name}: {reason}")

@@ -1,0 +1,87 @@
+"""OpenCV's DNN module: already installed with faceprint, and the one that needs least memory."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from faceprint import _sketch
+from faceprint.errors import CardError, ChecksumError, RuntimeUnavailableError
+from faceprint.runtime.blobs import check_blob, one_input, require_file, run_batched
+from faceprint.runtime.session import RuntimeOptions, SessionInfo, TensorSpec
+from faceprint.types import Array
+
+__all__ = ["OpenCvSession", "open_session"]
+
+
+class OpenCvSession:
+    """A graph on OpenCV DNN; calls from several threads take turns.
+
+    The number of threads is a setting of OpenCV as a whole: it is touched only where
+    `options.threads` is given, and only while a graph runs.
+    """
+
+    def __init__(self, model: Path, options: RuntimeOptions) -> None:
+        import cv2
+
+        if options.device != "cpu":
+            raise RuntimeUnavailableError(
+                f"device {options.device!r} was asked for, but the OpenCV of the package index "
+                "runs graphs on the CPU alone; choose device 'cpu' or another runtime"
+            )
+        path = require_file(model)
+        try:
+            sketch = _sketch.scan(path)
+        except ValueError as error:
+            raise ChecksumError(
+                f"{model.name}: not an ONNX file, or a damaged one; fetch it again ({error})"
+            ) from error
+        inputs = [TensorSpec(*item) for item in sketch.inputs if item[0] not in sketch.dims]
+        self._input = one_input(model, inputs)
+        try:
+            self._net = cv2.dnn.readNetFromONNX(str(path))
+        except cv2.error as error:
+            raise _refused(error, model.name) from error
+        self._names = [name for name, _ in sketch.outputs]
+        self._name, self._threads, self._lock = model.name, options.threads, threading.Lock()
+        outputs = tuple(TensorSpec(*item) for item in sketch.outputs)
+        self.info = SessionInfo("opencv", cv2.__version__, "cpu", (self._input,), outputs)
+
+    def run(self, blob: Array) -> tuple[Array, ...]:
+        """See `Session.run`."""
+        return run_batched(self._run, check_blob(self._input, blob), self._input.shape[0])
+
+    def _run(self, blob: Array) -> list[Array]:
+        import cv2
+
+        with self._lock:
+            before = cv2.getNumThreads()
+            if self._threads is not None:
+                cv2.setNumThreads(self._threads)
+            try:
+                self._net.setInput(blob, self._input.name)
+                outputs = self._net.forward(self._names)
+            except cv2.error as error:
+                raise _refused(error, self._name) from error
+            finally:
+                if self._threads is not None:
+                    cv2.setNumThreads(before)
+            # Copied: OpenCV writes the next call's outputs into the same memory.
+            return [np.array(part, np.float32) for part in outputs]
+
+
+def open_session(model: Path, options: RuntimeOptions) -> OpenCvSession:
+    """Load an ONNX file.
+
+    Raises:
+        RuntimeUnavailableError: another device than the CPU.
+        ModelMissingError, ChecksumError, CardError: no file, a damaged one, a graph it can't take.
+    """
+    return OpenCvSession(model, options)
+
+
+def _refused(error: Exception, name: str) -> CardError:
+    reason = " ".join(str(error).split())[:300]
+    return CardError(f"{name}: a graph that OpenCV DNN can't run ({reason})")

@@ -1,0 +1,111 @@
+"""OpenVINO: Intel's runtime; the fastest on small PRelu networks (docs/runtimes.md)."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from faceprint._optional import require
+from faceprint.errors import CardError, ChecksumError, ModelError, RuntimeUnavailableError
+from faceprint.runtime.blobs import (
+    check_blob,
+    looks_like_onnx,
+    one_input,
+    require_file,
+    run_batched,
+)
+from faceprint.runtime.session import RuntimeOptions, SessionInfo, TensorSpec
+from faceprint.types import Array
+
+__all__ = ["OpenVinoSession", "open_session"]
+
+
+class OpenVinoSession:
+    """A graph on OpenVINO; each thread that calls `run` has a request of its own."""
+
+    def __init__(self, model: Path, options: RuntimeOptions) -> None:
+        openvino = require("openvino", extra="openvino")
+        core = openvino.Core()
+        device = _device(options.device, core.available_devices)
+        try:
+            graph = core.read_model(str(require_file(model)))
+            inputs = [_spec(port, i) for i, port in enumerate(graph.inputs)]
+            self._input = one_input(model, inputs)
+            self._compiled = core.compile_model(graph, device, _settings(device, options))
+        except RuntimeError as error:
+            raise _translated(error, model) from error
+        self._requests = threading.local()
+        self._model = model
+        self.info = SessionInfo(
+            "openvino",
+            openvino.__version__.split("-")[0],
+            options.device,
+            (self._input,),
+            tuple(_spec(port, i) for i, port in enumerate(graph.outputs)),
+        )
+
+    def run(self, blob: Array) -> tuple[Array, ...]:
+        """See `Session.run`."""
+        return run_batched(self._run, check_blob(self._input, blob), self._input.shape[0])
+
+    def _run(self, blob: Array) -> list[Array]:
+        request = getattr(self._requests, "own", None)
+        if request is None:
+            request = self._requests.own = self._compiled.create_infer_request()
+        try:
+            results = request.infer([blob], share_inputs=True)
+        except RuntimeError as error:
+            raise _translated(error, self._model) from error
+        # Copied: the request's buffers are written again by the next call.
+        return [np.array(results[port], np.float32) for port in self._compiled.outputs]
+
+
+def open_session(model: Path, options: RuntimeOptions) -> OpenVinoSession:
+    """Load an ONNX file.
+
+    Raises:
+        MissingExtraError: openvino is not installed.
+        RuntimeUnavailableError: the device asked for is not there.
+        ModelMissingError, ChecksumError, CardError: no file, a damaged one, a graph it can't take.
+    """
+    return OpenVinoSession(model, options)
+
+
+def _device(wanted: str, available: list[str]) -> str:
+    device = wanted.upper()
+    if not any(name.split(".")[0] == device.split(".")[0] for name in available):
+        raise RuntimeUnavailableError(
+            f"device {wanted!r} was asked for, but OpenVINO has {', '.join(available) or 'none'} "
+            "here; install that device's driver, or choose device 'cpu'"
+        )
+    return device
+
+
+def _settings(device: str, options: RuntimeOptions) -> dict[str, Any]:
+    chosen: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        # Some CPUs default to bfloat16, which moves embeddings by more than the parity allows.
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+    if device == "CPU":
+        chosen["INFERENCE_NUM_THREADS"] = options.thread_count()
+    return chosen | dict(options.extra)
+
+
+def _spec(port: Any, index: int) -> TensorSpec:
+    name = port.get_any_name() if port.get_names() else str(index)
+    shape = port.get_partial_shape()
+    sizes = tuple(size.get_length() if size.is_static else None for size in shape)
+    return TensorSpec(name, tuple(size if size else None for size in sizes))
+
+
+def _translated(error: RuntimeError, model: Path) -> ModelError:
+    reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), "").strip()
+    if model.is_file() and not looks_like_onnx(model):
+        return ChecksumError(
+            f"{model.name}: not an ONNX file, or a damaged one; fetch it again ({reason})"
+        )
+    return CardError(f"{model.name}: a graph that OpenVINO can't run ({reason})")

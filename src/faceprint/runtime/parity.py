@@ -1,0 +1,235 @@
+"""Whether runtimes agree on a graph, how fast each is and how much memory it takes.
+
+Every runtime is measured in a process of its own (parity_child.py), so that its memory is its own
+and a crash is a row of the table.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from faceprint import _sketch
+from faceprint.errors import CardError, UsageError
+from faceprint.runtime.session import RUNTIMES, RuntimeOptions
+from faceprint.types import Array, Image
+
+__all__ = ["AGREES", "INPUTS", "ParityInput", "Row", "compare", "make_blob", "smooth_images"]
+
+AGREES = 0.9999
+"""Lowest cosine to ONNX Runtime at which a runtime counts as agreeing."""
+
+INPUTS = "16 smooth random colour images (sums of low-frequency waves, fixed seed)"
+
+_BATCH = 16
+_REFERENCE = "onnxruntime"
+
+State = Literal["agrees", "disagrees", "refused", "missing"]
+
+
+@dataclass(frozen=True, slots=True)
+class ParityInput:
+    """How pixels become the graph's input: x' = (x - mean) / std, then layout.
+
+    Attributes:
+        height, width: pixels, where the graph leaves them free.
+        mean, std: three numbers each.
+    """
+
+    height: int = 320
+    width: int = 320
+    mean: tuple[float, float, float] = (127.5, 127.5, 127.5)
+    std: tuple[float, float, float] = (127.5, 127.5, 127.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One runtime on one graph.
+
+    Attributes:
+        state: `agrees` and `disagrees` by the cosine; `refused` when it can't run the graph;
+            `missing` when it is not installed.
+        reason: why, for the latter two.
+        max_difference: largest absolute difference to ONNX Runtime over all outputs.
+        min_cosine: lowest cosine to ONNX Runtime over images and outputs.
+        ms_batch1, ms_batch16: median milliseconds of one call.
+        peak_mb: most memory that the process held, in 10^6 bytes, interpreter included.
+        load_s: seconds from the file to a session.
+    """
+
+    runtime: str
+    state: State
+    version: str = ""
+    reason: str = ""
+    max_difference: float | None = None
+    min_cosine: float | None = None
+    ms_batch1: float | None = None
+    ms_batch16: float | None = None
+    peak_mb: float | None = None
+    load_s: float | None = None
+
+
+def compare(
+    model: Path,
+    runtimes: Sequence[str],
+    options: RuntimeOptions,
+    given: ParityInput,
+    *,
+    seconds: float = 3.0,
+) -> Iterator[Row]:
+    """Measure runtimes one after the other; ONNX Runtime always runs, as the one to compare with.
+
+    Args:
+        model: the graph, as it is opened.
+        runtimes: names out of `RUNTIMES`.
+        seconds: how long each batch size is timed on each runtime; three calls at least.
+
+    Yields:
+        A row for each runtime as soon as it is known, in the order asked for; ONNX Runtime first
+        when it is among them.
+
+    Raises:
+        UsageError: no runtime of that name.
+        CardError: ONNX Runtime itself can't run the graph.
+    """
+    unknown = [name for name in runtimes if name not in RUNTIMES]
+    if unknown:
+        raise UsageError(f"no runtime named {unknown[0]!r}; there are {', '.join(RUNTIMES)}")
+    with tempfile.TemporaryDirectory() as folder:
+        blob = Path(folder) / "blob.npy"
+        np.save(blob, make_blob(model, given))
+        found, reference = _measure(model, _REFERENCE, options, blob, seconds)
+        if "error" in found:
+            raise CardError(f"{model.name}: onnxruntime, the one to compare with: {found['error']}")
+        ordered = sorted(dict.fromkeys(runtimes), key=lambda name: name != _REFERENCE)
+        for name in ordered:
+            outputs = reference
+            if name != _REFERENCE:
+                found, outputs = _measure(model, name, options, blob, seconds)
+            yield _row(name, found, outputs, reference)
+
+
+def smooth_images(count: int, height: int, width: int, *, seed: int = 3) -> Image:
+    """(count, height, width, 3) images that are neither flat nor noise, the same on every machine.
+
+    Faces are smooth too; on white noise the networks' activations are far from what they are made
+    for, and differences between runtimes come out smaller or larger than on photographs.
+    """
+    random = np.random.default_rng(seed)
+    y = np.arange(height)[:, None] / height
+    x = np.arange(width)[None, :] / width
+    images = np.empty((count, height, width, 3))
+    for image in images:
+        for channel in range(3):
+            total = np.zeros((height, width))
+            for _ in range(12):
+                fy, fx = random.uniform(-6, 6, 2)
+                phase, weight = random.uniform(0, 2 * np.pi), random.uniform(0.2, 1.0)
+                total += weight * np.cos(2 * np.pi * (fy * y + fx * x) + phase)
+            low, high = total.min(), total.max()
+            image[:, :, channel] = 255 * (total - low) / (high - low)
+    return images.round().astype(np.uint8)
+
+
+def make_blob(model: Path, given: ParityInput, *, count: int = _BATCH) -> Array:
+    """The images as that graph's input, (count, ...).
+
+    Raises:
+        CardError: not a graph with one image as its input.
+    """
+    try:
+        sketch = _sketch.scan(model)
+    except (ValueError, OSError) as error:
+        raise CardError(f"{model.name}: not an ONNX graph ({error})") from error
+    shapes = [shape for name, shape in sketch.inputs if name not in sketch.dims]
+    if len(shapes) != 1 or len(shapes[0]) != 4 or 3 not in (shapes[0][1], shapes[0][3]):
+        raise CardError(f"{model.name}: parity needs a graph with one colour image as its input")
+    shape = shapes[0]
+    first = shape[1] == 3
+    height, width = (shape[2], shape[3]) if first else (shape[1], shape[2])
+    images = smooth_images(count, height or given.height, width or given.width)
+    mean, std = np.array(given.mean, np.float32), np.array(given.std, np.float32)
+    blob = (images.astype(np.float32) - mean) / std
+    return np.ascontiguousarray(blob.transpose(0, 3, 1, 2) if first else blob)
+
+
+def _measure(
+    model: Path, runtime: str, options: RuntimeOptions, blob: Path, seconds: float
+) -> tuple[dict[str, Any], list[Array]]:
+    target = blob.parent / runtime
+    target.mkdir(exist_ok=True)
+    request = {
+        "model": str(model.resolve()),
+        "runtime": runtime,
+        "threads": options.thread_count(),
+        "spinning": options.spinning,
+        "extra": dict(options.extra) if runtime == "mxnet" else {},
+        "blob": str(blob),
+        "target": str(target),
+        "seconds": seconds,
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "faceprint.runtime.parity_child"],
+        input=json.dumps(request),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    answer = target / "answer.json"
+    if not answer.is_file():
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        reason = lines[-1] if lines else f"the process ended with {done.returncode}"
+        return {"error": reason, "missing": False}, []
+    found: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8"))
+    outputs = [np.load(target / f"{i}.npy") for i in range(found.get("outputs", 0))]
+    return found, outputs
+
+
+def _row(
+    name: str, found: dict[str, Any], outputs: Sequence[Array], reference: Sequence[Array]
+) -> Row:
+    if "error" in found:
+        return Row(name, "missing" if found["missing"] else "refused", reason=found["error"])
+    difference, cosine, reason = _differences(outputs, reference)
+    return Row(
+        name,
+        "agrees" if cosine >= AGREES else "disagrees",
+        found["version"],
+        reason,
+        difference,
+        cosine,
+        found["ms_batch1"],
+        found["ms_batch16"],
+        found["peak"] / 1e6,
+        found["load_s"],
+    )
+
+
+def _differences(
+    outputs: Sequence[Array], reference: Sequence[Array]
+) -> tuple[float | None, float, str]:
+    """(largest difference, lowest cosine, what is wrong besides)."""
+    if [part.shape for part in outputs] != [part.shape for part in reference]:
+        shapes = [part.shape for part in outputs]
+        return None, -1.0, f"outputs of shapes {shapes}, not {[p.shape for p in reference]}"
+    difference, cosine = 0.0, 1.0
+    for part, wanted in zip(outputs, reference, strict=True):
+        rows = _BATCH if len(part) % _BATCH == 0 else 1
+        a = part.reshape(rows, -1).astype(np.float64)
+        b = wanted.reshape(rows, -1).astype(np.float64)
+        if not (np.isfinite(a).all() and np.isfinite(b).all()):
+            return None, -1.0, "NaN or infinity in the outputs"
+        difference = max(difference, float(np.abs(a - b).max(initial=0.0)))
+        lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+        both_zero = (np.abs(a).max(axis=1) == 0) & (np.abs(b).max(axis=1) == 0)
+        products = np.where(both_zero, 1.0, (a * b).sum(axis=1) / np.where(lengths, lengths, 1.0))
+        cosine = min(cosine, float(products.min(initial=1.0)))
+    return difference, cosine, ""

@@ -1,0 +1,133 @@
+"""PyTorch: a small interpreter of ONNX graphs, operator by operator (torch_operators.py).
+
+onnx2torch is not used: it imports torchvision without need and refuses old graphs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceprint._optional import require
+from faceprint.errors import CardError, RuntimeUnavailableError
+from faceprint.runtime.blobs import check_blob, one_input, require_file, run_batched
+from faceprint.runtime.graph import Graph, Step, load_graph
+from faceprint.runtime.session import RuntimeOptions, SessionInfo
+from faceprint.types import Array
+
+__all__ = ["PyTorchSession", "open_session"]
+
+
+class PyTorchSession:
+    """A graph on PyTorch; `run` may be called from several threads.
+
+    The number of threads is a setting of the calling thread in PyTorch, so each call sets it.
+    """
+
+    def __init__(self, model: Path, options: RuntimeOptions) -> None:
+        self._torch = torch = require("torch", extra="torch")
+        from faceprint.runtime.torch_operators import OPERATORS
+
+        self._device = _device(torch, options.device)
+        graph = load_graph(require_file(model), extra="torch")
+        self._input = one_input(model, graph.inputs)
+        unknown = sorted({step.op for step in graph.steps if step.op not in OPERATORS})
+        if unknown:
+            raise CardError(
+                f"{model.name}: the PyTorch runtime has no operator {', '.join(unknown)}; "
+                "use another runtime"
+            )
+        self._weights = {name: self._tensor(value) for name, value in graph.weights.items()}
+        self._steps = [
+            (step, {name: self._attribute(value) for name, value in step.attributes.items()}, dead)
+            for step, dead in zip(graph.steps, _last_uses(graph), strict=True)
+        ]
+        self._opset, self._outputs = graph.opset, graph.outputs
+        self._name, self._threads = model.name, options.thread_count()
+        version = str(torch.__version__).split("+")[0]
+        self.info = SessionInfo("pytorch", version, options.device, (self._input,), graph.outputs)
+
+    def run(self, blob: Array) -> tuple[Array, ...]:
+        """See `Session.run`."""
+        return run_batched(self._run, check_blob(self._input, blob), self._input.shape[0])
+
+    def _run(self, blob: Array) -> list[Array]:
+        torch = self._torch
+        if torch.get_num_threads() != self._threads:
+            torch.set_num_threads(self._threads)
+        with torch.inference_mode():
+            values: dict[str, Any] = {self._input.name: self._tensor(blob)}
+            for step, attributes, dead in self._steps:
+                self._step(step, attributes, values)
+                for name in dead:
+                    del values[name]
+            found = [values[item.name] for item in self._outputs]
+            return [np.array(value.float().cpu().numpy(), np.float32) for value in found]
+
+    def _step(self, step: Step, attributes: Mapping[str, Any], values: dict[str, Any]) -> None:
+        from faceprint.runtime.torch_call import Call
+        from faceprint.runtime.torch_operators import OPERATORS
+
+        weights = self._weights
+        inputs = tuple(
+            None if not name else values[name] if name in values else weights[name]
+            for name in step.inputs
+        )
+        call = Call(inputs, attributes, self._opset, len(step.outputs))
+        try:
+            result = OPERATORS[step.op](call)
+        except (RuntimeError, ValueError, KeyError, IndexError, TypeError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise CardError(
+                f"{self._name}: PyTorch can't run {step.name} ({reason}); use another runtime"
+            ) from error
+        results = result if isinstance(result, (tuple, list)) else (result,)
+        values.update(zip(step.outputs, results, strict=False))
+
+    def _tensor(self, value: NDArray[Any]) -> Any:
+        # A copy: PyTorch would share the memory of an array that must not be written to.
+        return self._torch.from_numpy(np.array(value)).to(self._device)
+
+    def _attribute(self, value: Any) -> Any:
+        return self._tensor(value) if isinstance(value, np.ndarray) else value
+
+
+def open_session(model: Path, options: RuntimeOptions) -> PyTorchSession:
+    """Load an ONNX file.
+
+    Raises:
+        MissingExtraError: torch or onnx is not installed.
+        RuntimeUnavailableError: the device asked for is not there.
+        ModelMissingError, ChecksumError, CardError: no file, a damaged one, a graph it can't take.
+    """
+    return PyTorchSession(model, options)
+
+
+def _device(torch: Any, wanted: str) -> Any:
+    here = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if not here.get(wanted.split(":")[0], False):
+        running = ", ".join(name for name, there in here.items() if there)
+        raise RuntimeUnavailableError(
+            f"device {wanted!r} was asked for, but this PyTorch runs on {running} here; "
+            "install the build for that device, or choose device 'cpu'"
+        )
+    return torch.device(wanted)
+
+
+def _last_uses(graph: Graph) -> list[tuple[str, ...]]:
+    """For each step the tensors that nobody reads after it, so that memory stays flat."""
+    kept = {item.name for item in graph.outputs} | set(graph.weights) | {""}
+    plan: list[tuple[str, ...]] = []
+    for step in reversed(graph.steps):
+        touched = dict.fromkeys([*step.inputs, *step.outputs])
+        plan.append(tuple(name for name in touched if name not in kept))
+        kept.update(touched)
+    return plan[::-1]

@@ -1,0 +1,96 @@
+"""One small protocol over every runtime, and the one place where a session is opened."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, cast
+
+from faceprint import settings
+from faceprint.errors import UsageError
+from faceprint.types import Array
+
+__all__ = ["RUNTIMES", "RuntimeOptions", "Session", "SessionInfo", "TensorSpec", "open_session"]
+
+RUNTIMES = ("onnxruntime", "openvino", "pytorch", "opencv", "mxnet")
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A graph input or output: its name and shape, None where a dimension is free."""
+
+    name: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionInfo:
+    """What really runs: not what was asked for."""
+
+    runtime: str
+    version: str
+    device: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeOptions:
+    """How a session should run.
+
+    Attributes:
+        threads: cores to use; None for as many as the process may use.
+        device: `cpu`, or an accelerator as the runtime knows it (`cuda`, `coreml`, `openvino`).
+        spinning: idle worker threads spin instead of sleeping; faster on an idle machine, slower
+            on a busy one.
+        extra: settings of one runtime alone.
+    """
+
+    threads: int | None = None
+    device: str = "cpu"
+    spinning: bool = False
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    def thread_count(self) -> int:
+        """Threads to start."""
+        return self.threads or settings.available_cores()
+
+
+class Session(Protocol):
+    """A loaded graph with one input. Safe to call from several threads."""
+
+    @property
+    def info(self) -> SessionInfo:
+        """What runs, on which device, with which tensors."""
+        ...
+
+    def run(self, blob: Array) -> tuple[Array, ...]:
+        """Run the graph on one float32 blob, batch first; outputs in the graph's order, float32.
+
+        A graph whose batch is fixed at 1 is run once per row by the runtime that can't free it.
+        """
+        ...
+
+
+def open_session(
+    model: Path, *, runtime: str | None = None, options: RuntimeOptions | None = None
+) -> Session:
+    """Load an ONNX file on a runtime.
+
+    Args:
+        model: path of the ONNX file.
+        runtime: one of `RUNTIMES`; None for FACEPRINT_RUNTIME, else `onnxruntime`.
+
+    Raises:
+        UsageError: no runtime of that name.
+        MissingExtraError: the runtime is not installed.
+        RuntimeUnavailableError: the device asked for is not the one that would run.
+        ChecksumError, CardError: the file is not a graph that can be loaded.
+    """
+    name = runtime or settings.default_runtime()
+    if name not in RUNTIMES:
+        raise UsageError(f"no runtime named {name!r}; there are {', '.join(RUNTIMES)}")
+    module = importlib.import_module(f"faceprint.runtime.{name}")
+    return cast("Session", module.open_session(model, options or RuntimeOptions()))
