@@ -1,0 +1,1 @@
+"""Detectors: each turns raw network outputs into `Detections`."""

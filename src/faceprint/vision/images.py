@@ -1,0 +1,184 @@
+"""The one decoder: path, bytes, PIL image or array in; upright RGB uint8 out, alike on every way.
+
+Photographs come from strangers, so the header is judged before a pixel is made, nothing but
+Pillow's readers of the five formats sees the bytes (`vision/pillow.py`), and whatever Pillow trips
+over becomes one `DecodeError` with the reason. Pillow's global settings are left alone.
+
+Colour profiles (ICC) are ignored: detectors and embedders were trained on pixels as stored.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+import struct
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from faceprint.errors import (
+    DecodeError,
+    FaceprintError,
+    ImageTooLargeError,
+    SourceNotFoundError,
+    UsageError,
+)
+from faceprint.types import Image, check_image
+from faceprint.vision import pillow
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PILImage
+
+__all__ = ["DEFAULT_LIMITS", "ImageLimits", "ImageSource", "decode", "describe"]
+
+ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | PILImage | Image"
+"""A path, an encoded photograph, a PIL image, or an RGB uint8 array of shape (H, W, 3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageLimits:
+    """What is refused unopened.
+
+    Attributes:
+        max_pixels: width x height as the header states them; about 4 bytes of memory each. The
+            default stays under the size at which Pillow itself would start to warn.
+        max_bytes: size of the file.
+    """
+
+    max_pixels: int = 89_000_000
+    max_bytes: int = 256 * 1024 * 1024
+
+
+DEFAULT_LIMITS = ImageLimits()
+
+
+def decode(source: ImageSource, *, limits: ImageLimits = DEFAULT_LIMITS) -> Image:
+    """Decode a photograph: (H, W, 3) RGB uint8, contiguous, turned upright by its EXIF orientation.
+
+    JPEG (MPO too), PNG, WebP, BMP and TIFF are read, and HEIC with the extra `heif`; of several
+    frames the first, of a PIL image the current one. Grey is repeated, transparency is laid on
+    white, CMYK is converted without its profile, 16-bit grey is divided by 257. Pixels without an
+    agreed range (32-bit integers, floats) are refused. An array passes through `check_image`.
+
+    Raises:
+        SourceNotFoundError: no file of that name.
+        ImageTooLargeError: over `limits`, by the header; nothing was decoded.
+        DecodeError: not a photograph, damaged, truncated, unreadable or not a regular file.
+        InvalidImageArrayError: an array that is not RGB uint8.
+        UsageError: something else altogether.
+    """
+    if isinstance(source, np.ndarray):
+        return np.ascontiguousarray(check_image(source))
+    name = describe(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
+        _check_bytes(len(data), name, limits)
+    elif isinstance(source, str | os.PathLike):
+        data = _read(name, limits)
+    else:
+        return _decode_pil(source, name, limits)
+    if not data:
+        raise DecodeError(f"{name}: empty, 0 bytes")
+    with _reasons(name):
+        opened = pillow.open_photo(data, lambda size: _check_size(size, name, limits))
+        return pillow.upright_rgb(opened)
+
+
+def describe(source: object) -> str:
+    """Name for messages and the `source` key: the path, else `<bytes>`, `<array>`, `<image>`."""
+    if isinstance(source, str | os.PathLike):
+        return os.fsdecode(source)
+    if isinstance(source, bytes | bytearray | memoryview):
+        return "<bytes>"
+    if isinstance(source, np.ndarray):
+        return "<array>"
+    return str(getattr(source, "filename", "") or "<image>")
+
+
+def _decode_pil(source: PILImage, name: str, limits: ImageLimits) -> Image:
+    import PIL.Image
+
+    if not isinstance(source, PIL.Image.Image):
+        raise UsageError(
+            "expected a path, bytes, a PIL image or an RGB uint8 array, "
+            f"got {type(source).__name__}"
+        )
+    with _reasons(name):
+        _check_size(source.size, name, limits)
+        return pillow.upright_rgb(source)
+
+
+@contextmanager
+def _reasons(name: str) -> Iterator[None]:
+    """Turn whatever Pillow trips over into a DecodeError.
+
+    Its readers answer a lying file with the error of the line that stumbled, so the list is long;
+    Warning is on it for callers who run with warnings as errors.
+    """
+    from PIL.Image import DecompressionBombError
+
+    stumbles = (
+        OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError,
+        AttributeError, AssertionError, RuntimeError, MemoryError, BufferError, Warning,
+        struct.error, zlib.error, DecompressionBombError,
+    )  # fmt: skip
+    try:
+        yield
+    except DecodeError as error:
+        if isinstance(error, ImageTooLargeError):
+            raise
+        raise DecodeError(f"{name}: {error}") from error.__cause__
+    except MemoryError as error:
+        raise DecodeError(f"{name}: not enough memory for the pixels it claims") from error
+    except stumbles as error:
+        reason = str(error) or type(error).__name__
+        raise DecodeError(f"{name}: damaged or truncated: {reason}") from error
+
+
+# --- bytes ---------------------------------------------------------------------------------------
+
+
+def _read(name: str, limits: ImageLimits) -> bytes:
+    try:
+        # Before opening: opening a FIFO waits for its writer, opening a device may act.
+        status = Path(name).stat()
+        if stat.S_ISDIR(status.st_mode):
+            raise DecodeError(f"{name}: a folder; name the photographs inside it")
+        if not stat.S_ISREG(status.st_mode):
+            raise DecodeError(f"{name}: not a regular file; read it and pass the bytes")
+        _check_bytes(status.st_size, name, limits)
+        with Path(name).open("rb") as file:
+            return file.read(status.st_size)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if re.match(r"[a-z][a-z0-9+.-]+:/|data:", name, re.IGNORECASE):
+            raise DecodeError(f"{name}: URLs are not fetched; download it first") from error
+        raise SourceNotFoundError(f"{name}: no such file") from error
+    except PermissionError as error:
+        raise DecodeError(f"{name}: no permission to read it") from error
+    except OSError as error:
+        raise DecodeError(f"{name}: can't be read: {error.strerror or error}") from error
+    except ValueError as error:  # a NUL in the name
+        if isinstance(error, FaceprintError):
+            raise
+        raise SourceNotFoundError(f"{name!r}: not a file name: {error}") from error
+
+
+def _check_bytes(size: int, name: str, limits: ImageLimits) -> None:
+    if size > limits.max_bytes:
+        raise ImageTooLargeError(f"{name}: {size:,} bytes; the limit is {limits.max_bytes:,}")
+
+
+def _check_size(size: tuple[int, int], name: str, limits: ImageLimits) -> None:
+    width, height = size
+    if width < 1 or height < 1:
+        raise DecodeError(f"{name}: {width} x {height}, no pixels")
+    if width * height > limits.max_pixels:
+        raise ImageTooLargeError(
+            f"{name}: {width} x {height} pixels; the limit is {limits.max_pixels:,} in all"
+        )

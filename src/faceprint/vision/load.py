@@ -1,0 +1,105 @@
+"""From names to something that runs: packs and cards to detectors and embedders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from faceprint import settings
+from faceprint.errors import CardError, UsageError
+from faceprint.runtime.session import RuntimeOptions, Session, open_session
+from faceprint.types import Detections, Image
+from faceprint.vision.detect.mtcnn import MtcnnDetector, MtcnnSettings
+from faceprint.vision.detect.single_shot import SingleShotDetector
+from faceprint.vision.embed import VectorEmbedder
+from faceprint.zoo import catalog, legacy, packs, store
+from faceprint.zoo.card import ModelCard
+
+__all__ = ["Detector", "LoadOptions", "load_detector", "load_embedder", "resolve"]
+
+
+class Detector(Protocol):
+    """Images in, faces out."""
+
+    def detect(self, images: Sequence[Image]) -> list[Detections]:
+        """Faces of each image, best score first."""
+        ...
+
+
+class LoadOptions:
+    """How models are fetched and run.
+
+    Args:
+        runtime: one of `faceprint.runtime.session.RUNTIMES`; None for the default.
+        threads: cores to use; None for as many as the process may use.
+        device: `cpu` or an accelerator's name as the runtime knows it.
+        accept_license: accept licences that are not commercial, or unclear.
+        mirror: average each embedding with its mirror image's.
+    """
+
+    __slots__ = ("accept_license", "mirror", "runtime", "session")
+
+    def __init__(
+        self,
+        *,
+        runtime: str | None = None,
+        threads: int | None = None,
+        device: str = "cpu",
+        accept_license: bool = False,
+        mirror: bool = False,
+    ) -> None:
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads is {threads}, not a positive whole number")
+        self.runtime = runtime
+        self.session = RuntimeOptions(threads=threads, device=device)
+        self.accept_license = accept_license
+        self.mirror = mirror
+
+
+def resolve(
+    pack: str | None, detector: str | None, embedder: str | None
+) -> tuple[str, ModelCard, ModelCard]:
+    """Names to (name, detector card, embedder card).
+
+    A detector or an embedder replaces that half of the pack; the name then says both.
+
+    Raises:
+        UnknownModelError: no such pack or card.
+        UsageError: a card of the other task.
+    """
+    chosen = packs.get_pack(pack or settings.default_pack())
+    detector_card = catalog.get_card(detector or chosen.detector)
+    embedder_card = catalog.get_card(embedder or chosen.embedder)
+    for card, task in ((detector_card, "detect"), (embedder_card, "embed")):
+        if card.task != task:
+            raise UsageError(f"{card.id} is a model for '{card.task}', not for '{task}'")
+    plain = (detector_card.id, embedder_card.id) == (chosen.detector, chosen.embedder)
+    name = chosen.name if plain else f"{detector_card.id}+{embedder_card.id}"
+    return name, detector_card, embedder_card
+
+
+def load_detector(card: ModelCard, options: LoadOptions) -> Detector:
+    """Open a detector's sessions."""
+    files = store.ensure(card, accept_license=options.accept_license)
+    if card.decoder == "mtcnn":
+        pnet, rnet, onet = (_open(files[role], options) for role in ("pnet", "rnet", "onet"))
+        return MtcnnDetector(pnet, rnet, onet, MtcnnSettings.from_options(card.options))
+    return SingleShotDetector(_open(files["model"], options), card)
+
+
+def load_embedder(card: ModelCard, options: LoadOptions) -> VectorEmbedder:
+    """Open an embedder's session.
+
+    Raises:
+        CardError: the card names no alignment, so nothing could feed it.
+    """
+    if card.alignment is None:
+        raise CardError(f"{card.id}: an embedder's card needs an alignment template")
+    files = store.ensure(card, accept_license=options.accept_license)
+    return VectorEmbedder(_open(files["model"], options), card, mirror=options.mirror)
+
+
+def _open(path: Path, options: LoadOptions) -> Session:
+    prepared = legacy.prepare(path, settings.home() / "prepared")
+    return open_session(prepared, runtime=options.runtime, options=options.session)

@@ -1,0 +1,231 @@
+"""The one engine: photographs in, faces with embeddings out, batched across photographs."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+
+from faceprint.errors import InputError, UsageError
+from faceprint.types import AnalyzedImage, Detections, Embedding, Face, Image
+from faceprint.vision import align, images
+from faceprint.vision.embed import VectorEmbedder
+from faceprint.vision.images import ImageSource
+from faceprint.vision.load import (
+    Detector,
+    LoadOptions,
+    load_detector,
+    load_embedder,
+    resolve,
+)
+from faceprint.vision.quality import assess
+from faceprint.vision.warp import Mipmaps
+from faceprint.zoo.card import ModelCard
+
+__all__ = ["FacePrint", "load"]
+
+_BATCH_PIXELS = 48_000_000
+"""Pixels that one batch may hold: bounds memory when photographs are large."""
+
+
+class FacePrint:
+    """A detector and an embedder, ready to use. Sessions open on first need; safe across threads."""
+
+    def __init__(
+        self,
+        name: str,
+        detector_card: ModelCard,
+        embedder_card: ModelCard,
+        options: LoadOptions | None = None,
+    ) -> None:
+        self.name = name
+        self.detector_card, self.embedder_card = detector_card, embedder_card
+        self._options = options or LoadOptions()
+        self._lock = threading.Lock()
+        self._detector: Detector | None = None
+        self._embedder: VectorEmbedder | None = None
+
+    @property
+    def detector(self) -> Detector:
+        """The detector, opened on first need."""
+        with self._lock:
+            if self._detector is None:
+                self._detector = load_detector(self.detector_card, self._options)
+            return self._detector
+
+    @property
+    def embedder(self) -> VectorEmbedder:
+        """The embedder, opened on first need."""
+        with self._lock:
+            if self._embedder is None:
+                self._embedder = load_embedder(self.embedder_card, self._options)
+            return self._embedder
+
+    def analyze(
+        self, source: ImageSource, *, embed: bool = True, keep_crops: bool = False
+    ) -> list[Face]:
+        """The faces of one photograph, largest first; empty when there is none.
+
+        Args:
+            source: path, bytes, PIL image or RGB uint8 array.
+            embed: False leaves `Face.embedding` None and the embedder unopened.
+            keep_crops: keep the aligned crop on every face.
+
+        Raises:
+            DecodeError: the photograph can't be used.
+        """
+        return self._analyze_batch([images.decode(source)], embed, keep_crops)[0]
+
+    def analyze_many(
+        self,
+        sources: Iterable[ImageSource],
+        *,
+        batch_size: int = 32,
+        embed: bool = True,
+        keep_crops: bool = False,
+    ) -> Iterator[AnalyzedImage]:
+        """Analyse a stream of photographs, lazily and in order.
+
+        Photographs are decoded ahead on threads, detected and embedded in batches. One that can't be
+        used comes out with `error` set, and the stream goes on. Memory is bounded by the batch,
+        however long the stream.
+
+        Raises:
+            UsageError: `batch_size` below 1.
+            ModelError: the models can't be loaded; a stream can't go on without them.
+        """
+        if batch_size < 1:
+            raise UsageError(f"batch_size is {batch_size}, not a positive whole number")
+        return self._stream(sources, batch_size, embed, keep_crops)
+
+    def embed_crops(self, crops: Sequence[Image] | Image) -> list[Embedding]:
+        """Embed crops that are already aligned to the embedder's template."""
+        return self.embedder.embed(crops)
+
+    def _stream(
+        self, sources: Iterable[ImageSource], batch_size: int, embed: bool, keep_crops: bool
+    ) -> Iterator[AnalyzedImage]:
+        batch: list[tuple[str, Image | InputError]] = []
+        pixels = 0
+        for name, decoded in _decode_ahead(sources, self._options.session.thread_count()):
+            size = 0 if isinstance(decoded, InputError) else decoded.size // 3
+            if batch and (len(batch) == batch_size or pixels + size > _BATCH_PIXELS):
+                yield from self._finish(batch, embed, keep_crops)
+                batch, pixels = [], 0
+            batch.append((name, decoded))
+            pixels += size
+        yield from self._finish(batch, embed, keep_crops)
+
+    def _finish(
+        self, batch: list[tuple[str, Image | InputError]], embed: bool, keep_crops: bool
+    ) -> Iterator[AnalyzedImage]:
+        good = [item for _, item in batch if not isinstance(item, InputError)]
+        faces = iter(self._analyze_batch(good, embed, keep_crops))
+        for name, item in batch:
+            if isinstance(item, InputError):
+                yield AnalyzedImage(name, [], error=item)
+            else:
+                height, width = item.shape[:2]
+                yield AnalyzedImage(name, next(faces), width=width, height=height)
+
+    def _analyze_batch(
+        self, batch: Sequence[Image], embed: bool, keep_crops: bool
+    ) -> list[list[Face]]:
+        alignment = self.embedder_card.alignment
+        if alignment is None or not batch:
+            return [[] for _ in batch]
+        found = [_largest_first(found) for found in self.detector.detect(batch)]
+        crops = [
+            align.align(Mipmaps(image), detections.landmarks, detections.boxes, alignment)
+            for image, detections in zip(batch, found, strict=True)
+        ]
+        embeddings: Iterator[Embedding] = iter(())
+        if embed:
+            embeddings = iter(self.embedder.embed(np.concatenate(crops)))
+        results = []
+        for detections, chips in zip(found, crops, strict=True):
+            faces = [_face(detections, chips, index) for index in range(len(detections))]
+            if embed:
+                faces = [replace(face, embedding=next(embeddings)) for face in faces]
+            if not keep_crops:
+                faces = [replace(face, crop=None) for face in faces]
+            results.append(faces)
+        return results
+
+
+def load(
+    pack: str | None = None,
+    *,
+    detector: str | None = None,
+    embedder: str | None = None,
+    runtime: str | None = None,
+    threads: int | None = None,
+    device: str = "cpu",
+    accept_license: bool = False,
+    mirror: bool = False,
+) -> FacePrint:
+    """Choose models: a pack by name, or a detector and an embedder.
+
+    Args:
+        pack: None for FACEPRINT_PACK, else `starter`, which ships inside the package.
+        detector, embedder: card ids; each replaces its half of the pack.
+
+    Raises:
+        UnknownModelError: no pack or card of that name.
+        UsageError: a detector where an embedder belongs, or the other way round.
+    """
+    options = LoadOptions(
+        runtime=runtime,
+        threads=threads,
+        device=device,
+        accept_license=accept_license,
+        mirror=mirror,
+    )
+    return FacePrint(*resolve(pack, detector, embedder), options)
+
+
+def _largest_first(detections: Detections) -> Detections:
+    return detections[np.argsort(-detections.areas, kind="stable")]
+
+
+def _face(detections: Detections, crops: Image, index: int) -> Face:
+    box = detections.boxes[index]
+    landmarks = None if detections.landmarks is None else detections.landmarks[index]
+    return Face(
+        box=box,
+        score=float(detections.scores[index]),
+        landmarks=landmarks,
+        quality=assess(box, landmarks, crops[index]),
+        crop=crops[index],
+    )
+
+
+def _decode_ahead(
+    sources: Iterable[ImageSource], threads: int
+) -> Iterator[tuple[str, Image | InputError]]:
+    """Decode on threads, a few photographs ahead of the caller, in order."""
+    ahead = threads + 2
+    waiting: deque[tuple[str, Future[Image | InputError]]] = deque()
+    pool = ThreadPoolExecutor(threads, thread_name_prefix="faceprint-decode")
+    try:
+        for source in sources:
+            waiting.append((images.describe(source), pool.submit(_decode, source)))
+            if len(waiting) > ahead:
+                name, future = waiting.popleft()
+                yield name, future.result()
+        while waiting:
+            name, future = waiting.popleft()
+            yield name, future.result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _decode(source: ImageSource) -> Image | InputError:
+    try:
+        return images.decode(source)
+    except InputError as error:
+        return error
