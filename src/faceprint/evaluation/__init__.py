@@ -1,0 +1,1 @@
+"""Data sets, protocols, metrics, calibration and reports: where every threshold comes from."""

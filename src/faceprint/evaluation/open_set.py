@@ -1,0 +1,168 @@
+"""Open-set identification: probes whose person is enrolled, and probes whose is not.
+
+Words as in ISO/IEC 19795-1 and the face recognition vendor tests: the CMC counts at which rank an
+enrolled probe finds its subject; TPIR is the share of enrolled probes that find it at rank 1 at or
+above a threshold; FPIR is the share of strangers who find anybody there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from faceprint.errors import UsageError
+from faceprint.evaluation.intervals import RULE_OF_3, Rate, measured_rate, share
+
+__all__ = ["Fusion", "Identified", "TpirAtFpir", "cmc", "open_set", "subject_scores"]
+
+Fusion = Literal["max", "mean"]
+"""How the templates of a subject make one score: the closest one, or the mean of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class TpirAtFpir:
+    """How many enrolled probes are found where at most this share of strangers is "found".
+
+    Attributes:
+        fpir: the rate that was asked for.
+        threshold, tpir: None when the strangers are too few for it (rule of 3).
+        missed: enrolled probes not found (FNIR), with its interval.
+        seen: strangers that matched somebody at the threshold.
+    """
+
+    fpir: float
+    threshold: float | None
+    tpir: float | None
+    missed: Rate | None
+    seen: Rate | None
+    statement: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """The outcome of an open-set protocol.
+
+    Attributes:
+        cmc: share of enrolled probes found at rank 1, 2, ... (ties count against the subject).
+        points: one for each FPIR asked for.
+        enrolled, strangers, subjects: how many probes of either kind, and subjects in the gallery.
+    """
+
+    cmc: tuple[float, ...]
+    points: tuple[TpirAtFpir, ...]
+    enrolled: int
+    strangers: int
+    subjects: int
+
+
+def subject_scores(
+    similarities: ArrayLike, template_subjects: ArrayLike, fusion: Fusion = "max"
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Fuse the templates of each subject.
+
+    Args:
+        similarities: (p, t) of probes and templates.
+        template_subjects: (t,) the subject number of each template.
+
+    Returns:
+        (p, s) one score a subject, and (s,) the subject numbers, rising.
+
+    Raises:
+        UsageError: shapes that do not fit, or another fusion.
+    """
+    scores, subjects = np.asarray(similarities, np.float64), np.asarray(template_subjects, np.int64)
+    if scores.ndim != 2 or scores.shape[1:] != subjects.shape or not len(subjects):
+        raise UsageError(f"similarities {scores.shape} do not fit {len(subjects)} templates")
+    if fusion not in ("max", "mean"):
+        raise UsageError(f"fusion is {fusion!r}; it is 'max' or 'mean'")
+    order = np.argsort(subjects, kind="stable")
+    names, starts, counts = np.unique(subjects[order], return_index=True, return_counts=True)
+    if fusion == "max":
+        return np.maximum.reduceat(scores[:, order], starts, axis=1), names
+    return np.add.reduceat(scores[:, order], starts, axis=1) / counts, names
+
+
+def cmc(ranks: ArrayLike, up_to: int) -> tuple[float, ...]:
+    """The share of probes at rank 1..up_to or better, from (p,) ranks that start at 1."""
+    counted = np.bincount(np.minimum(np.asarray(ranks, np.int64), up_to + 1), minlength=up_to + 2)
+    return tuple((np.cumsum(counted[1 : up_to + 1]) / counted.sum()).tolist())
+
+
+def open_set(
+    probes: ArrayLike,
+    probe_subjects: ArrayLike,
+    gallery: ArrayLike,
+    gallery_subjects: ArrayLike,
+    *,
+    fusion: Fusion = "max",
+    fpirs: Sequence[float] = (1e-1, 1e-2, 1e-3),
+    ranks: int = 20,
+) -> Identified:
+    """Search every probe in the gallery; those whose subject has no template are strangers.
+
+    Args:
+        probes: (p, d) unit rows; `probe_subjects`: (p,) subject numbers.
+        gallery: (t, d) unit rows; `gallery_subjects`: (t,) subject numbers.
+
+    Raises:
+        UsageError: shapes that do not fit, or no enrolled probe.
+    """
+    rows, templates = np.asarray(probes, np.float32), np.asarray(gallery, np.float32)
+    owners = np.asarray(probe_subjects, np.int64)
+    if rows.ndim != 2 or templates.ndim != 2 or rows.shape[1] != templates.shape[1]:
+        raise UsageError(f"probes {rows.shape} and gallery {templates.shape} are not (n, d)")
+    if len(owners) != len(rows):
+        raise UsageError(f"{len(rows)} probes came with {len(owners)} subject numbers")
+    top, rank, names = np.empty(len(rows)), np.zeros(len(rows), np.int64), np.empty(0, np.int64)
+    step = max(1, 16_000_000 // max(1, len(templates)))  # some 128 MB of similarities at a time
+    for start in range(0, len(rows), step):
+        part = slice(start, start + step)
+        scores, names = subject_scores(rows[part] @ templates.T, gallery_subjects, fusion)
+        top[part], rank[part] = scores.max(axis=1), _ranks(scores, owners[part], names)
+    enrolled = rank > 0
+    if not enrolled.any():
+        raise UsageError("no probe shows a subject of the gallery; nobody can be found")
+    found, strangers = top[rank == 1], np.sort(top[~enrolled])
+    count = int(enrolled.sum())
+    return Identified(
+        cmc(rank[enrolled], min(ranks, len(names))),
+        tuple(_at_fpir(found, count, strangers, fpir) for fpir in fpirs),
+        count,
+        len(strangers),
+        len(names),
+    )
+
+
+def _ranks(
+    scores: NDArray[np.float64], owners: NDArray[np.int64], names: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    place = np.minimum(np.searchsorted(names, owners), len(names) - 1)
+    own = scores[np.arange(len(scores)), place]
+    # The subject itself is among those that reach its score, so a lone best one has rank 1.
+    return np.where(names[place] == owners, (scores >= own[:, None]).sum(axis=1), 0)
+
+
+def _at_fpir(
+    found: NDArray[np.float64], enrolled: int, strangers: NDArray[np.float64], fpir: float
+) -> TpirAtFpir:
+    n = len(strangers)
+    if not 0 < fpir <= 1:
+        raise UsageError(f"fpir is {fpir}; a rate lies between 0 and 1, as 1e-2")
+    if fpir * n < RULE_OF_3:
+        least = "" if not n else f": even none matching would show at most {share(RULE_OF_3 / n)}"
+        why = f"{n:,} probes of strangers cannot show an FPIR of {fpir:g}{least}"
+        return TpirAtFpir(fpir, None, None, None, None, why)
+    allowed = int(fpir * n + 1e-6)
+    threshold = float(strangers[0])
+    if allowed < n:
+        # The lowest threshold that keeps the next stranger out, ties with it included.
+        threshold = float(np.nextafter(strangers[n - 1 - allowed], np.inf))
+    hits = int((found >= threshold).sum())
+    seen = measured_rate(int((strangers >= threshold).sum()), n)
+    missed = measured_rate(enrolled - hits, enrolled)
+    why = f"TPIR {share(hits / enrolled)} at threshold {threshold:.4f}; FPIR there {seen.statement}"
+    return TpirAtFpir(fpir, threshold, hits / enrolled, missed, seen, why)

@@ -1,0 +1,207 @@
+"""The bootstrap over people: pairs that share a person are not independent, people are.
+
+People are drawn with replacement; a pair of two people counts as often as the product of how often
+each was drawn, a mated pair as often as its person (the subsets bootstrap of Bolle, Ratha and
+Pankanti 2004; for pairs of two people the pigeonhole bootstrap of Owen 2007, whose intervals are
+too wide rather than too narrow).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from faceprint.errors import UsageError
+from faceprint.evaluation.intervals import RULE_OF_30, Rate, measured_rate
+
+__all__ = [
+    "PersonPairs",
+    "bootstrap_people",
+    "drawn_people",
+    "independent_ranks",
+    "people_of_pairs",
+    "person_pairs",
+    "rate_over_people",
+    "resampled_counts",
+]
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PersonPairs:
+    """Trials gathered by the two people in them: (c,) people, (c,) people, (c,) trials."""
+
+    first: Ints
+    second: Ints
+    trials: Floats
+
+    @property
+    def total(self) -> int:
+        """All trials."""
+        return int(self.trials.sum())
+
+
+def person_pairs(first: ArrayLike, second: ArrayLike) -> PersonPairs:
+    """Count trials for each two people; (n,) person numbers from 0, either way round."""
+    a, b = np.asarray(first, np.int64), np.asarray(second, np.int64)
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    span = int(high.max()) + 1 if len(high) else 1
+    keys, trials = np.unique(low * span + high, return_counts=True)
+    return PersonPairs(keys // span, keys % span, trials.astype(np.float64))
+
+
+def drawn_people(people: int, replicates: int, seed: int) -> NDArray[np.float32]:
+    """(people, replicates) how often each person is drawn in each resample."""
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(people, np.full(people, 1 / people), size=replicates)
+    return np.ascontiguousarray(drawn.T.astype(np.float32))
+
+
+def resampled_counts(cells: PersonPairs, drawn: NDArray[np.float32]) -> Floats:
+    """(replicates,) trials in each resample, each weighted as the module says."""
+    people, replicates = drawn.shape
+    own = cells.first == cells.second
+    total = cells.trials[own] @ drawn[cells.first[own]].astype(np.float64)
+    a, b, n = cells.first[~own], cells.second[~own], cells.trials[~own]
+    dense = len(a) * 8 > people * people
+    # Blocks hold the memory at some 64 MB; nearly full tables go through matrix products.
+    step = max(1, 8_000_000 // max(1, people)) if dense else max(1, 8_000_000 // replicates)
+    for start in range(0, people if dense else len(a), step):
+        if dense:
+            low, high = np.searchsorted(a, (start, start + step))
+            block = np.zeros((min(step, people - start), people), np.float32)
+            block[a[low:high] - start, b[low:high]] = n[low:high]
+            rows = drawn[start : start + step]
+            total = total + np.einsum("pr,pr->r", rows, block @ drawn, dtype=np.float64)
+        else:
+            part = slice(start, start + step)
+            total = total + n[part] @ (drawn[a[part]] * drawn[b[part]]).astype(np.float64)
+    return np.asarray(total, np.float64).reshape(replicates)
+
+
+def independent_ranks(
+    first: NDArray[np.integer], second: NDArray[np.integer], enough: int
+) -> NDArray[np.int64]:
+    """Where, going through (n,) pairs in order, one comes that shares nobody with those taken.
+
+    Returns:
+        (k,) int64 places from 0, rising, at most `enough` of them.
+    """
+    low, high = np.minimum(first, second).astype(np.int64), np.maximum(first, second)
+    span = int(high.max(initial=0)) + 1
+    _, places = np.unique(low * span + high, return_index=True)
+    places.sort()
+    people, met, ranks = len(np.union1d(low, high)), set[int](), list[int]()
+    for place in places.tolist():
+        a, b = int(low[place]), int(high[place])
+        if a in met or b in met:
+            continue
+        met |= {a, b}
+        ranks.append(place)
+        if len(ranks) >= enough or len(met) >= people - 1:
+            break
+    return np.asarray(ranks, np.int64)
+
+
+def rate_over_people(
+    wrong: NDArray[np.bool_],
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    replicates: int = 400,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Rate:
+    """The share of wrong trials with its interval over people.
+
+    Args:
+        wrong: (n,) which trials were errors.
+        first, second: (n,) person numbers of both sides of each trial.
+    """
+    if not len(wrong):
+        return measured_rate(0, 0)
+    _, numbers = np.unique(np.stack([first, second]), return_inverse=True)
+    a, b = numbers.reshape(2, -1)
+    drawn = drawn_people(int(numbers.max()) + 1, replicates, seed)
+    trials = resampled_counts(person_pairs(a, b), drawn)
+    usable = trials > 0
+    rates = resampled_counts(person_pairs(a[wrong], b[wrong]), drawn)[usable] / trials[usable]
+    ends = ((1 - confidence) / 2, (1 + confidence) / 2)
+    low, high = np.quantile(rates, ends).tolist() if usable.any() else (0.0, 1.0)
+    return measured_rate(
+        int(wrong.sum()),
+        len(wrong),
+        confidence=confidence,
+        interval=(low, high),
+        independent=len(independent_ranks(a[wrong], b[wrong], RULE_OF_30)),
+    )
+
+
+def bootstrap_people(
+    statistic: Callable[[Floats], float],
+    first: ArrayLike,
+    second: ArrayLike,
+    *,
+    replicates: int = 400,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Percentile interval of any statistic of weighted pairs, over people.
+
+    Args:
+        statistic: from (n,) weights of the pairs to a number; resamples where it is NaN are left
+            out.
+        first, second: (n,) person numbers of both sides of each pair, from 0.
+        seed: the same seed gives the same interval.
+
+    Raises:
+        UsageError: fewer than two people, or a statistic that never is a number.
+    """
+    a, b = np.asarray(first, np.int64), np.asarray(second, np.int64)
+    people = int(max(a.max(initial=-1), b.max(initial=-1))) + 1
+    if people < 2:
+        raise UsageError("a bootstrap over people needs at least two of them")
+    drawn = drawn_people(people, replicates, seed)
+    values = np.full(replicates, np.nan)
+    for r in range(replicates):
+        times = drawn[:, r].astype(np.float64)
+        weights = np.where(a == b, times[a], times[a] * times[b])
+        values[r] = statistic(weights)
+    values = values[~np.isnan(values)]
+    if not len(values):
+        raise UsageError("the statistic was not a number in any resample; give more people")
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
+
+
+def people_of_pairs(
+    left: ArrayLike, right: ArrayLike, mated: ArrayLike, images: int
+) -> NDArray[np.int64]:
+    """(images,) a person number for each picture when only pairs are labelled.
+
+    Pictures joined by mated pairs are one person; others, for want of knowledge, one each.
+    """
+    parent = list(range(images))
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    pairs = zip(
+        np.asarray(left).tolist(),
+        np.asarray(right).tolist(),
+        np.asarray(mated).tolist(),
+        strict=True,
+    )
+    for a, b, same in pairs:
+        if same:
+            parent[root(a)] = root(b)
+    _, people = np.unique([root(i) for i in range(images)], return_inverse=True)
+    return np.asarray(people, np.int64)
