@@ -1,0 +1,1 @@
+"""The command line: parses and prints; the Python API does the work."""

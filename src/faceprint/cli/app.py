@@ -1,0 +1,115 @@
+"""The `faceprint` command: groups of commands that load when they are called."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Annotated, Any
+
+import click
+import typer
+from typer.core import TyperGroup
+
+from faceprint import __version__
+from faceprint.cli.exit_codes import DONE, OTHER, exit_code
+from faceprint.errors import FaceprintError
+
+__all__ = ["app", "main"]
+
+# command -> (module, function or typer app in it)
+_COMMANDS = {
+    "demo": ("faceprint.cli.demo", "demo"),
+    "verify": ("faceprint.cli.verify", "verify"),
+    "detect": ("faceprint.cli.detect", "detect"),
+    "models": ("faceprint.cli.models", "app"),
+    "doctor": ("faceprint.cli.doctor", "doctor"),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Imports a command's module when that command is asked for, so that `verify` starts fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the order of the documentation."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The click command of that name, None when there is none."""
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        target: Any = getattr(importlib.import_module(module), name)
+        if isinstance(target, typer.Typer):
+            group = typer.main.get_group(target)
+            group.name = cmd_name
+            return group
+        single = typer.Typer(add_completion=False, rich_markup_mode=None)
+        single.command(name=cmd_name)(target)
+        return typer.main.get_command(single)
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Face recognition on ONNX models: find faces, compare two, search a gallery.",
+    epilog="Exit codes: 0 done or match; 1 the answer is no; 2 wrong usage; 3 unusable input; "
+    "4 a model or extra is missing; 5 anything else.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"faceprint {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    ctx: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    ctx.obj = {"debug": debug}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and leave with the documented exit code."""
+    given = sys.argv[1:] if arguments is None else arguments
+    # `--debug` may stand anywhere before `--`, as people add it to the end of a failed command.
+    end = given.index("--") if "--" in given else len(given)
+    debug = "--debug" in given[:end]
+    words = [word for i, word in enumerate(given) if i >= end or word != "--debug"]
+    try:
+        code = app(words, prog_name="faceprint", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        sys.exit(2)
+    except BrokenPipeError:
+        # The reader went away (`| head`): not an error; keep the interpreter from saying so.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(DONE)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except FaceprintError as error:
+        if debug:
+            raise
+        print(f"faceprint: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(exit_code(error))
+    except Exception as error:  # noqa: BLE001 - the last line of defence: one line, code 5
+        if debug:
+            raise
+        print(  # noqa: T201
+            f"faceprint: unexpected {type(error).__name__}: {error} (--debug shows where)",
+            file=sys.stderr,
+        )
+        sys.exit(OTHER)
+    sys.exit(code if isinstance(code, int) else DONE)

@@ -1,0 +1,106 @@
+"""`faceprint demo`: the 2018 article's three image sets, end to end."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from faceprint.cli import options
+from faceprint.cli.exit_codes import DONE, NO
+from faceprint.cli.output import print_json
+from faceprint.errors import NoFaceError
+from faceprint.types import Image, Verification
+
+if TYPE_CHECKING:
+    from faceprint.vision.pipeline import FacePrint
+
+__all__ = ["demo"]
+
+
+def demo(
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where the three figures go.")
+    ] = Path("demo"),
+    as_json: options.Json = False,
+    pack: options.Pack = None,
+    detector: options.Detector = None,
+    embedder: options.Embedder = None,
+    runtime: options.Runtime = None,
+    threads: options.Threads = None,
+) -> int:
+    """Same person, two people, one person half covered: find, align, embed, compare, draw.
+
+    JSON: sets[]: name, title, similarity, threshold, match, expected, figure.
+    """
+    from faceprint.vision import draw, images
+
+    fp = options.analyzer(pack, detector, embedder, runtime, threads)
+    folder = resources.files("faceprint") / "samples"
+    photo = {
+        name: images.decode((folder / f"{name}.jpg").read_bytes())
+        for name in ("obama", "obama2", "collins")
+    }
+    covered = _covered(fp, photo["obama2"])
+    sets = (
+        ("same-person", "The same person twice", True, "obama", photo["obama2"], "obama2.jpg"),
+        ("two-people", "Two people", False, "obama", photo["collins"], "collins.jpg"),
+        ("occluded", "One person, half covered", True, "obama", covered, "obama2.jpg, covered"),
+    )
+    out.mkdir(parents=True, exist_ok=True)
+    lines: list[dict[str, Any]] = []
+    for name, title, expected, first, second, caption in sets:
+        result = _compare(fp, photo[first], second)
+        path = out / f"{len(lines) + 1}-{name}.png"
+        crops = [face.crop for face in result.faces if face.crop is not None]
+        figure = draw.comparison_figure(
+            title=title,
+            images=(photo[first], second),
+            verification=result,
+            crops=(crops[0], crops[1]),
+            captions=(f"{first}.jpg", caption),
+        )
+        draw.save_png(figure, path)
+        lines.append(
+            {
+                "name": name,
+                "title": title,
+                "similarity": round(result.similarity, 6),
+                "threshold": round(result.threshold, 6),
+                "match": result.is_match,
+                "expected": expected,
+                "figure": str(path),
+            }
+        )
+        if not as_json:
+            _print(lines[-1], len(lines))
+    if as_json:
+        print_json({"pack": fp.name, "sets": lines})
+    else:
+        typer.echo(f"\nThree figures are in {out}{'/' if str(out) != '/' else ''}")
+    return DONE if all(line["match"] == line["expected"] for line in lines) else NO
+
+
+def _covered(fp: FacePrint, photo: Image) -> Image:
+    from faceprint.vision import draw
+
+    faces = fp.analyze(photo, embed=False)
+    if not faces:
+        raise NoFaceError("the sample photograph shows no face to this detector")
+    return draw.occlude(photo, faces[0])
+
+
+def _compare(fp: FacePrint, a: Image, b: Image) -> Verification:
+    from faceprint.recognition.verify import verify
+
+    return verify(a, b, analyzer=fp, keep_crops=True)
+
+
+def _print(line: dict[str, Any], number: int) -> None:
+    verdict = "match" if line["match"] else "no match"
+    typer.echo(
+        f"set {number}  {line['title']:<26} similarity {line['similarity']:6.3f}   "
+        f"threshold {line['threshold']:.3f}   {verdict}"
+    )

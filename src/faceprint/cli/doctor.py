@@ -1,0 +1,128 @@
+"""`faceprint doctor`: what this machine has, and what really runs."""
+
+from __future__ import annotations
+
+import platform
+from importlib import metadata
+from typing import Any
+
+import typer
+
+from faceprint import __version__, settings
+from faceprint.cli import options
+from faceprint.cli.exit_codes import DONE, MISSING
+from faceprint.cli.output import print_json
+from faceprint.errors import FaceprintError
+
+__all__ = ["doctor"]
+
+_EXTRAS = {
+    "onnx": "onnx",
+    "openvino": "openvino",
+    "torch": "torch",
+    "ann": "usearch",
+    "report": "matplotlib",
+    "bulk": "pyarrow",
+    "postgres": "psycopg",
+    "crypto": "cryptography",
+    "cluster": "scikit-learn",
+}
+_BASE = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "typer", "pooch")
+
+
+def doctor(
+    as_json: options.Json = False,
+    pack: options.Pack = None,
+    detector: options.Detector = None,
+    embedder: options.Embedder = None,
+    runtime: options.Runtime = None,
+    threads: options.Threads = None,
+) -> int:
+    """Say what is installed, which device runs, and whether the models are whole.
+
+    JSON: version, python, platform, cores, cpu_flags, home, mirror, offline, pack, packages{},
+    extras{}, models[]: id, runtime, device, ok, problem.
+    """
+    report: dict[str, Any] = {
+        "version": __version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": threads or settings.available_cores(),
+        "cpu_flags": _cpu_flags(),
+        "home": str(settings.home()),
+        "mirror": settings.mirror(),
+        "offline": settings.offline(),
+        "pack": pack or settings.default_pack(),
+        "packages": {name: _version(name) for name in _BASE},
+        "extras": {extra: _version(name) for extra, name in _EXTRAS.items()},
+        "models": _models(pack, detector, embedder, runtime, threads),
+    }
+    if as_json:
+        print_json(report)
+    else:
+        _print(report)
+    return DONE if all(model["ok"] for model in report["models"]) else MISSING
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _cpu_flags() -> list[str]:
+    wanted = ("avx2", "fma", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "asimd", "asimddp")
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:  # noqa: PTH123
+            flags = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    except OSError:
+        return []
+    have = set(flags.split())
+    return [flag for flag in wanted if flag in have]
+
+
+def _models(
+    pack: str | None,
+    detector: str | None,
+    embedder: str | None,
+    runtime: str | None,
+    threads: int | None,
+) -> list[dict[str, Any]]:
+    from faceprint.runtime.session import RuntimeOptions, open_session
+    from faceprint.vision.load import resolve
+    from faceprint.zoo import store
+
+    _, *cards = resolve(pack, detector, embedder)
+    lines = []
+    for card in cards:
+        line: dict[str, Any] = {"id": card.id, "task": card.task, "ok": True, "problem": None}
+        try:
+            path = next(iter(store.ensure(card).values()))
+            info = open_session(path, runtime=runtime, options=RuntimeOptions(threads=threads)).info
+            line |= {"runtime": f"{info.runtime} {info.version}", "device": info.device}
+        except FaceprintError as error:
+            line |= {"ok": False, "problem": str(error)}
+        lines.append(line)
+    return lines
+
+
+def _print(report: dict[str, Any]) -> None:
+    typer.echo(f"faceprint {report['version']}, Python {report['python']}, {report['platform']}")
+    flags = ", ".join(report["cpu_flags"]) or "unknown"
+    typer.echo(f"cores it may use: {report['cores']}; instruction sets: {flags}")
+    typer.echo(f"cache and state: {report['home']}")
+    if report["mirror"]:
+        typer.echo(f"mirror: {report['mirror']}")
+    if report["offline"]:
+        typer.echo("offline: the network is never touched")
+    typer.echo("\nmodels of this pack")
+    for model in report["models"]:
+        state = f"{model['runtime']} on {model['device']}" if model["ok"] else model["problem"]
+        typer.echo(f"  {'ok ' if model['ok'] else 'BAD'} {model['id']:<16} {state}")
+    typer.echo("\npackages")
+    for name, version in report["packages"].items():
+        typer.echo(f"  {name:<24} {version or 'MISSING'}")
+    typer.echo("extras (pip install 'faceprint[NAME]')")
+    for name, version in report["extras"].items():
+        typer.echo(f"  {name:<24} {version or '-'}")

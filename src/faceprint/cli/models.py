@@ -1,0 +1,261 @@
+"""`faceprint models`: the zoo on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from faceprint.cli import options
+from faceprint.cli.exit_codes import DONE, NO
+from faceprint.cli.models_own import add, lint
+from faceprint.cli.output import print_json, print_table
+from faceprint.errors import UsageError
+from faceprint.zoo import catalog, licenses, packs, store
+from faceprint.zoo.card_io import card_hash
+from faceprint.zoo.card_text import card_document
+
+if TYPE_CHECKING:
+    from faceprint.zoo.card import ModelCard
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="The zoo: cards, downloads, licences, and models of your own.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Card ids or pack names.")]
+
+
+@app.command("list")
+def list_models(as_json: options.Json = False) -> int:
+    """Every model and pack.
+
+    JSON: models[]: id, task, decoder, title, dim, size, license, commercial_use, pinned, ready
+    (on this machine), origin; packs[]: name, detector, embedder, description.
+    """
+    cards = catalog.all_cards()
+    if as_json:
+        rows = [_row(card) for card in cards]
+        shown = [
+            {
+                "name": pack.name,
+                "detector": pack.detector,
+                "embedder": pack.embedder,
+                "description": pack.description,
+            }
+            for pack in packs.all_packs()
+        ]
+        print_json({"models": rows, "packs": shown})
+        return DONE
+    print_table(
+        ("id", "task", "dim", "MB", "commercial use", "here", "title"),
+        [
+            (
+                card.id,
+                card.task,
+                card.dim or "",
+                _megabytes(card),
+                card.license.commercial_use,
+                "yes" if store.is_ready(card) else "unpinned" if not card.pinned else "",
+                card.title,
+            )
+            for card in cards
+        ],
+    )
+    print_table(
+        ("pack", "detector", "embedder", "description"),
+        [(p.name, p.detector, p.embedder, p.description) for p in packs.all_packs()],
+    )
+    return DONE
+
+
+@app.command()
+def show(
+    card_id: Annotated[str, typer.Argument(metavar="ID", help="A card id.")],
+    as_json: options.Json = False,
+) -> int:
+    """All that a card says.
+
+    JSON: the card in the keys of its TOML, with hash (of what determines the embeddings), pinned,
+    ready, origin and license_accepted.
+    """
+    card = catalog.get_card(card_id)
+    document = card_document(card) | {
+        "hash": card_hash(card),
+        "pinned": card.pinned,
+        "ready": store.is_ready(card),
+        "origin": card.origin,
+        "license_accepted": licenses.is_accepted(card),
+    }
+    if as_json:
+        print_json(document)
+    else:
+        print_table(("key", "value"), _flat(document))
+    return DONE
+
+
+@app.command()
+def pull(
+    ids: Ids = None,
+    accept_license: Annotated[
+        bool, typer.Option("--accept-license", help="Accept a licence that asks for it.")
+    ] = False,
+    allow_unpinned: Annotated[
+        bool, typer.Option("--allow-unpinned", help="Fetch also what no known sha256 vouches for.")
+    ] = False,
+    manifest: Annotated[
+        Path | None,
+        typer.Option("--manifest", metavar="FILE", help="Names are those of an onnx.hub manifest."),
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", help="Where the manifest's paths begin.")
+    ] = None,
+    as_json: options.Json = False,
+) -> int:
+    """Fetch models, or packs; what is here already is checked and kept.
+
+    JSON: pulled[]: id, files{role: path}; with --manifest, `id` is null for a model that no card
+    knows, whose file is fetched all the same.
+    """
+    if not ids:
+        raise UsageError("name at least one model or pack; `faceprint models list` shows them")
+    if manifest is not None:
+        from faceprint.cli.models_manifest import pull_from
+
+        pulled = pull_from(manifest, ids, base_url=base_url, accept_license=accept_license)
+    else:
+        pulled = []
+        for card in _cards(ids):
+            files = store.ensure(card, accept_license=accept_license, allow_unpinned=allow_unpinned)
+            pulled.append({"id": card.id, "files": {k: str(v) for k, v in files.items()}})
+    if as_json:
+        print_json({"pulled": pulled})
+    else:
+        for line in pulled:
+            for path in line["files"].values():
+                typer.echo(f"{line['id'] or 'no card'}: {path}")
+    return DONE
+
+
+@app.command()
+def verify(ids: Ids = None, as_json: options.Json = False) -> int:
+    """Read every file that is here and compare it with its card. Exit code 1: one is damaged.
+
+    Named models must be here too; without a name, what is missing does not count.
+    JSON: ok, files[]: id, role, name, path, state (ok, missing, corrupt, unpinned), detail.
+    """
+    cards = _cards(ids) if ids else catalog.all_cards()
+    bad = {"corrupt", "missing"} if ids else {"corrupt"}
+    states = [(card.id, state) for card in cards for state in store.verify(card)]
+    if not ids:
+        states = [(card_id, state) for card_id, state in states if state.state != "missing"]
+    ok = all(state.state not in bad for _, state in states)
+    if as_json:
+        files = [
+            {
+                "id": card_id,
+                "role": state.role,
+                "name": state.name,
+                "path": None if state.path is None else str(state.path),
+                "state": state.state,
+                "detail": state.detail,
+            }
+            for card_id, state in states
+        ]
+        print_json({"ok": ok, "files": files})
+    else:
+        rows = [(card_id, s.name, s.state, s.detail) for card_id, s in states]
+        print_table(("id", "file", "state", "detail"), rows)
+    return DONE if ok else NO
+
+
+@app.command("licenses")
+def list_licenses(as_json: options.Json = False) -> int:
+    """What each model may be used for, and what was accepted here.
+
+    JSON: models[]: id, license, commercial_use, code, note, url, accepted; accepted[]: card,
+    license, files{name: sha256}, date, how.
+    """
+    cards = catalog.all_cards()
+    record = licenses.accepted()
+    if as_json:
+        models = [
+            {
+                "id": card.id,
+                "license": card.license.weights,
+                "commercial_use": card.license.commercial_use,
+                "code": card.license.code,
+                "note": card.license.note,
+                "url": card.license.url,
+                "accepted": licenses.is_accepted(card),
+            }
+            for card in cards
+        ]
+        accepted = [
+            {"card": a.card, "license": a.license, "files": a.files, "date": a.date, "how": a.how}
+            for a in record
+        ]
+        print_json({"models": models, "accepted": accepted})
+        return DONE
+    dates = {item.card: f"{item.date[:10]} by {item.how}" for item in record}
+    rows = []
+    for card in cards:
+        free = card.license.commercial_use == "yes"
+        state = "not needed" if free else dates.get(card.id, "no")
+        rows.append((card.id, card.license.weights, card.license.commercial_use, state))
+    print_table(("id", "weights", "commercial use", "accepted"), rows)
+    return DONE
+
+
+def _cards(ids: list[str]) -> list[ModelCard]:
+    """Cards by id, packs by name; each once."""
+    pack_names = {pack.name for pack in packs.all_packs()}
+    wanted: list[str] = []
+    for name in ids:
+        if name in pack_names:
+            pack = packs.get_pack(name)
+            wanted += [pack.detector, pack.embedder]
+        else:
+            wanted.append(name)
+    return [catalog.get_card(name) for name in dict.fromkeys(wanted)]
+
+
+def _row(card: ModelCard) -> dict[str, Any]:
+    sizes = [file.size for file in card.files]
+    return {
+        "id": card.id,
+        "task": card.task,
+        "decoder": card.decoder,
+        "title": card.title,
+        "dim": card.dim,
+        "size": None if None in sizes else sum(size or 0 for size in sizes),
+        "license": card.license.weights,
+        "commercial_use": card.license.commercial_use,
+        "pinned": card.pinned,
+        "ready": store.is_ready(card),
+        "origin": card.origin,
+    }
+
+
+def _megabytes(card: ModelCard) -> str:
+    if any(file.size is None for file in card.files):
+        return "?"
+    return f"{sum(file.size or 0 for file in card.files) / 1e6:.1f}"
+
+
+def _flat(value: object, prefix: str = "") -> list[tuple[str, str]]:
+    """Nested plain data as rows of dotted keys."""
+    if isinstance(value, dict):
+        return [row for key, item in value.items() for row in _flat(item, f"{prefix}.{key}")]
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        return [row for i, item in enumerate(value) for row in _flat(item, f"{prefix}[{i}]")]
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return [(prefix.lstrip("."), text)]
+
+
+app.command()(add)
+app.command()(lint)

@@ -1,0 +1,48 @@
+"""Options that many commands share, spelled once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from faceprint.vision.pipeline import FacePrint
+
+__all__ = ["Detector", "Embedder", "Json", "Pack", "Runtime", "Threads", "analyzer"]
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
+Pack = Annotated[
+    str | None,
+    typer.Option("--pack", metavar="NAME", help="Detector and embedder by one name. [starter]"),
+]
+Detector = Annotated[
+    str | None, typer.Option("--detector", metavar="ID", help="Another detector than the pack's.")
+]
+Embedder = Annotated[
+    str | None, typer.Option("--embedder", metavar="ID", help="Another embedder than the pack's.")
+]
+Runtime = Annotated[
+    str | None,
+    typer.Option(
+        "--runtime", metavar="NAME", help="onnxruntime, openvino, pytorch, opencv, mxnet."
+    ),
+]
+Threads = Annotated[
+    int | None, typer.Option("--threads", metavar="N", min=1, help="Cores to use. [all it may]")
+]
+Output = Annotated[Path | None, typer.Option("--out", metavar="PATH")]
+
+
+def analyzer(
+    pack: str | None,
+    detector: str | None,
+    embedder: str | None,
+    runtime: str | None,
+    threads: int | None,
+) -> FacePrint:
+    """What the shared options mean."""
+    from faceprint.vision.pipeline import load
+
+    return load(pack, detector=detector, embedder=embedder, runtime=runtime, threads=threads)

@@ -1,0 +1,159 @@
+"""`faceprint models parity`: one graph on every runtime."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from faceprint.cli import options
+from faceprint.cli.exit_codes import DONE, NO
+from faceprint.cli.output import note, print_json, print_table
+from faceprint.errors import RuntimeUnavailableError
+
+if TYPE_CHECKING:
+    from faceprint.runtime.parity import ParityInput, Row
+
+__all__ = ["parity", "register"]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the `models` group."""
+    app.command()(parity)
+
+
+def parity(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A card id, or an ONNX file.")],
+    runtimes: Annotated[
+        str,
+        typer.Option("--runtimes", metavar="NAMES", help="`all`, or names separated by commas."),
+    ] = "all",
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Make the MXNet environment without asking.")
+    ] = False,
+    accept_license: Annotated[
+        bool, typer.Option("--accept-license", help="Accept a licence that asks for it.")
+    ] = False,
+    threads: options.Threads = None,
+    as_json: options.Json = False,
+) -> int:
+    """Compare runtimes with ONNX Runtime: agreement, speed, memory. Exit code 1: one disagrees.
+
+    With `all`, a runtime that is not installed or can't run the graph is a row that says so; one
+    that was named must be there (exit code 4) and must run it (exit code 1).
+    JSON: model, threads, inputs, ok, files[]: file, runtimes[]: runtime, version, state (agrees,
+    disagrees, refused, missing), reason, max_difference, min_cosine, ms_batch1, ms_batch16,
+    peak_mb, load_s.
+    """
+    from faceprint.runtime.parity import INPUTS, compare
+    from faceprint.runtime.session import RUNTIMES, RuntimeOptions
+
+    named = runtimes != "all"
+    chosen = [name.strip() for name in runtimes.split(",")] if named else list(RUNTIMES)
+    if "mxnet" in chosen:
+        _offer_mxnet(yes=yes, named=named)
+    session = RuntimeOptions(threads=threads)
+    note(f"inputs: {INPUTS}; {session.thread_count()} threads")
+    files, ok = [], True
+    for path, given in _graphs(model, accept_license):
+        rows = []
+        for row in compare(path, chosen, session, given):
+            if named and row.state == "missing":
+                raise RuntimeUnavailableError(f"{row.runtime}: {row.reason}")
+            ok = ok and row.state != "disagrees" and not (named and row.state == "refused")
+            rows.append(row)
+            note(f"{path.name}: {row.runtime} {row.state}")
+        files.append({"file": path.name, "runtimes": [asdict(row) for row in rows]})
+        if not as_json:
+            typer.echo(path.name)
+            _print(rows)
+    if as_json:
+        print_json(
+            {
+                "model": model,
+                "threads": session.thread_count(),
+                "inputs": INPUTS,
+                "ok": ok,
+                "files": files,
+            }
+        )
+    return DONE if ok else NO
+
+
+def _offer_mxnet(*, yes: bool, named: bool) -> None:
+    """Make MXNet's environment if that is wanted; said before anything is installed."""
+    from faceprint.runtime import mxnet_env
+
+    if mxnet_env.python() is not None:
+        return
+    note(f"the mxnet runtime needs {mxnet_env.describe()}")
+    if yes or (sys.stdin.isatty() and typer.confirm("Make it?", default=False, err=True)):
+        note("making it; this takes a minute or two")
+        mxnet_env.create()
+    elif named:
+        raise RuntimeUnavailableError("the mxnet runtime is not installed; --yes installs it")
+
+
+def _graphs(model: str, accept_license: bool) -> list[tuple[Path, ParityInput]]:
+    """Every graph of a card or the one file, as it is opened, with how it is fed."""
+    from faceprint import settings
+    from faceprint.runtime.parity import ParityInput
+    from faceprint.zoo import catalog, legacy, store
+
+    folder = settings.home() / "prepared"
+    if model.endswith(".onnx") or Path(model).is_file():
+        return [(legacy.prepare(Path(model), folder), _guess(Path(model)))]
+    card = catalog.get_card(model)
+    contract = card.input
+    plain = contract.normalized_inside
+    given = ParityInput(
+        contract.height or 320,
+        contract.width or 320,
+        (0.0, 0.0, 0.0) if plain else contract.mean,
+        (1.0, 1.0, 1.0) if plain else contract.std,
+    )
+    paths = store.ensure(card, accept_license=accept_license).values()
+    return [(legacy.prepare(path, folder), given) for path in paths]
+
+
+def _guess(path: Path) -> ParityInput:
+    """A file without a card: pixels as they are where the graph normalises itself."""
+    from faceprint import _sketch
+    from faceprint.errors import CardError, ModelMissingError
+    from faceprint.runtime.parity import ParityInput
+
+    if not path.is_file():
+        raise ModelMissingError(f"{path}: no such file, and no card of that name")
+    try:
+        nodes = _sketch.scan(path).nodes
+    except ValueError as error:
+        raise CardError(f"{path}: {error}") from error
+    if nodes and nodes[0].op in {"Sub", "Mul", "Div", "BatchNormalization"}:
+        return ParityInput(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
+    return ParityInput()
+
+
+def _print(rows: list[Row]) -> None:
+    print_table(
+        ("runtime", "version", "largest difference", "lowest cosine", "ms b1", "ms b16", "MB", ""),
+        [
+            (
+                row.runtime,
+                row.version,
+                _figure(row.max_difference, ".1e"),
+                _figure(row.min_cosine, ".7f"),
+                _figure(row.ms_batch1, ".1f"),
+                _figure(row.ms_batch16, ".1f"),
+                _figure(row.peak_mb, ".0f"),
+                f"{row.state}: {row.reason}" if row.reason else row.state,
+            )
+            for row in rows
+        ],
+    )
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "" if value is None else format(value, form)

@@ -1,0 +1,1 @@
+"""Comparing, searching and sorting faces."""
