@@ -56,8 +56,8 @@ class DlibPipeline:
     def central_chip(self, image: Image) -> tuple[Image, bool]:
         """The chip of the face nearest the middle, and whether a face was found at all.
 
-        Tries one upsampling, then two; a photograph without a detection is cut around its middle, so
-        that every pair counts.
+        Tries one upsampling, then two; a photograph without a detection is cut around its middle,
+        so that every pair counts.
         """
         height, width = image.shape[:2]
         for upsample in (1, 2):

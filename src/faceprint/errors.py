@@ -10,7 +10,7 @@ FaceprintError
 │   ├── NoFaceError                       a face was needed and none was found
 │   ├── SeveralFacesError                 one face was asked for and more were found
 │   └── DatasetError                      a data set or protocol file that does not hold together
-├── ModelError
+├── ModelError (RuntimeError)
 │   ├── UnknownModelError (KeyError)      no card or pack of that name
 │   ├── CardError (ValueError)            a card that is not valid
 │   ├── ModelMissingError                 not on this machine, and it may not or cannot be fetched
@@ -20,7 +20,7 @@ FaceprintError
 │   ├── ModelMismatchError (ValueError)   embeddings or galleries of two different models
 │   └── RuntimeUnavailableError           a runtime or device that is not the one asked for
 ├── MissingExtraError (ImportError)       an optional dependency that is not installed
-└── GalleryError
+└── GalleryError (RuntimeError)
     ├── UnknownSubjectError (KeyError)
     ├── GalleryCorruptError (ValueError)  not a gallery, damaged, or hostile
     └── GalleryLockedError                encrypted without a key, or with the wrong one
@@ -103,7 +103,7 @@ class DatasetError(InputError):
     """A data set or protocol file that does not hold together."""
 
 
-class ModelError(FaceprintError):
+class ModelError(FaceprintError, RuntimeError):
     """Anything about models."""
 
 
@@ -143,7 +143,7 @@ class MissingExtraError(FaceprintError, ImportError):
     """An optional dependency that is not installed; the message names the extra."""
 
 
-class GalleryError(FaceprintError):
+class GalleryError(FaceprintError, RuntimeError):
     """Anything about galleries."""
 
 

@@ -49,13 +49,13 @@ def similarity_transforms(source: Array, target: Array, weights: Array | None = 
     matrices[:, 1, 0] = a.imag
     matrices[:, 0, 1] = -a.imag
     matrices[:, :, 2] = dst_mean - np.einsum("nij,nj->ni", matrices[:, :, :2], src_mean)
-    return matrices.astype(np.float32)
+    return np.asarray(matrices, np.float32)
 
 
 def apply_affine(matrices: Array, points: Array) -> Array:
     """(n, 2, 3) matrices on (n, k, 2) points: (n, k, 2)."""
     moved = np.einsum("nij,nkj->nki", matrices[:, :, :2], points) + matrices[:, None, :, 2]
-    return moved.astype(np.float32)
+    return np.asarray(moved, np.float32)
 
 
 def iou_matrix(a: Array, b: Array) -> Array:
@@ -96,7 +96,7 @@ def nms(
     suppresses = np.triu(overlap, 1)
     keep = np.ones(len(order), np.bool_)
     while True:
-        again = ~(suppresses & keep[:, None]).any(axis=0)
+        again = np.logical_not((suppresses & keep[:, None]).any(axis=0))
         if np.array_equal(again, keep):
             return np.asarray(order[keep], np.intp)
         keep = again
@@ -125,7 +125,7 @@ def _overlaps(a: Array, b: Array, over_minimum: bool) -> Array:
 
 def _areas(boxes: Array) -> Array:
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
-    return sides[:, 0] * sides[:, 1]
+    return np.asarray(sides[:, 0] * sides[:, 1])
 
 
 @dataclass(frozen=True, slots=True)

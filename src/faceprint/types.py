@@ -109,7 +109,7 @@ class Detections:
     def areas(self) -> Array:
         """(n,) box areas in square pixels."""
         sides = np.maximum(self.boxes[:, 2:] - self.boxes[:, :2], 0)
-        return sides[:, 0] * sides[:, 1]
+        return np.asarray(sides[:, 0] * sides[:, 1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -205,7 +205,12 @@ class OperatingPoint:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verification:
-    """The answer of a 1:1 comparison."""
+    """The answer of a 1:1 comparison.
+
+    Attributes:
+        rarity: how many non-mated pairs score this high, in words; by a calibration alone.
+        probability: that the pair is mated, where a share `prior` of all pairs are; likewise.
+    """
 
     similarity: float
     threshold: float
@@ -214,6 +219,9 @@ class Verification:
     face_counts: tuple[int, int]
     pack: str = ""
     embedder: str = ""
+    rarity: str | None = None
+    probability: float | None = None
+    prior: float | None = None
 
     @property
     def is_match(self) -> bool:

@@ -223,9 +223,9 @@ def test_real_photographs_give_three_different_figures() -> None:
 @pytest.mark.parametrize(
     ("point", "words"),
     [
-        (POINT, "FMR 1 in 1,000, measured on LFW folds 1-5"),
+        (POINT, "FMR 1 in 1,000, LFW folds 1-5"),
         (replace(POINT, fmr=1e-2, source=""), "FMR 1 in 100"),
-        (replace(POINT, fmr=0.0), "FMR 0, measured on LFW folds 1-5"),
+        (replace(POINT, fmr=0.0), "FMR 0, LFW folds 1-5"),
         (OperatingPoint(0.5, source="given by the caller"), "threshold: given by the caller"),
         (OperatingPoint(0.5), "threshold: without a measured error rate"),
     ],

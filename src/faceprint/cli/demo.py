@@ -31,9 +31,9 @@ def demo(
     runtime: options.Runtime = None,
     threads: options.Threads = None,
 ) -> int:
-    """Same person, two people, one person half covered: find, align, embed, compare, draw.
+    """Same person, two people, a face with and without a mask: find, align, embed, compare, draw.
 
-    JSON: sets[]: name, title, similarity, threshold, match, expected, figure.
+    JSON: sets[]: name, title, similarity, threshold, fmr, match, expected, figure.
     """
     from faceprint.vision import draw, images
 
@@ -43,11 +43,11 @@ def demo(
         name: images.decode((folder / f"{name}.jpg").read_bytes())
         for name in ("obama", "obama2", "collins")
     }
-    covered = _covered(fp, photo["obama2"])
+    covered = _covered(fp, photo["collins"])
     sets = (
         ("same-person", "The same person twice", True, "obama", photo["obama2"], "obama2.jpg"),
         ("two-people", "Two people", False, "obama", photo["collins"], "collins.jpg"),
-        ("occluded", "One person, half covered", True, "obama", covered, "obama2.jpg, covered"),
+        ("occluded", "With and without a mask", True, "collins", covered, "collins.jpg, covered"),
     )
     out.mkdir(parents=True, exist_ok=True)
     lines: list[dict[str, Any]] = []
@@ -69,6 +69,7 @@ def demo(
                 "title": title,
                 "similarity": round(result.similarity, 6),
                 "threshold": round(result.threshold, 6),
+                "fmr": result.operating_point.fmr,
                 "match": result.is_match,
                 "expected": expected,
                 "figure": str(path),

@@ -13,7 +13,7 @@ from faceprint.errors import (
     UsageError,
 )
 
-__all__ = ["DONE", "NO", "OTHER", "exit_code"]
+__all__ = ["DONE", "INPUT", "MISSING", "NO", "OTHER", "USAGE", "exit_code"]
 
 DONE, NO, USAGE, INPUT, MISSING, OTHER = range(6)
 

@@ -22,8 +22,8 @@ def box_alignment_transforms(boxes: Array, alignment: Alignment) -> Array:
     """Transforms for faces without landmarks: the box alone decides, upright.
 
     As the 2018 article's `preprocess` does without landmarks: the box grown by 44 pixels per 112
-    of crop, in its own proportions to the crop, is scaled to the crop. Here the box's centre goes to
-    the crop's centre and its mean side to `size * 112 / (112 + 44)`.
+    of crop, in its own proportions to the crop, is scaled to the crop. Here the box's centre goes
+    to the crop's centre and its mean side to `size * 112 / (112 + 44)`.
 
     Args:
         boxes: (n, 4) xyxy pixels.

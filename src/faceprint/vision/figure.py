@@ -84,7 +84,7 @@ def operating_point_words(point: OperatingPoint) -> str:
     if point.fmr is None:
         return f"threshold: {point.source or point.name or 'without a measured error rate'}"
     rate = f"1 in {round(1 / point.fmr):,}" if point.fmr > 0 else "0"
-    return f"FMR {rate}" + (f", measured on {point.source}" if point.source else "")
+    return f"FMR {rate}" + (f", {point.source}" if point.source else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from faceprint import settings
 from faceprint.errors import InputError, UsageError
 from faceprint.types import AnalyzedImage, Detections, Embedding, Face, Image
 from faceprint.vision import align, images
@@ -33,7 +34,7 @@ _BATCH_PIXELS = 48_000_000
 
 
 class FacePrint:
-    """A detector and an embedder, ready to use. Sessions open on first need; safe across threads."""
+    """A detector and an embedder, ready to use. Sessions open on first need; thread-safe."""
 
     def __init__(
         self,
@@ -45,14 +46,14 @@ class FacePrint:
         self.name = name
         self.detector_card, self.embedder_card = detector_card, embedder_card
         self._options = options or LoadOptions()
-        self._lock = threading.Lock()
+        self._detector_lock, self._embedder_lock = threading.Lock(), threading.Lock()
         self._detector: Detector | None = None
         self._embedder: VectorEmbedder | None = None
 
     @property
     def detector(self) -> Detector:
         """The detector, opened on first need."""
-        with self._lock:
+        with self._detector_lock:
             if self._detector is None:
                 self._detector = load_detector(self.detector_card, self._options)
             return self._detector
@@ -60,10 +61,22 @@ class FacePrint:
     @property
     def embedder(self) -> VectorEmbedder:
         """The embedder, opened on first need."""
-        with self._lock:
+        with self._embedder_lock:
             if self._embedder is None:
                 self._embedder = load_embedder(self.embedder_card, self._options)
             return self._embedder
+
+    @property
+    def runtime(self) -> str:
+        """The runtime that runs both models, as `onnxruntime` or `onnxruntime:cuda`."""
+        name = self._options.runtime or settings.default_runtime()
+        device = self._options.session.device
+        return name if device == "cpu" else f"{name}:{device}"
+
+    @property
+    def mirror(self) -> bool:
+        """Whether embeddings are averaged with those of the mirror image."""
+        return self._options.mirror
 
     def analyze(
         self, source: ImageSource, *, embed: bool = True, keep_crops: bool = False
@@ -90,8 +103,8 @@ class FacePrint:
     ) -> Iterator[AnalyzedImage]:
         """Analyse a stream of photographs, lazily and in order.
 
-        Photographs are decoded ahead on threads, detected and embedded in batches. One that can't be
-        used comes out with `error` set, and the stream goes on. Memory is bounded by the batch,
+        Photographs are decoded ahead on threads, detected and embedded in batches. One that can't
+        be used comes out with `error` set, and the stream goes on. Memory is bounded by the batch,
         however long the stream.
 
         Raises:
@@ -101,6 +114,13 @@ class FacePrint:
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}, not a positive whole number")
         return self._stream(sources, batch_size, embed, keep_crops)
+
+    def open(self) -> None:
+        """Open both models now, at once: what the first photograph would otherwise wait for."""
+        with ThreadPoolExecutor(1, thread_name_prefix="faceprint-open") as pool:
+            embedder = pool.submit(lambda: self.embedder)
+            _ = self.detector
+            embedder.result()
 
     def embed_crops(self, crops: Sequence[Image] | Image) -> list[Embedding]:
         """Embed crops that are already aligned to the embedder's template."""
@@ -138,6 +158,8 @@ class FacePrint:
         alignment = self.embedder_card.alignment
         if alignment is None or not batch:
             return [[] for _ in batch]
+        if embed and self._embedder is None:
+            self.open()
         found = [_largest_first(found) for found in self.detector.detect(batch)]
         crops = [
             align.align(Mipmaps(image), detections.landmarks, detections.boxes, alignment)

@@ -13,7 +13,7 @@ _GOOD_SIZE = 80.0
 """Pixels of the box's shorter side from which more no longer helps a 112-pixel crop."""
 
 _GOOD_SHARPNESS = 150.0
-"""Laplacian variance of a 112-pixel crop that counts as sharp; see docs/decisions/0003-quality.md."""
+"""Laplacian variance of a 112-pixel crop that counts as sharp (docs/decisions/0003-quality.md)."""
 
 
 def yaw_from_landmarks(landmarks: Array) -> float:
@@ -40,8 +40,8 @@ def assess(box: Array, landmarks: Array | None, crop: Image) -> Quality:
         crop: (s, s, 3) aligned crop.
 
     Returns:
-        size in pixels; sharpness as the variance of the Laplacian (Pech-Pacheco et al., ICPR 2000) of
-        the crop's luminance at 112 pixels; yaw; and their product mapped to 0..1.
+        size in pixels; sharpness as the variance of the Laplacian (Pech-Pacheco et al., ICPR 2000)
+        of the crop's luminance at 112 pixels; yaw; and their product mapped to 0..1.
     """
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     if grey.shape[0] != 112:

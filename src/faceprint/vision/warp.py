@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from faceprint.types import Array, Image
 
@@ -40,7 +41,7 @@ class Mipmaps:
             return source
         shrinking = source.shape[1] >= width
         method = cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR
-        return cv2.resize(source, (width, height), interpolation=method)
+        return np.asarray(cv2.resize(source, (width, height), interpolation=method), np.uint8)
 
     def crops(self, transforms: Array, size: int, *, replicate: bool = False) -> Image:
         """Cut n square crops.
@@ -88,13 +89,15 @@ def box_transforms(boxes: Array, size: int) -> Array:
     return transforms.astype(np.float32)
 
 
-def _invert(transforms: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Array:
+def _invert(transforms: NDArray[np.float64]) -> NDArray[np.float64]:
     linear = np.linalg.inv(transforms[:, :, :2])
     shift = -np.einsum("nij,nj->ni", linear, transforms[:, :, 2])
     return np.concatenate([linear, shift[:, :, None]], axis=2)
 
 
-def _grid(inverse: Array, scale: Array, size: int) -> tuple[Array, Array]:
+def _grid(
+    inverse: NDArray[np.float64], scale: NDArray[np.float64], size: int
+) -> tuple[Array, Array]:
     """Source coordinates of every crop pixel, crops below one another: two (n * size, size)."""
     steps = np.arange(size, dtype=np.float64)
     scaled = inverse * scale[None, :, None]

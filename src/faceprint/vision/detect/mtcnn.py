@@ -135,7 +135,8 @@ class MtcnnDetector:
     def _levels(self, width: int, height: int) -> list[tuple[int, int, int]]:
         """(width, height, border) of the pyramid's levels in pixels, fine to coarse."""
         scale = _CELL / self.settings.smallest_face(width, height)
-        border, levels = self.settings.border, []
+        border = self.settings.border
+        levels: list[tuple[int, int, int]] = []
         while True:
             w, h = max(1, round(width * scale)), max(1, round(height * scale))
             # Windows hang over the edge by `border` pixels only where they are large in the image.
@@ -236,7 +237,7 @@ def _crops(mipmaps: Sequence[Mipmaps], boxes: Array, owner: NDArray[np.intp], si
 def _shift(boxes: Array, offsets: Array) -> Array:
     """Move the corners by offsets given as shares of the box's sides."""
     sides = boxes[:, 2:] - boxes[:, :2]
-    return boxes + offsets * np.concatenate([sides, sides], axis=1)
+    return np.asarray(boxes + offsets * np.concatenate([sides, sides], axis=1))
 
 
 def _square(boxes: Array) -> Array:

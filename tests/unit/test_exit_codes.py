@@ -1,0 +1,53 @@
+"""Every error has one of the documented exit codes, by the table and not by accident."""
+
+from __future__ import annotations
+
+import pytest
+
+from faceprint import errors
+from faceprint.cli.exit_codes import exit_code
+
+EXPECTED = {
+    "UsageError": 2,
+    "InvalidImageArrayError": 2,
+    "InputError": 3,
+    "DecodeError": 3,
+    "NoFaceError": 3,
+    "SeveralFacesError": 3,
+    "ImageTooLargeError": 3,
+    "SourceNotFoundError": 3,
+    "UnknownModelError": 4,
+    "ChecksumError": 4,
+    "MissingExtraError": 4,
+}
+
+
+def every_class() -> list[type[errors.FaceprintError]]:
+    found, waiting = [], [errors.FaceprintError]
+    while waiting:
+        kind = waiting.pop()
+        found.append(kind)
+        waiting += kind.__subclasses__()
+    return [kind for kind in found if kind.__module__ == errors.__name__]
+
+
+@pytest.mark.parametrize(("name", "code"), EXPECTED.items())
+def test_documented_codes(name: str, code: int) -> None:
+    assert exit_code(getattr(errors, name)("x")) == code
+
+
+def test_every_error_but_the_root_is_covered() -> None:
+    uncovered = [kind.__name__ for kind in every_class() if exit_code(kind("x")) == 5]
+    assert uncovered == ["FaceprintError"]
+
+
+def test_every_error_is_a_standard_one_too() -> None:
+    standard = (ValueError, KeyError, ImportError, OSError, RuntimeError, LookupError)
+    for kind in every_class():
+        if kind is not errors.FaceprintError:
+            assert issubclass(kind, standard), kind
+
+
+def test_every_error_says_its_message() -> None:
+    for kind in every_class():
+        assert str(kind("what went wrong")) == "what went wrong"
