@@ -14,6 +14,9 @@ __all__ = ["Letterbox", "apply_affine", "iou_matrix", "letterbox", "nms", "simil
 _MATRIX_LIMIT = 2000
 """Boxes above which the overlap matrix costs more than a loop over the kept ones."""
 
+_GROUPED_LIMIT = 300
+"""Boxes above which groups go one by one: their common matrix is mostly about strangers."""
+
 
 def similarity_transforms(source: Array, target: Array, weights: Array | None = None) -> Array:
     """Least-squares similarity transforms (rotation, uniform scale, shift; never a reflection).
@@ -84,7 +87,13 @@ def nms(
         Indices of the kept boxes, best score first.
     """
     order = np.argsort(-scores, kind="stable")
-    if groups is None and len(order) > _MATRIX_LIMIT:
+    if groups is not None and len(order) > _GROUPED_LIMIT:
+        kept = np.zeros(len(order), np.bool_)
+        for group in np.unique(groups):
+            mine = np.flatnonzero(groups == group)
+            kept[mine[nms(boxes[mine], scores[mine], threshold, over_minimum=over_minimum)]] = True
+        return np.asarray(order[kept[order]], np.intp)
+    if len(order) > _MATRIX_LIMIT:
         return _nms_greedy(boxes, order, threshold, over_minimum)
     ranked = boxes[order]
     overlap = _overlaps(ranked, ranked, over_minimum) > threshold

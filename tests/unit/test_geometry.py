@@ -134,3 +134,17 @@ def test_letterbox_and_back(width: int, height: int, margin: float) -> None:
     assert (canvas >= -1).all()
     assert (canvas <= np.float32([641, 481])).all()
     np.testing.assert_allclose(box.undo(canvas), corners, rtol=1e-4, atol=1e-2)
+
+
+def test_many_groups_suppress_as_each_would_alone() -> None:
+    rng = np.random.default_rng(7)
+    corners = rng.uniform(0, 60, (900, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(5, 40, (900, 2))], 1).astype(np.float32)
+    scores = rng.permutation(900).astype(np.float32)
+    groups = rng.integers(0, 7, 900)
+    kept = nms(boxes, scores, 0.4, groups=groups)
+    assert (np.diff(scores[kept]) < 0).all(), "best first, across groups"
+    for group in range(7):
+        mine = np.flatnonzero(groups == group)
+        alone = mine[nms(boxes[mine], scores[mine], 0.4)]
+        np.testing.assert_array_equal(kept[groups[kept] == group], alone)

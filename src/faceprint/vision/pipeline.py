@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from copy import copy
 from dataclasses import replace
 
 import numpy as np
 
 from faceprint import settings
-from faceprint.errors import InputError, UsageError
+from faceprint.errors import FaceprintError, InputError, InvalidImageArrayError, UsageError
 from faceprint.types import AnalyzedImage, Detections, Embedding, Face, Image
 from faceprint.vision import align, images
 from faceprint.vision.embed import VectorEmbedder
@@ -24,6 +25,7 @@ from faceprint.vision.load import (
     resolve,
 )
 from faceprint.vision.quality import assess
+from faceprint.vision.stream import chunk_size, map_chunks
 from faceprint.vision.warp import Mipmaps
 from faceprint.zoo.card import ModelCard
 
@@ -49,6 +51,7 @@ class FacePrint:
         self._detector_lock, self._embedder_lock = threading.Lock(), threading.Lock()
         self._detector: Detector | None = None
         self._embedder: VectorEmbedder | None = None
+        self._single: FacePrint | None = None
 
     @property
     def detector(self) -> Detector:
@@ -103,9 +106,9 @@ class FacePrint:
     ) -> Iterator[AnalyzedImage]:
         """Analyse a stream of photographs, lazily and in order.
 
-        Photographs are decoded ahead on threads, detected and embedded in batches. One that can't
-        be used comes out with `error` set, and the stream goes on. Memory is bounded by the batch,
-        however long the stream.
+        Workers, one a core, each decode, detect and embed a batch of photographs. One that can't
+        be used comes out with `error` set, and the stream goes on. Memory is bounded by a batch a
+        worker, however long the stream; a batch holds 48 megapixels at most.
 
         Raises:
             UsageError: `batch_size` below 1.
@@ -129,28 +132,48 @@ class FacePrint:
     def _stream(
         self, sources: Iterable[ImageSource], batch_size: int, embed: bool, keep_crops: bool
     ) -> Iterator[AnalyzedImage]:
-        batch: list[tuple[str, Image | InputError]] = []
-        pixels = 0
-        for name, decoded in _decode_ahead(sources, self._options.session.thread_count()):
-            size = 0 if isinstance(decoded, InputError) else decoded.size // 3
-            if batch and (len(batch) == batch_size or pixels + size > _BATCH_PIXELS):
-                yield from self._finish(batch, embed, keep_crops)
-                batch, pixels = [], 0
-            batch.append((name, decoded))
-            pixels += size
-        yield from self._finish(batch, embed, keep_crops)
+        engine = self._one_thread_each()
+        # Workers that can't share the networks take turns: one decodes while the other has them.
+        turn = threading.Lock() if engine is None else nullcontext()
+        workers = 2 if engine is None else self._options.session.thread_count()
+        models = engine or self
 
-    def _finish(
-        self, batch: list[tuple[str, Image | InputError]], embed: bool, keep_crops: bool
-    ) -> Iterator[AnalyzedImage]:
-        good = [item for _, item in batch if not isinstance(item, InputError)]
-        faces = iter(self._analyze_batch(good, embed, keep_crops))
-        for name, item in batch:
-            if isinstance(item, InputError):
-                yield AnalyzedImage(name, [], error=item)
-            else:
-                height, width = item.shape[:2]
-                yield AnalyzedImage(name, next(faces), width=width, height=height)
+        def work(chunk: list[ImageSource]) -> list[AnalyzedImage]:
+            results: list[AnalyzedImage] = []
+            for batch in _decoded(chunk):
+                good = [item for _, item in batch if not isinstance(item, Exception)]
+                with turn:
+                    faces = iter(models._analyze_batch(good, embed, keep_crops))
+                for name, item in batch:
+                    if isinstance(item, Exception):
+                        results.append(AnalyzedImage(name, [], error=item))
+                    else:
+                        height, width = item.shape[:2]
+                        results.append(AnalyzedImage(name, next(faces), width, height))
+            return results
+
+        size = chunk_size(sources, batch_size, workers)
+        return map_chunks(work, sources, size=size, workers=workers)
+
+    def _one_thread_each(self) -> FacePrint | None:
+        """The same models in sessions of one thread, for workers that run side by side.
+
+        Each worker then keeps a core busy with its own photographs from decoding to embedding,
+        where one session on all cores waits for the slowest thread at every operator. None where
+        the workers must take turns: only ONNX Runtime on a CPU lets them share a session so.
+        """
+        options = self._options
+        runtime = options.runtime or settings.default_runtime()
+        if runtime != "onnxruntime" or options.session.device != "cpu":
+            return None
+        if options.session.thread_count() == 1:
+            return self
+        with self._embedder_lock:
+            if self._single is None:
+                single = copy(options)
+                single.session = replace(options.session, threads=1)
+                self._single = FacePrint(self.name, self.detector_card, self.embedder_card, single)
+            return self._single
 
     def _analyze_batch(
         self, batch: Sequence[Image], embed: bool, keep_crops: bool
@@ -226,28 +249,26 @@ def _face(detections: Detections, crops: Image, index: int) -> Face:
     )
 
 
-def _decode_ahead(
-    sources: Iterable[ImageSource], threads: int
-) -> Iterator[tuple[str, Image | InputError]]:
-    """Decode on threads, a few photographs ahead of the caller, in order."""
-    ahead = threads + 2
-    waiting: deque[tuple[str, Future[Image | InputError]]] = deque()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="faceprint-decode")
-    try:
-        for source in sources:
-            waiting.append((images.describe(source), pool.submit(_decode, source)))
-            if len(waiting) > ahead:
-                name, future = waiting.popleft()
-                yield name, future.result()
-        while waiting:
-            name, future = waiting.popleft()
-            yield name, future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+_Decoded = tuple[str, Image | FaceprintError]
 
 
-def _decode(source: ImageSource) -> Image | InputError:
+def _decoded(chunk: Sequence[ImageSource]) -> Iterator[list[_Decoded]]:
+    """Decode a chunk; more than one batch where the photographs are large."""
+    batch: list[_Decoded] = []
+    pixels = 0
+    for source in chunk:
+        decoded = _decode(source)
+        size = 0 if isinstance(decoded, Exception) else decoded.size // 3
+        if batch and pixels + size > _BATCH_PIXELS:
+            yield batch
+            batch, pixels = [], 0
+        batch.append((images.describe(source), decoded))
+        pixels += size
+    yield batch
+
+
+def _decode(source: ImageSource) -> Image | FaceprintError:
     try:
         return images.decode(source)
-    except InputError as error:
+    except (InputError, InvalidImageArrayError) as error:
         return error

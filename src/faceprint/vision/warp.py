@@ -105,8 +105,9 @@ def _grid(
     scaled[:, :, 2] += 0.5 * scale - 0.5
     axes = []
     for axis in (0, 1):
-        row = scaled[:, axis, 0, None, None] * steps[None, None, :]
-        column = scaled[:, axis, 1, None, None] * steps[None, :, None]
-        points = row + column + scaled[:, axis, 2, None, None]
-        axes.append(points.reshape(-1, size).astype(np.float32))
+        # float32 from here: remap counts in 1/32 of a pixel.
+        row = (scaled[:, axis, 0, None] * steps).astype(np.float32)
+        column = scaled[:, axis, 1, None] * steps + scaled[:, axis, 2, None]
+        points = column.astype(np.float32)[:, :, None] + row[:, None, :]
+        axes.append(points.reshape(-1, size))
     return axes[0], axes[1]

@@ -1,0 +1,98 @@
+"""The ordered map over a stream: order, bounds, laziness, errors and cancelling."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from faceprint.vision.stream import chunk_size, map_chunks
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 40), st.integers(1, 9), st.integers(1, 4))
+def test_every_item_once_and_in_order(count: int, size: int, workers: int) -> None:
+    def work(chunk: list[int]) -> list[int]:
+        assert 1 <= len(chunk) <= size
+        time.sleep(0.0005 * (chunk[0] % 3))
+        return [-item for item in chunk]
+
+    found = list(map_chunks(work, iter(range(count)), size=size, workers=workers))
+    assert found == [-item for item in range(count)]
+
+
+def test_reads_no_further_than_it_must() -> None:
+    read = []
+
+    def endless() -> Iterator[int]:
+        for item in range(1_000_000):
+            read.append(item)
+            yield item
+
+    results = map_chunks(lambda chunk: chunk, endless(), size=4, workers=2)
+    assert read == [], "nothing is read before the first result is wanted"
+    assert next(results) == 0
+    assert len(read) <= 4 * 3
+    results.close()
+    assert len(read) <= 4 * 3
+
+
+def test_workers_run_side_by_side() -> None:
+    both = threading.Barrier(2, timeout=20)
+
+    def work(chunk: list[int]) -> list[int]:
+        both.wait()
+        return chunk
+
+    assert list(map_chunks(work, range(4), size=1, workers=2)) == [0, 1, 2, 3]
+
+
+def test_an_error_comes_in_its_place() -> None:
+    def work(chunk: list[int]) -> list[int]:
+        if 5 in chunk:
+            raise ValueError("five")
+        return chunk
+
+    results = map_chunks(work, range(9), size=2, workers=3)
+    assert [next(results) for _ in range(4)] == [0, 1, 2, 3]
+    with pytest.raises(ValueError, match="five"):
+        next(results)
+
+
+def test_closing_starts_nothing_more() -> None:
+    started = []
+
+    def work(chunk: list[int]) -> list[int]:
+        started.extend(chunk)
+        time.sleep(0.02)
+        return chunk
+
+    results = map_chunks(work, range(100), size=1, workers=1)
+    next(results)
+    results.close()
+    before = len(started)
+    time.sleep(0.1)
+    assert len(started) == before <= 3
+
+
+@pytest.mark.parametrize(
+    ("length", "batch", "workers", "size"),
+    [
+        (1000, 32, 2, 16),
+        (1000, 32, 16, 8),
+        (1000, 4, 2, 4),
+        (6, 32, 2, 3),
+        (1, 32, 2, 1),
+        (0, 8, 2, 1),
+    ],
+)
+def test_chunks_keep_all_workers_busy(length: int, batch: int, workers: int, size: int) -> None:
+    assert chunk_size(range(length), batch, workers) == size
+
+
+def test_chunks_of_unknown_length_share_the_batch() -> None:
+    assert chunk_size(iter(range(3)), 32, 2) == 16
