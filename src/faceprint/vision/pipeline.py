@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from copy import copy
 from dataclasses import replace
 
 import numpy as np
@@ -163,16 +162,15 @@ class FacePrint:
         the workers must take turns: only ONNX Runtime on a CPU lets them share a session so.
         """
         options = self._options
-        runtime = options.runtime or settings.default_runtime()
-        if runtime != "onnxruntime" or options.session.device != "cpu":
+        if not options.side_by_side:
             return None
         if options.session.thread_count() == 1:
             return self
         with self._embedder_lock:
             if self._single is None:
-                single = copy(options)
-                single.session = replace(options.session, threads=1)
-                self._single = FacePrint(self.name, self.detector_card, self.embedder_card, single)
+                self._single = FacePrint(
+                    self.name, self.detector_card, self.embedder_card, options.with_threads(1)
+                )
             return self._single
 
     def _analyze_batch(

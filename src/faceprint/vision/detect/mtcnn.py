@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 from faceprint.geometry import nms
 from faceprint.runtime.session import Session
 from faceprint.types import Array, Detections, Image
+from faceprint.vision.detect.blocks import CELL, STRIDE, BlockRunner
 from faceprint.vision.warp import Mipmaps, box_transforms
 
 __all__ = ["MtcnnDetector", "MtcnnSettings"]
 
-_CELL, _STRIDE = 12, 2
-"""P-Net's window and step in pixels of a pyramid level."""
-
 _CHUNK = 1024
-"""Crops in one network call; bounds memory when a crowd is analysed."""
+"""Crops cut at a time; bounds memory when a crowd is analysed."""
+
+_RNET_ROWS, _ONET_ROWS = 16, 4
+"""Crops that one call of a network takes: as many as stay in a core's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class MtcnnSettings:
     def smallest_face(self, width: int, height: int) -> float:
         """Side in pixels of the smallest face searched for in an image of that size."""
         share = self.min_face_share * min(width, height)
-        return max(self.min_face, share, float(_CELL))
+        return max(self.min_face, share, float(CELL))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,7 +86,11 @@ class _Candidates:
 
 
 class MtcnnDetector:
-    """The three networks and how they are used."""
+    """The three networks and how they are used.
+
+    Args:
+        threads: calls of a network that run at once; above 1 the sessions should have one thread.
+    """
 
     def __init__(
         self,
@@ -93,8 +98,11 @@ class MtcnnDetector:
         rnet: Session,
         onet: Session,
         settings: MtcnnSettings | None = None,
+        *,
+        threads: int = 1,
     ) -> None:
         self._pnet, self._rnet, self._onet = pnet, rnet, onet
+        self._blocks = BlockRunner(threads)
         self.settings = settings or MtcnnSettings()
 
     def detect(self, images: Sequence[Image]) -> list[Detections]:
@@ -134,14 +142,14 @@ class MtcnnDetector:
 
     def _levels(self, width: int, height: int) -> list[tuple[int, int, int]]:
         """(width, height, border) of the pyramid's levels in pixels, fine to coarse."""
-        scale = _CELL / self.settings.smallest_face(width, height)
+        scale = CELL / self.settings.smallest_face(width, height)
         border = self.settings.border
         levels: list[tuple[int, int, int]] = []
         while True:
             w, h = max(1, round(width * scale)), max(1, round(height * scale))
             # Windows hang over the edge by `border` pixels only where they are large in the image.
-            extra = border if min(w, h) < 4 * _CELL else 0
-            if min(w, h) + 2 * extra < _CELL or min(w, h) < _CELL - extra:
+            extra = border if min(w, h) < 4 * CELL else 0
+            if min(w, h) + 2 * extra < CELL or min(w, h) < CELL - extra:
                 return levels
             levels.append((w, h, extra))
             scale *= self.settings.factor
@@ -160,11 +168,11 @@ class MtcnnDetector:
                 cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_REPLICATE)
                 for image in images
             ]
-        score, offsets = self._pnet.run(_blob(np.stack(images)))
+        score, offsets = self._blocks.proposals(self._pnet, np.stack(images))
         batch, row, column = np.nonzero(score >= self.settings.pnet_threshold)
-        corner = np.stack([column, row], axis=1).astype(np.float32) * _STRIDE - border
+        corner = np.stack([column, row], axis=1).astype(np.float32) * STRIDE - border
         ratio = np.asarray((mipmaps[0].width / width, mipmaps[0].height / height), np.float32)
-        boxes = np.concatenate([corner * ratio, (corner + _CELL) * ratio], axis=1)
+        boxes = np.concatenate([corner * ratio, (corner + CELL) * ratio], axis=1)
         found = _Candidates(
             boxes.astype(np.float32),
             score[batch, row, column],
@@ -180,7 +188,7 @@ class MtcnnDetector:
         for start in range(0, len(boxes), _CHUNK):
             part = slice(start, start + _CHUNK)
             crops = _crops(mipmaps, boxes[part], owner[part], 24)
-            scores[part], offsets[part] = self._rnet.run(_blob(crops))
+            scores[part], offsets[part] = self._blocks.crops(self._rnet, crops, _RNET_ROWS)
         return scores, offsets
 
     def _output(
@@ -192,7 +200,8 @@ class MtcnnDetector:
         for start in range(0, len(boxes), _CHUNK):
             part = slice(start, start + _CHUNK)
             crops = _crops(mipmaps, boxes[part], owner[part], 48)
-            scores[part], offsets[part], relative[part] = self._onet.run(_blob(crops))
+            outputs = self._blocks.crops(self._onet, crops, _ONET_ROWS)
+            scores[part], offsets[part], relative[part] = outputs
         sides = boxes[:, 2:] - boxes[:, :2]
         points = np.stack([relative[:, :5], relative[:, 5:]], axis=2)
         landmarks = boxes[:, None, :2] + points * sides[:, None]
@@ -203,17 +212,6 @@ class MtcnnDetector:
             mine = mine[nms(final[mine], scores[mine], 0.7, over_minimum=True)]
             results.append(Detections(final[mine], scores[mine], landmarks[mine]))
         return results
-
-
-def _blob(images: Image) -> Array:
-    """(n, h, w, 3) uint8 to (n, 3, h, w) float32, (x - 127.5) / 128: MTCNN's input contract."""
-    count, height, width = images.shape[:3]
-    blob = np.empty((count, 3, height, width), np.float32)
-    # Split as one tall image: the float loops then run over contiguous planes.
-    for channel, plane in enumerate(cv2.split(images.reshape(-1, width, 3))):
-        np.subtract(plane.reshape(count, height, width), np.float32(127.5), out=blob[:, channel])
-    blob *= np.float32(1 / 128)
-    return blob
 
 
 def _crops(mipmaps: Sequence[Mipmaps], boxes: Array, owner: NDArray[np.intp], size: int) -> Image:

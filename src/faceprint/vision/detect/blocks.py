@@ -1,0 +1,117 @@
+"""MTCNN's networks in pieces that stay in a core's cache, side by side on threads.
+
+The three networks have few channels, so their time goes into moving activations and not into
+arithmetic: a call whose activations leave the second-level cache takes two to four times as long a
+pixel (docs/performance.md). The pieces are cut here, below the cascade, which hands over all crops
+of a stage at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from faceprint.runtime.session import Session
+from faceprint.types import Array, Image
+
+__all__ = ["CELL", "STRIDE", "BlockRunner", "proposal_grid"]
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+_CACHED_PIXELS = 24_000
+"""Input pixels in one call: P-Net's widest activation is then 1 MB."""
+
+_TILE_CELLS = 70
+"""Cells along a tile's side, 150 input pixels; neighbours share 10 of them."""
+
+CELL, STRIDE = 12, 2
+"""P-Net's window and step, pixels."""
+
+
+def proposal_grid(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of P-Net's output: 3 x 3, pooling by 2 rounded up, 3 x 3, 3 x 3."""
+    return (height - 1) // 2 - 4, (width - 1) // 2 - 4
+
+
+class BlockRunner:
+    """Runs sessions in blocks.
+
+    Args:
+        threads: blocks that run at once; the sessions should then have one thread each.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        self._pool = ThreadPoolExecutor(threads, "faceprint-blocks") if threads > 1 else None
+
+    def crops(self, session: Session, crops: Image, rows: int) -> tuple[Array, ...]:
+        """(n, s, s, 3) uint8 crops through a network, `rows` in each call; its outputs."""
+        parts = [slice(start, start + rows) for start in range(0, len(crops), rows)]
+        outputs = list(self._map(lambda part: session.run(_blob(crops[part])), parts))
+        return tuple(np.concatenate(pieces) for pieces in zip(*outputs, strict=True))
+
+    def proposals(self, session: Session, images: Image) -> tuple[Array, Array]:
+        """P-Net over (n, h, w, 3) uint8 images.
+
+        Returns:
+            (n, rows, columns) face probability and (n, 4, rows, columns) offsets.
+        """
+        count, height, width = images.shape[:3]
+        rows, columns = proposal_grid(height, width)
+        scores = np.empty((count, rows, columns), np.float32)
+        offsets = np.empty((count, 4, rows, columns), np.float32)
+
+        def run(tile: tuple[slice, slice, slice]) -> None:
+            which, down, across = tile
+            window = images[which, _pixels(down, height, rows), _pixels(across, width, columns)]
+            score, offset = session.run(_blob(window))
+            scores[which, down, across], offsets[which, :, down, across] = score, offset
+
+        for _ in self._map(run, _tiles(count, height, width)):
+            pass
+        return scores, offsets
+
+    def _map(self, work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
+        return map(work, jobs) if self._pool is None else self._pool.map(work, jobs)
+
+
+def _tiles(count: int, height: int, width: int) -> Iterator[tuple[slice, slice, slice]]:
+    """(images, rows, columns) of P-Net's output that one call takes."""
+    rows, columns = proposal_grid(height, width)
+    if height * width <= _CACHED_PIXELS:
+        together = max(1, _CACHED_PIXELS // (height * width))
+        for start in range(0, count, together):
+            yield slice(start, min(count, start + together)), slice(0, rows), slice(0, columns)
+        return
+    for index in range(count):
+        for down in _parts(rows):
+            for across in _parts(columns):
+                yield slice(index, index + 1), down, across
+
+
+def _parts(cells: int) -> list[slice]:
+    edges = np.linspace(0, cells, -(-cells // _TILE_CELLS) + 1).round().astype(int)
+    return [slice(int(a), int(b)) for a, b in pairwise(edges)]
+
+
+def _pixels(cells: slice, side: int, total: int) -> slice:
+    """Input pixels that a run of output cells sees; the last run sees all that is left."""
+    start = cells.start * STRIDE
+    return slice(start, side if cells.stop == total else (cells.stop - 1) * STRIDE + CELL)
+
+
+def _blob(images: Image) -> Array:
+    """(n, h, w, 3) uint8 to (n, 3, h, w) float32, (x - 127.5) / 128: MTCNN's input contract."""
+    count, height, width = images.shape[:3]
+    blob = np.empty((count, 3, height, width), np.float32)
+    # Split as one tall image: the float loops then run over contiguous planes.
+    tall = np.ascontiguousarray(images).reshape(-1, width, 3)
+    for channel, plane in enumerate(cv2.split(tall)):
+        np.subtract(plane.reshape(count, height, width), np.float32(127.5), out=blob[:, channel])
+    blob *= np.float32(1 / 128)
+    return blob
