@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from faceprint.cli import options
+from faceprint.cli import options, parity, validate
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.models_own import add, lint
 from faceprint.cli.output import print_json, print_table
@@ -27,7 +27,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID...]", help="Card ids or pack names.")]
+Ids = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[ID...]", help="Card ids or pack names; where both exist, the pack."),
+]
 
 
 @app.command("list")
@@ -259,3 +262,6 @@ def _flat(value: object, prefix: str = "") -> list[tuple[str, str]]:
 
 app.command()(add)
 app.command()(lint)
+parity.register(app)
+# Commands that live in modules of their own join the group here, one line each.
+validate.register(app)

@@ -33,6 +33,8 @@ def add(
 
     JSON: id, card (where it is kept), hash, files[] (that were taken along), ready.
     """
+    if not path.is_file():
+        raise UsageError(f"{path} is not a file")
     card = catalog.add_card(path, replace)
     taken = store.adopt(card, path.resolve().parent)
     if as_json:
@@ -74,8 +76,9 @@ def lint(
     from faceprint.zoo.golden import golden_values
     from faceprint.zoo.lint import lint as inspect
 
-    if not path.is_file():
-        raise UsageError(f"{path} is not a file")
+    for given in filter(None, (path, card_path)):
+        if not given.is_file():
+            raise UsageError(f"{given} is not a file")
     card = None if card_path is None else read_card(card_path)
     if golden and card is None:
         raise UsageError("--golden needs --card: the card says how the graph is fed")

@@ -12,7 +12,7 @@ import typer
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.output import note, print_json, print_table
-from faceprint.errors import RuntimeUnavailableError
+from faceprint.errors import CardError, ModelMissingError, RuntimeUnavailableError, UsageError
 
 if TYPE_CHECKING:
     from faceprint.runtime.parity import ParityInput, Row
@@ -53,12 +53,16 @@ def parity(
 
     named = runtimes != "all"
     chosen = [name.strip() for name in runtimes.split(",")] if named else list(RUNTIMES)
+    unknown = [name for name in chosen if name not in RUNTIMES]
+    if unknown:
+        raise UsageError(f"no runtime named {unknown[0]!r}; there are {', '.join(RUNTIMES)}")
+    graphs = _graphs(model, accept_license)
     if "mxnet" in chosen:
         _offer_mxnet(yes=yes, named=named)
     session = RuntimeOptions(threads=threads)
     note(f"inputs: {INPUTS}; {session.thread_count()} threads")
     files, ok = [], True
-    for path, given in _graphs(model, accept_license):
+    for path, given in graphs:
         rows = []
         for row in compare(path, chosen, session, given):
             if named and row.state == "missing":
@@ -105,7 +109,7 @@ def _graphs(model: str, accept_license: bool) -> list[tuple[Path, ParityInput]]:
 
     folder = settings.home() / "prepared"
     if model.endswith(".onnx") or Path(model).is_file():
-        return [(legacy.prepare(Path(model), folder), _guess(Path(model)))]
+        return [(legacy.prepare(_own_file(Path(model)), folder), _guess(Path(model)))]
     card = catalog.get_card(model)
     contract = card.input
     plain = contract.normalized_inside
@@ -119,18 +123,27 @@ def _graphs(model: str, accept_license: bool) -> list[tuple[Path, ParityInput]]:
     return [(legacy.prepare(path, folder), given) for path in paths]
 
 
-def _guess(path: Path) -> ParityInput:
-    """A file without a card: pixels as they are where the graph normalises itself."""
-    from faceprint import _sketch
-    from faceprint.errors import CardError, ModelMissingError
-    from faceprint.runtime.parity import ParityInput
+def _own_file(path: Path) -> Path:
+    """A file that no store has looked at: there, a graph, and content with its own folder."""
+    from faceprint.zoo.external import outside_location
 
     if not path.is_file():
         raise ModelMissingError(f"{path}: no such file, and no card of that name")
     try:
-        nodes = _sketch.scan(path).nodes
+        outside = outside_location(path)
     except ValueError as error:
         raise CardError(f"{path}: {error}") from error
+    if outside:
+        raise CardError(f"{path}: its external data points outside its folder ({outside}); refused")
+    return path
+
+
+def _guess(path: Path) -> ParityInput:
+    """A file without a card: pixels as they are where the graph normalises itself."""
+    from faceprint import _sketch
+    from faceprint.runtime.parity import ParityInput
+
+    nodes = _sketch.scan(path).nodes
     if nodes and nodes[0].op in {"Sub", "Mul", "Div", "BatchNormalization"}:
         return ParityInput(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     return ParityInput()

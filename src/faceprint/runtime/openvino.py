@@ -35,6 +35,8 @@ class OpenVinoSession:
             inputs = [_spec(port, i) for i, port in enumerate(graph.inputs)]
             self._input = one_input(model, inputs)
             self._compiled = core.compile_model(graph, device, _settings(device, options))
+        except ModelError:
+            raise  # a RuntimeError too, and with the better words
         except RuntimeError as error:
             raise _translated(error, model) from error
         self._requests = threading.local()

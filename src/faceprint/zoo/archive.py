@@ -11,9 +11,15 @@ from pathlib import Path
 from typing import IO
 
 from faceprint import settings
-from faceprint.errors import CardError, ChecksumError, DownloadError, ModelMissingError
+from faceprint.errors import (
+    CardError,
+    ChecksumError,
+    DownloadError,
+    ModelError,
+    ModelMissingError,
+)
 from faceprint.zoo.card import ArchiveMember, ModelFile
-from faceprint.zoo.download import Wanted, cache_lock, check_room, commit, fetch, matches
+from faceprint.zoo.download import Wanted, by_hand, cache_lock, check_room, commit, fetch, matches
 from faceprint.zoo.transfer import DISK_FULL
 
 __all__ = ["check_archive", "extract", "fetch_member"]
@@ -60,7 +66,10 @@ def fetch_member(wanted: Wanted, file: ModelFile, *, progress: bool = True) -> N
             extract(target, archive, wanted)
             _take_siblings(target, archive, wanted)
         except ModelMissingError as error:
-            hint = f"{wanted.name} is the member {archive.member} of {archive.name}."
+            hint = (
+                f"{wanted.name} is the member {archive.member} of {archive.name}; either will do.\n"
+                f"{by_hand(wanted)}"
+            )
             raise type(error)(f"{hint}\n{error}") from error
         finally:
             with suppress(OSError):
@@ -103,11 +112,11 @@ def extract(path: Path, archive: ArchiveMember, wanted: Wanted) -> None:
                 for piece in _pieces(incoming, entry.file_size):
                     outgoing.write(piece)
         commit(part, wanted)
+    except ModelError:
+        raise  # a RuntimeError too, and with the better words
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
         raise DownloadError(f"{archive.name} is not a zip archive to read ({error})") from error
     except OSError as error:
-        if isinstance(error, DownloadError):
-            raise
         full = "the disk is full" if error.errno in DISK_FULL else "it cannot be unpacked"
         raise DownloadError(f"{archive.name}: {full} ({error})") from error
     finally:

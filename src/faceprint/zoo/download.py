@@ -18,7 +18,16 @@ from faceprint.errors import ChecksumError, DownloadError, ModelMissingError
 from faceprint.zoo.locks import exclusive
 from faceprint.zoo.transfer import DISK_FULL, TransferError, http_fetch
 
-__all__ = ["Wanted", "cache_lock", "check_room", "commit", "copy_in", "fetch", "matches"]
+__all__ = [
+    "Wanted",
+    "by_hand",
+    "cache_lock",
+    "check_room",
+    "commit",
+    "copy_in",
+    "fetch",
+    "matches",
+]
 
 _LOG = logging.getLogger("faceprint.zoo")
 
@@ -79,7 +88,7 @@ def fetch(wanted: Wanted, *, progress: bool = True) -> Path:
     if settings.offline():
         raise ModelMissingError(_offline_message(wanted, failures))
     where = "\n".join(failures) or "  its card names no address"
-    message = f"{wanted.name} could not be fetched:\n{where}\n{_by_hand(wanted)}"
+    message = f"{wanted.name} could not be fetched:\n{where}\n{by_hand(wanted)}"
     if failures and wrong == len(failures):
         raise ChecksumError(message)
     raise DownloadError(message)
@@ -260,7 +269,8 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
-def _by_hand(wanted: Wanted) -> str:
+def by_hand(wanted: Wanted) -> str:
+    """What to copy where, for a person without a network."""
     facts = [f"sha256 {wanted.sha256}" if wanted.sha256 else "sha256 not known"]
     if wanted.size:
         facts.insert(0, f"{wanted.size} bytes")
@@ -274,7 +284,7 @@ def _offline_message(wanted: Wanted, failures: list[str]) -> str:
     lines = [f"{wanted.name} is not on this machine, and FACEPRINT_OFFLINE forbids the network."]
     if failures:
         lines += ["Tried:", *failures]
-    lines.append(_by_hand(wanted))
+    lines.append(by_hand(wanted))
     if wanted.urls:
         lines.append(f"Its addresses: {', '.join(wanted.urls)}")
     return "\n".join(lines)

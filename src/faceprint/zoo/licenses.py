@@ -96,7 +96,9 @@ def require(card: ModelCard, *, accept: bool = False) -> None:
             f"{describe(card)}\nThis licence must be accepted once: "
             f"`faceprint models pull {card.id} --accept-license`, or set FACEPRINT_ACCEPT_LICENSE=1"
         )
-    _LOG.info("accepted by %s\n%s", how, describe(card))
+    if how != "prompt":
+        # Once for each card, and above the default level: an acceptance that nobody read is none.
+        _LOG.warning("licence accepted by %s:\n%s", how, describe(card))
     _record(card, how)
 
 

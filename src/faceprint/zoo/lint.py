@@ -118,6 +118,7 @@ def propose(facts: GraphFacts) -> tuple[str, tuple[str, ...]]:
     lines += ["", "[input]"]
     lines += [f"width = {width}", f"height = {height}"] if width and height else []
     lines += [f'color = "{_UNKNOWN}"']
+    lines += ['layout = "NHWC"'] if _layout(facts) == "NHWC" else []
     if inside:
         lines += [f"# the graph begins with {', '.join(facts.leading)}: perhaps"]
         lines += ["# normalized_inside = true"]
@@ -160,7 +161,15 @@ def _image_size(facts: GraphFacts) -> tuple[int | None, int | None]:
     shape = facts.inputs[0].shape if facts.inputs else ()
     if len(shape) != 4:
         return None, None
-    return (shape[1], shape[2]) if shape[3] == 3 and shape[1] != 3 else (shape[2], shape[3])
+    return (shape[1], shape[2]) if _layout(facts) == "NHWC" else (shape[2], shape[3])
+
+
+def _layout(facts: GraphFacts) -> str | None:
+    """Where the three colours are; None where both ends or neither could be it."""
+    shape = facts.inputs[0].shape if facts.inputs else ()
+    if len(shape) != 4 or (shape[1] == 3) == (shape[3] == 3):
+        return None
+    return "NCHW" if shape[1] == 3 else "NHWC"
 
 
 def _batch(facts: GraphFacts) -> Finding:
@@ -183,6 +192,10 @@ def _against_card(facts: GraphFacts, card: ModelCard) -> list[Finding]:
         if file.size not in (None, facts.size):
             text = f"the file has {facts.size} bytes, the card says {file.size}"
             found.append(Finding("error", "size", text))
+    layout = _layout(facts)
+    if layout not in (None, card.input.layout):
+        text = f"the graph takes {layout}, the card says {card.input.layout}"
+        found.append(Finding("error", "input.layout", text))
     height, width = _image_size(facts)
     for name, claimed, proved in (
         ("width", card.input.width, width),

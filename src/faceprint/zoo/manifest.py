@@ -24,6 +24,8 @@ DEFAULT_BASE = "https://huggingface.co/onnxmodelzoo/legacy_models/resolve/main/"
 
 _LIMIT = 64 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
+"""A folder or file of a path that becomes an address and a file name of the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ def _entry(row: dict[str, Any]) -> ManifestEntry | None:
     if not isinstance(path, str) or not isinstance(sha256, str) or not _SHA256.fullmatch(sha256):
         return None
     parts = PurePosixPath(path).parts
-    if not parts or path.startswith("/") or ".." in parts or "\\" in path or ":" in path:
+    if not parts or not all(_PART.fullmatch(part) for part in parts):
         return None
     size, opset, tags = metadata.get("model_bytes"), row.get("opset_version"), metadata.get("tags")
     ports = metadata.get("io_ports")
@@ -138,11 +140,8 @@ def _ports(rows: object) -> tuple[tuple[str, tuple[int | None, ...]], ...]:
     return tuple(
         (
             str(row.get("name", "")),
-            tuple(
-                side if isinstance(side, int) and side > 0 else None
-                for side in row.get("shape") or ()
-            ),
+            tuple(side if isinstance(side, int) and side > 0 else None for side in shape),
         )
         for row in rows
-        if isinstance(row, dict)
+        if isinstance(row, dict) and isinstance(shape := row.get("shape") or [], list)
     )

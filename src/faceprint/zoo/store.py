@@ -95,7 +95,8 @@ def ensure(
                     f"{card.id} is unpinned: no source for the sha256 of {file.name} is known; "
                     f"`faceprint models pull {card.id} --allow-unpinned` fetches it all the same"
                 )
-            path = fetch_file(file, progress=progress)
+            path = _vouched(file) if not _pinned(file) else None
+            path = path or fetch_file(file, progress=progress)
         paths[file.role] = path
     for path in paths.values():
         _refuse_outside(path)
@@ -239,6 +240,15 @@ def _good_quietly(file: ModelFile) -> Path | None:
 def _pin_if_unpinned(file: ModelFile) -> None:
     if file.sha256 is None:
         _sidecar(file).write_text(file_sha256(_place(file)) + "\n", "ascii")
+
+
+def _vouched(file: ModelFile) -> Path | None:
+    """An unpinned file that was copied into the store by hand; held to its sha256 from now on."""
+    state = _state(file)
+    if state.state != "unpinned":
+        return None
+    _pin_if_unpinned(file)
+    return state.path
 
 
 def _refuse_outside(path: Path) -> None:

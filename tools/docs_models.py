@@ -1,0 +1,176 @@
+"""docs/models.md: every packaged card, and the accuracy that was measured on LFW."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import faceprint
+from faceprint.zoo.card import ModelCard
+from faceprint.zoo.card_io import card_hash, read_card
+from faceprint.zoo.packs import all_packs
+
+__all__ = ["models_page"]
+
+_CARDS = Path(faceprint.__file__).parent / "zoo" / "cards"
+
+_HEAD = """\
+# Models
+
+Written by `tools/make_docs.py` from the cards and from `benchmarks/results/lfw.json`; do not edit
+it by hand. How to add a model: [contributing-models.md](contributing-models.md).
+
+`faceprint models pull ID` fetches a model, checks its sha256 and keeps it; with
+`FACEPRINT_OFFLINE=1` nothing is fetched, and the message says what to copy where. "Commercial use"
+is what the card's author found of the licence of the weights and is no legal advice: `no` and
+`unclear` must be accepted once (`--accept-license`, `FACEPRINT_ACCEPT_LICENSE=1`, or the prompt).
+Embeddings of two models never compare; the card's hash, which stands for the files, the input
+contract and the alignment, is what a gallery is held to.
+"""
+
+_LFW = """\
+## LFW, first five folds
+
+Accuracy of `protocols.fold_accuracy` in per cent, mean and standard deviation over the five folds:
+on each fold at the threshold that is best on the other four. {pairs} pairs of {photographs}
+photographs; of several faces the one nearest the middle, and where none was found the middle of
+the photograph, so that every pair counts. "Mirrored" adds the embedding of the mirrored crop.
+Three thousand pairs tell models apart by half a point, not by a tenth, and support no statement
+below a false match rate of 1e-3.
+
+Measured by `python benchmarks/lfw.py` ({cpu}, {cores} cores, {date}).
+"""
+
+
+def models_page(lfw: Path) -> str:
+    """The page.
+
+    Args:
+        lfw: what benchmarks/lfw.py measured; the page has no such table without it.
+    """
+    cards = [read_card(path, origin="packaged") for path in sorted(_CARDS.glob("*.toml"))]
+    detectors = [card for card in cards if card.task == "detect"]
+    embedders = [card for card in cards if card.task == "embed"]
+    lines = [_HEAD, "## Detectors", "", *_summary(detectors)]
+    lines += ["", "## Embedders", "", *_summary(embedders)]
+    lines += ["", "## Packs", "", "| pack | detector | embedder | |", "|---|---|---|---|"]
+    lines += [
+        f"| `{p.name}` | `{p.detector}` | `{p.embedder}` | {p.description} |" for p in all_packs()
+    ]
+    if lfw.is_file():
+        lines += ["", *_lfw(json.loads(lfw.read_text("utf-8")))]
+    lines += ["", *_points(embedders)]
+    lines += ["## Card by card", ""]
+    for card in cards:
+        lines += [*_details(card), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _summary(cards: Iterable[ModelCard]) -> Iterator[str]:
+    yield "| id | licence of the weights | commercial use | MB | dim | card's hash |"
+    yield "|---|---|---|---|---|---|"
+    for card in cards:
+        sizes = [file.size for file in card.files]
+        size = "?" if None in sizes else f"{sum(filter(None, sizes)) / 1e6:.1f}"
+        unpinned = "" if card.pinned else " (unpinned)"
+        yield (
+            f"| `{card.id}`{unpinned} | {_cell(card.license.weights)} "
+            f"| {card.license.commercial_use} | {size} | {card.dim or ''} "
+            f"| `{card_hash(card)[:16]}` |"
+        )
+
+
+def _lfw(result: dict[str, Any]) -> Iterator[str]:
+    yield _LFW.format(**result)
+    yield "| embedder | aligned by | compared by | plain | mirrored | not found |"
+    yield "|---|---|---|---|---|---|"
+    table: dict[tuple[str, str, str], dict[str, dict[str, Any]]] = {}
+    for row in [row for rows in result["rows"].values() for row in rows]:
+        key = (row["embedder"], row["detector"], row["metric"])
+        table.setdefault(key, {})[row["crops"]] = row
+    for (embedder, detector, metric), crops in sorted(table.items()):
+        plain, mirrored = crops["plain"], crops["mirrored"]
+        yield (
+            f"| {embedder} | {detector} | {metric} | {_per_cent(plain)} | {_per_cent(mirrored)} "
+            f"| {plain['missed']} |"
+        )
+
+
+def _per_cent(row: dict[str, Any]) -> str:
+    return f"{100 * row['accuracy']:.2f} ± {100 * row['std']:.2f}"
+
+
+def _points(cards: Iterable[ModelCard]) -> Iterator[str]:
+    rows = [
+        (card.id, item.detector, item.point) for card in cards for item in card.operating_points
+    ]
+    if not rows:
+        return
+    yield "## Operating points"
+    yield ""
+    yield "Cosine similarity from which on two faces are called the same, by the false match rate"
+    yield "(FMR) that was measured there."
+    yield ""
+    yield "| embedder | aligned by | FMR | 95 % interval | threshold | FNMR | measured on |"
+    yield "|---|---|---|---|---|---|---|"
+    for card_id, detector, point in rows:
+        interval = f"{_number(point.fmr_low)} to {_number(point.fmr_high)}"
+        yield (
+            f"| `{card_id}` | `{detector}` | {_number(point.fmr)} | {interval} "
+            f"| {point.threshold:.4f} | {_number(point.fnmr)} | {_cell(point.source)} |"
+        )
+    yield ""
+
+
+def _number(value: float | None) -> str:
+    return "?" if value is None else f"{value:.3g}"
+
+
+def _details(card: ModelCard) -> Iterator[str]:
+    yield f"### {card.id}"
+    yield ""
+    yield f"{card.title}. {card.description}".strip()
+    yield ""
+    yield f"- Input: {_input(card)}"
+    if card.alignment is not None:
+        yield f"- Alignment: `{card.alignment.template}`, {card.alignment.size} pixels"
+    if not card.landmarks:
+        yield "- No landmarks: faces are aligned from the box"
+    if card.training_data:
+        yield f"- Training data: {card.training_data}"
+    if card.paper:
+        yield f"- Paper: <{card.paper}>"
+    if card.homepage:
+        yield f"- Home: <{card.homepage}>"
+    code = f"; code: {card.license.code}" if card.license.code else ""
+    yield f"- Licence of the weights: {card.license.weights}{code}. {card.license.note}".rstrip()
+    if card.license.url:
+        yield f"  <{card.license.url}>"
+    for file in card.files:
+        yield f"- File: `{file.name}`, {_source(file)}"
+    for figure in card.published:
+        yield f"- Published: {figure.protocol}, {figure.metric} {figure.value:g} ({figure.source})"
+
+
+def _input(card: ModelCard) -> str:
+    contract = card.input
+    size = f"{contract.width} x {contract.height}" if contract.width else "any size"
+    if contract.normalized_inside:
+        return f"{size}, {contract.color}, {contract.layout}, 0..255; normalised inside the graph"
+    mean, std = (", ".join(f"{v:g}" for v in values) for values in (contract.mean, contract.std))
+    return f"{size}, {contract.color}, {contract.layout}, mean ({mean}), std ({std}) on 0..255"
+
+
+def _source(file: Any) -> str:
+    sha256 = f"sha256 `{file.sha256}`" if file.sha256 else "sha256 not known"
+    if file.bundled:
+        return f"{sha256}, inside the package"
+    if file.archive is not None:
+        return f"{sha256}, member of `{file.archive.name}`"
+    return sha256
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")

@@ -1,0 +1,48 @@
+"""Write the generated pages of docs/, or check that they are what would be written.
+
+    python tools/make_docs.py            writes docs/cli.md and docs/models.md
+    python tools/make_docs.py --check    exit code 1, naming each page that is stale
+
+Needs the package and nothing else: no model is opened, no network is touched, and the width of the
+terminal and the user's own cards make no difference.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from docs_cli import cli_page
+from docs_models import models_page
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/cli.md": cli_page,
+    "docs/models.md": lambda: models_page(ROOT / "benchmarks" / "results" / "lfw.json"),
+}
+
+
+def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
+    """Exit code 1: a page is stale (with --check)."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    check = parser.parse_args(arguments).check
+    stale = 0
+    for name, make in PAGES.items():
+        path, text = root / name, make()
+        if path.is_file() and path.read_text("utf-8") == text:
+            continue
+        if check:
+            stale += 1
+            print(f"{name} is stale; `make docs` writes it", file=sys.stderr)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, "utf-8")
+            print(f"wrote {name}")
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
