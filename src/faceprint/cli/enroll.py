@@ -1,0 +1,187 @@
+"""`faceprint enroll`: people's templates into a gallery."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from faceprint.cli import options
+from faceprint.cli.exit_codes import DONE, INPUT
+from faceprint.cli.gallery_options import KeyFile, Location, gallery_exists
+from faceprint.cli.output import note, print_json
+from faceprint.cli.progress import progress
+from faceprint.errors import UsageError
+
+if TYPE_CHECKING:
+    from faceprint.recognition.gallery import Consent, Outcome, Policy
+
+__all__ = ["enroll"]
+
+
+def enroll(
+    gallery: Location,
+    subject: Annotated[
+        str | None, typer.Argument(metavar="[SUBJECT]", help="Whose photographs these are.")
+    ] = None,
+    images: Annotated[
+        list[Path] | None, typer.Argument(metavar="[IMG...]", help="Photographs, or folders.")
+    ] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="DIR", help="A folder that holds a folder a subject."),
+    ] = None,
+    faces: Annotated[
+        str, typer.Option("--faces", help="Of several faces: largest, or one (else skip).")
+    ] = "largest",
+    min_quality: Annotated[
+        float, typer.Option("--min-quality", min=0, max=1, help="Skip faces below this quality.")
+    ] = 0.0,
+    metadata: Annotated[
+        str | None, typer.Option("--metadata", metavar="JSON", help="About the subject.")
+    ] = None,
+    consent: Annotated[
+        str | None,
+        typer.Option("--consent", metavar="BASIS", help='On what grounds: "written consent".'),
+    ] = None,
+    consent_given: Annotated[
+        str | None, typer.Option("--consent-given", metavar="DATE", help="[today]")
+    ] = None,
+    consent_expires: Annotated[
+        str | None, typer.Option("--consent-expires", metavar="DATE", help="[never]")
+    ] = None,
+    consent_reference: Annotated[
+        str, typer.Option("--consent-reference", metavar="TEXT", help="Where the paper lies.")
+    ] = "",
+    keep_crops: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep-crops/--no-keep-crops",
+            help="Keep aligned crops, so that migrate needs no photographs. [the gallery's policy]",
+        ),
+    ] = None,
+    require_consent: Annotated[
+        bool, typer.Option("--require-consent", help="Policy of a gallery that is made now.")
+    ] = False,
+    fusion: Annotated[
+        str | None,
+        typer.Option("--fusion", help="Of several templates: max or mean; fixed when made. [max]"),
+    ] = None,
+    key_file: KeyFile = None,
+    as_json: options.Json = False,
+    pack: options.Pack = None,
+    detector: options.Detector = None,
+    embedder: options.Embedder = None,
+    runtime: options.Runtime = None,
+    threads: options.Threads = None,
+) -> int:
+    """Add templates; the gallery is made if there is none. Exit code 3: some could not be used.
+
+    JSON lines, each once its template is on disk: subject, template, source, new (false: it was
+    there); template is null where a photograph was not used, and reason says why.
+    """
+    from faceprint.recognition.gallery import EnrolOptions, Gallery
+    from faceprint.recognition.gallery.crypto import read_key_file
+
+    pairs = list(_pairs(subject, images or [], folder))
+    chosen = EnrolOptions(
+        faces=faces,  # type: ignore[arg-type]  # checked there
+        min_quality=min_quality,
+        metadata=_metadata(metadata),
+        consent=_consent(consent, consent_given, consent_expires, consent_reference),
+        keep_crops=keep_crops,
+    )
+    fp = options.analyzer(pack, detector, embedder, runtime, threads)
+    opened = Gallery.open(
+        gallery,
+        fp,
+        fusion=fusion,  # type: ignore[arg-type]  # checked there
+        policy=_policy(gallery, keep_crops, require_consent),
+        key=None if key_file is None else read_key_file(key_file),
+    )
+    used = skipped = 0
+    show = progress("photographs")
+    with opened:
+        for done, outcome in enumerate(opened.enroll_many(pairs, chosen), 1):
+            line = _line(outcome)
+            used += line["template"] is not None
+            skipped += line["template"] is None
+            if as_json:
+                print_json(line, stream=True)
+            if line["template"] is None:
+                note(f"{line['source']}: not used: {line['reason']}")
+            elif not as_json:
+                known = "" if line["new"] else " (was there)"
+                typer.echo(f"{line['subject']}: template {line['template']}{known}")
+            if len(pairs) > 1:
+                show(done, len(pairs))
+    note(f"{used} enrolled, {skipped} not used")
+    return INPUT if skipped else DONE
+
+
+def _pairs(
+    subject: str | None, images: list[Path], folder: Path | None
+) -> Iterator[tuple[str, Path]]:
+    from faceprint.recognition.gallery import folder_pairs, photographs_in
+
+    if folder is not None:
+        if subject is not None:
+            raise UsageError("give SUBJECT IMG... or --from DIR, not both")
+        return folder_pairs(folder)
+    if subject is None or not images:
+        raise UsageError("what is enrolled? SUBJECT IMG..., or --from DIR")
+    return (
+        (subject, photograph)
+        for image in images
+        for photograph in (photographs_in(image) if image.is_dir() else (image,))
+    )
+
+
+def _metadata(text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"--metadata is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise UsageError('--metadata is a JSON object, as {"team": "blue"}')
+    return values
+
+
+def _consent(
+    basis: str | None, given: str | None, expires: str | None, reference: str
+) -> Consent | None:
+    from faceprint.recognition.gallery import Consent
+    from faceprint.recognition.gallery.records import now
+
+    if basis is None:
+        if given or expires or reference:
+            raise UsageError("a consent needs --consent BASIS, such as 'written consent'")
+        return None
+    return Consent(basis, given or now(), expires, reference)
+
+
+def _policy(location: str, keep_crops: bool | None, require_consent: bool) -> Policy | None:
+    """Of a new gallery; an old one keeps its own, and --require-consent then must be it."""
+    from faceprint.recognition.gallery import Policy
+
+    if gallery_exists(location):
+        if require_consent:
+            raise UsageError(
+                "--require-consent is for a new gallery; faceprint gallery policy changes this one"
+            )
+        return None
+    return Policy(require_consent=require_consent, keep_crops=bool(keep_crops))
+
+
+def _line(outcome: Outcome) -> dict[str, Any]:
+    from faceprint.recognition.gallery import Enrolled
+
+    line: dict[str, Any] = {"subject": outcome.subject, "template": None, "source": outcome.source}
+    if isinstance(outcome, Enrolled):
+        return line | {"template": outcome.template, "new": outcome.new}
+    return line | {"reason": outcome.reason}

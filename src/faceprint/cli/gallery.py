@@ -1,0 +1,257 @@
+"""`faceprint gallery`: housekeeping."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from faceprint.cli import gallery_data, options
+from faceprint.cli.exit_codes import DONE, NO
+from faceprint.cli.gallery_options import KeyFile, Location, moment, open_gallery
+from faceprint.cli.output import note, print_json, print_table
+from faceprint.errors import UsageError
+
+if TYPE_CHECKING:
+    from faceprint.recognition.gallery import Subject
+    from faceprint.recognition.gallery.records import Header, TemplateRow
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Galleries: who is in them, removal, export, another model, keys, checks.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.command("export")(gallery_data.export)
+app.command("import")(gallery_data.import_)
+app.command()(gallery_data.migrate)
+app.command()(gallery_data.rekey)
+app.command()(gallery_data.keygen)
+app.command()(gallery_data.policy)
+
+
+@app.command("list")
+def list_subjects(
+    gallery: Location, key_file: KeyFile = None, as_json: options.Json = False
+) -> int:
+    """Everybody in a gallery.
+
+    JSON: gallery, model, subjects[]: subject, templates, created, metadata, consent.
+    """
+    with open_gallery(gallery, key_file) as opened:
+        header, people = opened.header, list(opened.subjects())
+    if as_json:
+        document = _header(gallery, header) | {"subjects": [_subject(s) for s in people]}
+        print_json(document)
+        return DONE
+    rows = [(s.name, s.templates, s.created[:10], _consent(s), _short(s)) for s in people]
+    print_table(("subject", "templates", "since", "consent", "metadata"), rows)
+    note(f"{len(people)} subjects, {sum(s.templates for s in people)} templates")
+    return DONE
+
+
+@app.command()
+def show(
+    gallery: Location,
+    subject: Annotated[
+        str | None, typer.Argument(metavar="[SUBJECT]", help="A person; without: the gallery.")
+    ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            "--export", metavar="FILE.json", help="All that is held about this person, for them."
+        ),
+    ] = None,
+    key_file: KeyFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """A person and their templates, or the gallery itself.
+
+    JSON: subject, created, metadata, consent, templates[]: template, source, box, quality, created,
+    crop; of a gallery: model, dim, fusion, encrypted, policy, subjects, templates.
+    """
+    with open_gallery(gallery, key_file) as opened:
+        if subject is None:
+            if export is not None:
+                raise UsageError("--export is for one SUBJECT; faceprint gallery export takes all")
+            document = _header(gallery, opened.header) | opened.counts()
+        elif export is not None:
+            _write_private(export, opened.person_data(subject))
+            note(f"{export}: all that {gallery} holds about {subject}, vectors and crops included")
+            return DONE
+        else:
+            person, rows = opened.show(subject)
+            document = _subject(person) | {"templates": [_template(row) for row in rows]}
+    if as_json:
+        print_json(document)
+    elif subject is None:
+        print_table(("", ""), [(key, _plain(value)) for key, value in document.items()])
+    else:
+        facts = {key: value for key, value in document.items() if key != "templates"}
+        print_table(("", ""), [(key, _plain(value)) for key, value in facts.items()])
+        columns = ("template", "quality", "created", "crop", "source")
+        print_table(columns, [[row[c] for c in columns] for row in document["templates"]])
+    return DONE
+
+
+@app.command()
+def remove(
+    gallery: Location,
+    subjects: Annotated[
+        list[str] | None, typer.Argument(metavar="[SUBJECT...]", help="People.")
+    ] = None,
+    template: Annotated[
+        list[str] | None, typer.Option("--template", metavar="N", help="One template; repeatable.")
+    ] = None,
+    older_than: Annotated[
+        str | None,
+        typer.Option("--older-than", metavar="DATE|90d", help="Templates made before that."),
+    ] = None,
+    expired: Annotated[
+        bool,
+        typer.Option("--expired", help="What the retention period and consents no longer cover."),
+    ] = False,
+    key_file: KeyFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Delete, and overwrite the bytes in the gallery's files. JSON: templates (how many)."""
+    if not (subjects or template or older_than or expired):
+        raise UsageError("what is removed? SUBJECT..., --template N, --older-than or --expired")
+    before = None if older_than is None else moment(older_than)
+    count = 0
+    with open_gallery(gallery, key_file) as opened:
+        if subjects:
+            count += opened.remove(*subjects)
+        for number in template or []:
+            opened.remove_template(number)
+            count += 1
+        if before is not None:
+            count += opened.remove_older_than(before)
+        if expired:
+            count += opened.expire()
+    if as_json:
+        print_json({"templates": count})
+    else:
+        typer.echo(f"{count} templates removed")
+    return DONE
+
+
+@app.command()
+def verify(gallery: Location, key_file: KeyFile = None, as_json: options.Json = False) -> int:
+    """Read everything and check it. Exit code 1: problems were found. JSON: ok, problems[]."""
+    with open_gallery(gallery, key_file) as opened:
+        problems = opened.verify()
+    if as_json:
+        print_json({"ok": not problems, "problems": problems})
+    else:
+        for problem in problems:
+            typer.echo(problem)
+        typer.echo("sound" if not problems else f"{len(problems)} problems")
+    return NO if problems else DONE
+
+
+@app.command()
+def audit(
+    gallery: Location,
+    check: Annotated[bool, typer.Option("--verify", help="Check the chain of hashes.")] = False,
+    anchor: Annotated[
+        str | None,
+        typer.Option("--anchor", metavar="N:HASH", help="What an earlier --verify printed."),
+    ] = None,
+    key_file: KeyFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """The audit log. Exit code 1: with --verify, it was changed.
+
+    JSON lines: seq, time, actor, action, subject (a random id), detail, prev, hash; with --verify
+    one document: ok, entries, anchor (keep it elsewhere), problems[].
+    """
+    with open_gallery(gallery, key_file) as opened:
+        if check or anchor is not None:
+            report = opened.verify_audit(anchor)
+            if as_json:
+                document = {"ok": report.intact, "entries": report.entries}
+                print_json(document | {"anchor": report.anchor, "problems": list(report.problems)})
+            else:
+                for problem in report.problems:
+                    typer.echo(problem)
+                typer.echo("intact" if report.intact else "CHANGED")
+                typer.echo(f"{report.entries} lines; anchor {report.anchor}")
+            return DONE if report.intact else NO
+        if as_json:
+            for entry in opened.audit():
+                print_json(asdict(entry), stream=True)
+            return DONE
+        rows = [
+            (e.seq, e.time[:19], e.actor, e.action, e.subject, e.detail) for e in opened.audit()
+        ]
+    print_table(("line", "time", "actor", "action", "subject", "detail"), rows)
+    return DONE
+
+
+def _header(gallery: str, header: Header) -> dict[str, Any]:
+    return {
+        "gallery": gallery,
+        "model": header.model.id,
+        "dim": header.model.dim,
+        "fusion": header.fusion,
+        "encrypted": bool(header.key_id),
+        "policy": asdict(header.policy),
+        "created": header.created,
+    }
+
+
+def _subject(subject: Subject) -> dict[str, Any]:
+    return {
+        "subject": subject.name,
+        "templates": subject.templates,
+        "created": subject.created,
+        "metadata": dict(subject.metadata),
+        "consent": None if subject.consent is None else asdict(subject.consent),
+    }
+
+
+def _template(row: TemplateRow) -> dict[str, Any]:
+    return {
+        "template": row.id,
+        "source": row.source,
+        "box": row.box,
+        "quality": None if row.quality is None else round(row.quality, 3),
+        "created": row.created,
+        "crop": row.has_crop,
+    }
+
+
+def _consent(subject: Subject) -> str:
+    held = subject.consent
+    if held is None:
+        return ""
+    return held.basis + ("" if held.expires is None else f", until {held.expires[:10]}")
+
+
+def _short(subject: Subject) -> str:
+    text = json.dumps(dict(subject.metadata), ensure_ascii=False)
+    return "" if text == "{}" else text if len(text) <= 60 else text[:59] + "…"
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_plain(item)}" for key, item in value.items())
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "-" if value is None else str(value)
+
+
+def _write_private(path: Path, document: dict[str, Any]) -> None:
+    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
+    try:
+        handle = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text + "\n")
+    except OSError as error:
+        raise UsageError(f"{path} can't be written: {error.strerror}") from error

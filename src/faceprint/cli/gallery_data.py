@@ -1,0 +1,172 @@
+"""`faceprint gallery export|import|migrate|rekey|keygen|policy`: what touches every record."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from faceprint.cli import options
+from faceprint.cli.exit_codes import DONE
+from faceprint.cli.gallery_options import KeyFile, Location, gallery_exists, open_gallery
+from faceprint.cli.output import note, print_json
+from faceprint.cli.progress import progress
+from faceprint.errors import UsageError
+
+__all__ = ["export", "import_", "keygen", "migrate", "policy", "rekey"]
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="Ends in .jsonl or .parquet.")]
+
+
+def export(
+    gallery: Location, file: File, key_file: KeyFile = None, as_json: options.Json = False
+) -> int:
+    """Write every template in clear. JSON: file, templates."""
+    with open_gallery(gallery, key_file) as opened:
+        count = opened.export(file)
+    if as_json:
+        print_json({"file": str(file), "templates": count})
+    else:
+        typer.echo(f"{file}: {count} templates, vectors in clear")
+    return DONE
+
+
+def import_(
+    gallery: Location, file: File, key_file: KeyFile = None, as_json: options.Json = False
+) -> int:
+    """Take in an export; all or nothing. A gallery that is not there is made for its model.
+
+    JSON: file, templates (new), known, subjects.
+    """
+    from faceprint.recognition.gallery import Gallery
+    from faceprint.recognition.gallery.crypto import read_key_file
+    from faceprint.recognition.gallery.transfer import pin_in
+
+    if gallery_exists(gallery):
+        opened = open_gallery(gallery, key_file)
+    else:
+        key = None if key_file is None else read_key_file(key_file)
+        opened = Gallery.open(gallery, model=pin_in(file), key=key)
+    with opened:
+        done = opened.import_(file)
+    if as_json:
+        print_json({"file": str(file)} | asdict(done))
+    else:
+        typer.echo(f"{done.templates} templates of {done.subjects} subjects, {done.known} known")
+    return DONE
+
+
+def migrate(
+    gallery: Location,
+    drop_missing: Annotated[
+        bool,
+        typer.Option("--drop-missing", help="Remove templates that can't be embedded again."),
+    ] = False,
+    key_file: KeyFile = None,
+    as_json: options.Json = False,
+    pack: options.Pack = None,
+    detector: options.Detector = None,
+    embedder: options.Embedder = None,
+    runtime: options.Runtime = None,
+    threads: options.Threads = None,
+) -> int:
+    """Embed everything again with another model, from kept crops or the photographs.
+
+    JSON: model, from_crops, from_sources, missing[]: template, subject, reason.
+    """
+    fp = options.analyzer(pack, detector, embedder, runtime, threads)
+    with open_gallery(gallery, key_file) as opened:
+        done = opened.migrate(fp, drop_missing=drop_missing, progress=progress("templates"))
+        model = opened.header.model.id
+    lost = [{"template": t, "subject": s, "reason": r} for t, s, r in done.missing]
+    if as_json:
+        counts = {"from_crops": done.from_crops, "from_sources": done.from_sources}
+        print_json({"model": model} | counts | {"missing": lost})
+    else:
+        for item in lost:
+            note(f"removed: template {item['template']} of {item['subject']}: {item['reason']}")
+        typer.echo(
+            f"{model}: {done.from_crops} templates from crops, {done.from_sources} from photographs"
+        )
+    return DONE
+
+
+def rekey(
+    gallery: Location,
+    new_key_file: Annotated[
+        Path | None, typer.Option("--new-key-file", metavar="FILE", help="Seal with this key.")
+    ] = None,
+    decrypt: Annotated[bool, typer.Option("--decrypt", help="Leave the records in clear.")] = False,
+    key_file: KeyFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Encrypt a gallery, give it another key, or take the encryption away. JSON: templates, key."""
+    from faceprint.recognition.gallery.crypto import read_key_file
+
+    if (new_key_file is None) != decrypt:
+        raise UsageError("give --new-key-file FILE or --decrypt")
+    key = None if new_key_file is None else read_key_file(new_key_file)
+    with open_gallery(gallery, key_file) as opened:
+        count = opened.rekey(key, progress("templates"))
+    if as_json:
+        print_json({"templates": count, "key": None if key is None else key.id})
+    else:
+        how = "in clear" if key is None else f"sealed with key {key.id}"
+        typer.echo(f"{count} templates {how}")
+    return DONE
+
+
+def keygen(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the new key goes.")],
+) -> int:
+    """Make a key; an existing file is never replaced. Lose it, and the gallery is lost."""
+    from faceprint.recognition.gallery import new_key
+
+    try:
+        handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    except OSError as error:
+        raise UsageError(f"{file} can't be made: {error.strerror}") from error
+    with os.fdopen(handle, "w", encoding="ascii") as out:
+        out.write(new_key().text() + "\n")
+    typer.echo(f"{file}: a new key; keep a copy in another place than the gallery's backups")
+    return DONE
+
+
+def policy(
+    gallery: Location,
+    require_consent: Annotated[
+        bool | None, typer.Option("--require-consent/--no-require-consent")
+    ] = None,
+    retention_days: Annotated[
+        int | None, typer.Option("--retention-days", min=0, help="0: for ever.")
+    ] = None,
+    keep_crops: Annotated[bool | None, typer.Option("--keep-crops/--no-keep-crops")] = None,
+    max_templates: Annotated[
+        int | None, typer.Option("--max-templates", min=0, help="A subject; 0: no limit.")
+    ] = None,
+    key_file: KeyFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Show or change what a gallery asks of enrolments. JSON: the policy's fields."""
+    with open_gallery(gallery, key_file) as opened:
+        held = opened.header.policy
+        wanted = held
+        if require_consent is not None:
+            wanted = replace(wanted, require_consent=require_consent)
+        if keep_crops is not None:
+            wanted = replace(wanted, keep_crops=keep_crops)
+        if retention_days is not None:
+            wanted = replace(wanted, retention_days=retention_days or None)
+        if max_templates is not None:
+            wanted = replace(wanted, max_templates=max_templates or None)
+        if wanted != held:
+            opened.set_policy(wanted)
+    if as_json:
+        print_json(asdict(wanted))
+    else:
+        for name, value in asdict(wanted).items():
+            typer.echo(f"{name}: {value}")
+    return DONE

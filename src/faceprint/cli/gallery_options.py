@@ -1,0 +1,59 @@
+"""What the commands on galleries share: keys, moments, opening."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from faceprint.errors import UsageError
+
+if TYPE_CHECKING:
+    from faceprint.recognition.gallery.gallery import Gallery
+
+__all__ = ["KeyFile", "Location", "gallery_exists", "moment", "open_gallery"]
+
+Location = Annotated[
+    str, typer.Argument(metavar="GALLERY", help="A file, or postgresql://... (one schema of it).")
+]
+KeyFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--key-file", metavar="FILE", help="The key of an encrypted gallery. [FACEPRINT_KEY_FILE]"
+    ),
+]
+
+
+def open_gallery(location: str, key_file: Path | None) -> Gallery:
+    """A gallery that exists, for housekeeping: without models."""
+    from faceprint.recognition.gallery.crypto import read_key_file
+    from faceprint.recognition.gallery.gallery import Gallery
+
+    key = None if key_file is None else read_key_file(key_file)
+    return Gallery.open(location, key=key)
+
+
+def gallery_exists(location: str) -> bool:
+    """Whether a file is there; a server is asked when it is opened."""
+    from faceprint.recognition.gallery.store import is_postgres
+
+    return is_postgres(location) or Path(location).expanduser().exists()
+
+
+def moment(text: str) -> datetime:
+    """`2025-01-31`, an ISO moment, or `90d` for that many days ago; UTC where no zone is given.
+
+    Raises:
+        UsageError: none of these.
+    """
+    days = re.fullmatch(r"(\d{1,6})d", text.strip())
+    if days:
+        return datetime.now(UTC) - timedelta(days=int(days[1]))
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r} is neither a date such as 2025-01-31 nor 90d") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -1,0 +1,33 @@
+"""Galleries: people's templates, kept safe and searched."""
+
+from __future__ import annotations
+
+from faceprint.recognition.gallery.crypto import Key, new_key
+from faceprint.recognition.gallery.enrolling import EnrolOptions
+from faceprint.recognition.gallery.gallery import Gallery
+from faceprint.recognition.gallery.records import (
+    Consent,
+    Enrolled,
+    ModelPin,
+    Outcome,
+    Policy,
+    Skipped,
+    Subject,
+)
+from faceprint.recognition.gallery.sources import folder_pairs, photographs_in
+
+__all__ = [
+    "Consent",
+    "EnrolOptions",
+    "Enrolled",
+    "Gallery",
+    "Key",
+    "ModelPin",
+    "Outcome",
+    "Policy",
+    "Skipped",
+    "Subject",
+    "folder_pairs",
+    "new_key",
+    "photographs_in",
+]

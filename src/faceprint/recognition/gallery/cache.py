@@ -1,0 +1,110 @@
+"""The index beside a gallery: a cache that is believed only when this user wrote it.
+
+The graph's format is read by native code that trusts it, so a file that came with a stranger's
+gallery must never reach that code: both files carry a MAC under a secret of this user
+(`index.key` in FACEPRINT_HOME). A gallery that moved to another machine builds its index anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from faceprint import settings
+from faceprint.errors import GalleryCorruptError
+
+__all__ = ["CacheNote", "drop", "load", "store"]
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True)
+class CacheNote:
+    """What an index was built from."""
+
+    gallery: str
+    epoch: int
+    generation: int
+    count: int
+    parameters: str
+    format: int = _FORMAT
+
+
+def note_path(path: Path) -> Path:
+    """`people.db.index.json` for `people.db.index`."""
+    return path.with_name(path.name + ".json")
+
+
+def drop(path: Path) -> None:
+    """Remove the cache, and what an interrupted writer left."""
+    for file in (path, note_path(path), *path.parent.glob(f".{path.name}.*.new")):
+        file.unlink(missing_ok=True)
+
+
+def store(path: Path, note: CacheNote, write: Callable[[Path], None]) -> bool:
+    """Write both files; False when the disk does not let us, which only costs time later."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")
+    note_temporary = temporary.with_name(temporary.name + ".json.new")
+    try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        write(temporary)
+        text = json.dumps(asdict(note), sort_keys=True)
+        mac = _mac(text, temporary)
+        note_temporary.write_text(json.dumps({"note": text, "mac": mac}), encoding="utf-8")
+        temporary.replace(path)
+        note_temporary.replace(note_path(path))
+    except (OSError, RuntimeError):
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+        note_temporary.unlink(missing_ok=True)
+    return True
+
+
+def load(path: Path, read: Callable[[Path], None]) -> CacheNote | None:
+    """Read the index with `read` if its MAC is ours; None when missing, foreign or damaged."""
+    try:
+        if note_path(path).stat().st_size > 65536:
+            return None
+        record = json.loads(note_path(path).read_text(encoding="utf-8"))
+        text, mac = record["note"], record["mac"]
+        if not hmac.compare_digest(str(mac), _mac(str(text), path)):
+            return None
+        note = CacheNote(**json.loads(text))
+        if note.format != _FORMAT:
+            return None
+        read(path)
+    except (OSError, ValueError, TypeError, KeyError, GalleryCorruptError):
+        return None
+    return note
+
+
+def _mac(text: str, file: Path) -> str:
+    with file.open("rb") as handle:
+        digest = hashlib.file_digest(handle, "sha256").digest()
+    return hmac.new(_secret(), text.encode() + b"\0" + digest, hashlib.sha256).hexdigest()
+
+
+def _secret() -> bytes:
+    path = settings.home() / "index.key"
+    with contextlib.suppress(FileNotFoundError):
+        held = path.read_bytes()
+        if len(held) == 32:
+            return held
+        path.unlink()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".index.key.{secrets.token_hex(6)}")
+    handle = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(secrets.token_bytes(32))
+    with contextlib.suppress(FileExistsError):
+        os.link(temporary, path)
+    temporary.unlink()
+    return path.read_bytes()

@@ -1,0 +1,228 @@
+"""The gallery: subjects, their templates, and the questions asked of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from faceprint.errors import NoFaceError, UsageError
+from faceprint.recognition.fpir import fpir_point
+from faceprint.recognition.gallery import migrating, privacy
+from faceprint.recognition.gallery.analyzer import Analyzer, check_pin, pin_of
+from faceprint.recognition.gallery.answering import identify
+from faceprint.recognition.gallery.core import Core, check_name
+from faceprint.recognition.gallery.crypto import Key, key_from_environment
+from faceprint.recognition.gallery.enrolling import EnrolOptions, FaceChoice, enrol
+from faceprint.recognition.gallery.keeping import Keeping
+from faceprint.recognition.gallery.opening import (
+    check_options,
+    log_creation,
+    new_header,
+    open_store,
+    user,
+)
+from faceprint.recognition.gallery.records import (
+    Consent,
+    Fusion,
+    ModelPin,
+    Outcome,
+    Policy,
+)
+from faceprint.recognition.gallery.searching import IndexKind, Search
+from faceprint.recognition.operating import choose_point, measured_points
+from faceprint.types import Embedding, Identification, OperatingPoint
+
+__all__ = ["Gallery"]
+
+
+class Gallery(Keeping):
+    """Subjects and templates in one store, pinned to one embedder. Safe across threads."""
+
+    def __init__(self, core: Core, analyzer: Analyzer | None, index: IndexKind = "auto") -> None:
+        super().__init__(core, Search(core, index))
+        self._analyzer = analyzer
+
+    @classmethod
+    def open(
+        cls,
+        location: str | Path,
+        analyzer: Analyzer | None = None,
+        *,
+        model: ModelPin | None = None,
+        fusion: Fusion | None = None,
+        policy: Policy | None = None,
+        key: Key | None = None,
+        index: IndexKind = "auto",
+        actor: str | None = None,
+    ) -> Gallery:
+        """Open a gallery, or make one where there is none and an analyser says for which model.
+
+        Args:
+            location: a file, or `postgresql://...` (`?schema=NAME` for several in one database).
+            analyzer: what `faceprint.load` gave; without it nothing can be enrolled or identified
+                from photographs.
+            model: instead of an analyser, for a gallery that is filled by `import_`.
+            fusion: of several templates a subject, `max` (the default) or `mean`; fixed when the
+                gallery is made.
+            policy: of a new gallery; `set_policy` changes an old one's.
+            key: None looks at the environment. A new gallery is encrypted when there is a key.
+            index: `exact`, `usearch`, or `auto`, which goes by size.
+            actor: who is named in the audit log; None for the user of the process.
+
+        Raises:
+            ModelMismatchError: the gallery belongs to another embedder.
+            GalleryLockedError: it is encrypted, and there is no key or another one.
+            GalleryCorruptError: not a gallery, damaged, or of hostile origin.
+            UsageError: `fusion`, `policy` or `key` contradict the gallery that is there.
+        """
+        held = key or key_from_environment()
+        pin = model if analyzer is None else pin_of(analyzer)
+        made = None if pin is None else new_header(pin, fusion, policy, held)
+        core = Core(open_store(str(location), made), held, actor or user())
+        try:
+            header = core.store.header()
+            if pin is not None:
+                check_pin(core.location, header.model, pin)
+            check_options(core.location, header, fusion, policy, key)
+            core.sealer(header)
+            log_creation(core.store, core.actor)
+            gallery = cls(core, analyzer, index)
+            if header.scrub:
+                privacy.scrub(core, gallery._search)
+        except BaseException:
+            core.store.close()
+            raise
+        return gallery
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of files, connections and the index."""
+        self._core.store.close()
+
+    # Enrolment
+
+    def enroll(
+        self,
+        subject: str,
+        *images: Any,
+        metadata: Mapping[str, Any] | None = None,
+        consent: Consent | None = None,
+        faces: FaceChoice = "largest",
+        min_quality: float = 0.0,
+    ) -> list[Outcome]:
+        """Enrol photographs of one person.
+
+        The same photograph twice gives the template it gave before. Every photograph is answered
+        for: `Enrolled`, or `Skipped` with the reason.
+
+        Raises:
+            UsageError: no analyser, or a name or metadata that can't be kept.
+        """
+        name = check_name(subject)
+        options = EnrolOptions(faces, min_quality, metadata, consent)
+        return list(self.enroll_many(((name, image) for image in images), options))
+
+    def enroll_many(
+        self, pairs: Iterable[tuple[str, Any]], options: EnrolOptions | None = None
+    ) -> Iterator[Outcome]:
+        """Enrol a stream of (subject, photograph); an outcome each, once it is durable."""
+        return enrol(self._core, self._needs_analyzer(), pairs, options or EnrolOptions())
+
+    # Questions
+
+    def operating_point(
+        self,
+        *,
+        fpir: float | None = None,
+        threshold: float | None = None,
+        points: Sequence[OperatingPoint] | None = None,
+    ) -> OperatingPoint:
+        """What decides among the templates enrolled now (`recognition.fpir.fpir_point`).
+
+        Args:
+            points: measured ones, such as a calibration's; None for those of the embedder's card.
+
+        Raises:
+            UsageError: both rules are given, or nothing was measured that supports the FPIR.
+        """
+        analyzer = self._needs_analyzer()
+        card, detector = analyzer.embedder_card, analyzer.detector_card.id
+        if threshold is not None:
+            if fpir is not None:
+                raise UsageError("give fpir or threshold, not both")
+            return choose_point(card, detector, threshold=threshold)
+        index, _ = self._search.ready(self.header)
+        known = measured_points(card, detector) if points is None else points
+        return fpir_point(known, len(index), fpir, model=card.id)
+
+    def identify(
+        self,
+        image: Any,
+        *,
+        top: int = 5,
+        fpir: float | None = None,
+        threshold: float | None = None,
+    ) -> Identification:
+        """Who is the largest face of a photograph?
+
+        Args:
+            top: candidates to report.
+            fpir: the share of strangers that may be taken for somebody; 1e-2 when neither is given.
+            threshold: a cosine similarity to decide by instead.
+
+        Raises:
+            NoFaceError: there is no face.
+            UsageError: no measured operating point supports that FPIR for this many templates.
+        """
+        faces = self._needs_analyzer().analyze(image)
+        if not faces or faces[0].embedding is None:
+            raise NoFaceError("no face found to identify")
+        point = self.operating_point(fpir=fpir, threshold=threshold)
+        return self.identify_many([faces[0].embedding], point, top=top)[0]
+
+    def identify_many(
+        self, probes: Sequence[Embedding], point: OperatingPoint, *, top: int = 5
+    ) -> list[Identification]:
+        """Answers for a batch of embeddings, in their order.
+
+        Raises:
+            ModelMismatchError: an embedding of another model.
+        """
+        return identify(self._core, self._search, probes, point, top)
+
+    def migrate(
+        self,
+        analyzer: Analyzer,
+        *,
+        drop_missing: bool = False,
+        progress: migrating.Progress | None = None,
+    ) -> migrating.Migration:
+        """Move to another embedder from kept crops or photographs; names and numbers stay.
+
+        Raises:
+            GalleryError: templates that can't be embedded again, unless `drop_missing`.
+        """
+        done = migrating.migrate(
+            self._core, self._search, analyzer, drop_missing=drop_missing, progress=progress
+        )
+        self._analyzer = analyzer
+        return done
+
+    def _needs_analyzer(self) -> Analyzer:
+        if self._analyzer is None:
+            raise UsageError(
+                "this gallery was opened without models: Gallery.open(path, load(...))"
+            )
+        return self._analyzer

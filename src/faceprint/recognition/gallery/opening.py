@@ -1,0 +1,95 @@
+"""From a location to an open store, made when there is none."""
+
+from __future__ import annotations
+
+import getpass
+import secrets
+from dataclasses import replace
+from pathlib import Path
+
+from faceprint.errors import GalleryError, UsageError
+from faceprint.recognition.gallery.audit import next_entry
+from faceprint.recognition.gallery.crypto import Key
+from faceprint.recognition.gallery.records import Fusion, Header, ModelPin, Policy, now
+from faceprint.recognition.gallery.store import GalleryStore, is_postgres
+
+__all__ = ["check_options", "log_creation", "new_header", "open_store", "user"]
+
+
+def new_header(
+    pin: ModelPin, fusion: Fusion | None, policy: Policy | None, key: Key | None
+) -> Header:
+    """The first header of a gallery."""
+    if fusion not in (None, "max", "mean"):
+        raise UsageError(f"fusion is {fusion!r}; it is max or mean")
+    return Header(
+        uid=secrets.token_hex(16),
+        model=pin,
+        fusion=fusion or "max",
+        policy=policy or Policy(),
+        key_id="" if key is None else key.id,
+        created=now(),
+    )
+
+
+def open_store(location: str, header: Header | None) -> GalleryStore:
+    """Open a gallery's store.
+
+    Args:
+        header: of the gallery to make when there is none; None where it must exist.
+
+    Raises:
+        GalleryError: there is none, and `header` is None.
+        GalleryCorruptError: something else lies there.
+    """
+    if is_postgres(location):
+        from faceprint.recognition.gallery.store_postgres import PostgresStore
+
+        return PostgresStore.open(location, header)
+    from faceprint.recognition.gallery.store_sqlite import SqliteStore
+
+    path = Path(location).expanduser()
+    if not path.exists():
+        if header is None:
+            raise GalleryError(
+                f"there is no gallery at {location}; "
+                f"faceprint enroll {location} NAME PHOTO makes one"
+            )
+        SqliteStore.create(path, header)
+    return SqliteStore(path)
+
+
+def log_creation(store: GalleryStore, actor: str) -> None:
+    """The first line of the log, once."""
+    if store.header().audit_seq:
+        return
+    with store.write() as writer:
+        header = writer.header()
+        if header.audit_seq == 0:
+            entry = next_entry((0, ""), now(), actor, "create", "", header.model.id)
+            writer.put_audit(entry)
+            writer.put_header(replace(header, audit_seq=1, audit_hash=entry.hash))
+
+
+def check_options(
+    location: str, header: Header, fusion: Fusion | None, policy: Policy | None, key: Key | None
+) -> None:
+    """Refuse what contradicts the gallery that is there.
+
+    Raises:
+        UsageError: another fusion, policy or state of encryption.
+    """
+    if fusion is not None and header.fusion != fusion:
+        raise UsageError(f"{location} was made with fusion {header.fusion}, not {fusion}")
+    if policy is not None and header.policy != policy:
+        raise UsageError(f"{location} has another policy; Gallery.set_policy changes it")
+    if key is not None and not header.key_id:
+        raise UsageError(f"{location} is not encrypted; Gallery.rekey seals it with a key")
+
+
+def user() -> str:
+    """Who runs this process, for the audit log."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "unknown"

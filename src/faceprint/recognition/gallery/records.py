@@ -1,0 +1,246 @@
+"""The values a gallery is made of; what the stores keep and what callers see."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from faceprint.errors import GalleryCorruptError, UsageError
+
+__all__ = [
+    "AuditEntry",
+    "Consent",
+    "Enrolled",
+    "Fusion",
+    "Header",
+    "ModelPin",
+    "Outcome",
+    "Policy",
+    "Skipped",
+    "Subject",
+    "TemplateRow",
+    "now",
+    "timestamp",
+]
+
+Fusion = Literal["max", "mean"]
+"""How a subject's templates become one similarity: the best of them, or their mean."""
+
+
+def timestamp(moment: datetime) -> str:
+    """UTC, of fixed width, so that text sorts as time does.
+
+    Raises:
+        UsageError: a moment without a time zone, which could mean any of 26 hours.
+    """
+    if moment.tzinfo is None:
+        raise UsageError(f"{moment} has no time zone; pass datetime(..., tzinfo=UTC)")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def now() -> str:
+    """This moment."""
+    return timestamp(datetime.now(UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPin:
+    """The embedder whose vectors a gallery holds.
+
+    Attributes:
+        id: the card's id.
+        hash: hash of the card, files' checksums included; two cards with one hash embed alike.
+        dim: length of a vector.
+        alignment: name and size of the alignment template: which crops can be embedded again.
+    """
+
+    id: str
+    hash: str
+    dim: int
+    alignment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """On what grounds a person is enrolled.
+
+    Attributes:
+        basis: in words (`written consent`, `contract`, ...).
+        given: when, ISO 8601.
+        expires: the first moment at which it no longer holds, ISO 8601; None when open-ended.
+        reference: where the paper lies.
+    """
+
+    basis: str
+    given: str
+    expires: str | None = None
+    reference: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.basis.strip():
+            raise UsageError("consent needs a basis, such as 'written consent'")
+        for name, value in (("given", self.given), ("expires", self.expires)):
+            if value is not None:
+                object.__setattr__(self, name, _iso(value, f"consent's {name!r}"))
+
+    def valid_at(self, moment: str) -> bool:
+        """Whether it holds at that moment (`timestamp`)."""
+        return self.expires is None or moment < self.expires
+
+
+def _iso(value: str, what: str) -> str:
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise UsageError(f"{what} is {value!r}, not an ISO 8601 date such as 2025-01-31") from error
+    return timestamp(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a gallery asks of every enrolment, and how long it keeps things.
+
+    Attributes:
+        require_consent: refuse subjects without consent that holds today.
+        retention_days: templates older than this go with `Gallery.expire`.
+        keep_crops: keep aligned crops, so that `migrate` needs no photographs.
+        max_templates: per subject; None for no limit.
+    """
+
+    require_consent: bool = False
+    retention_days: int | None = None
+    keep_crops: bool = False
+    max_templates: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("retention_days", "max_templates"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UsageError(f"policy: {name} is {value}; give a positive whole number or none")
+
+    def to_json(self) -> str:
+        """As one line."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Policy:
+        """Back from `to_json`; raises GalleryCorruptError for anything else."""
+        return cls(**_fields(text, cls.__slots__, "policy"))
+
+
+def _fields(text: str, names: tuple[str, ...], what: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except ValueError as error:
+        raise GalleryCorruptError(f"the gallery's {what} is not JSON: {error}") from error
+    if not isinstance(values, dict) or not set(values) <= set(names):
+        raise GalleryCorruptError(f"the gallery's {what} has unknown fields")
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What a gallery says of itself: one row.
+
+    Attributes:
+        uid: random, of this gallery alone; ties index caches and sealed records to it.
+        key_id: fingerprint of the key that seals its records; empty when they are in clear.
+        generation: grows with every change of templates.
+        epoch: grows when vectors are replaced in place (`migrate`, `rekey`).
+        scrub: deleted bytes may still lie in the write-ahead log.
+        audit_seq, audit_hash: head of the audit chain.
+    """
+
+    uid: str
+    model: ModelPin
+    fusion: Fusion
+    policy: Policy
+    key_id: str = ""
+    generation: int = 0
+    epoch: int = 0
+    scrub: bool = False
+    audit_seq: int = 0
+    audit_hash: str = ""
+    created: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A person. `uid` is random and stands for the person in the audit log."""
+
+    name: str
+    uid: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    consent: Consent | None = None
+    created: str = ""
+    key: int = 0
+    templates: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TemplateRow:
+    """A template as a store keeps it: `vector` and `crop` are bytes, sealed or in clear.
+
+    Attributes:
+        content: SHA-256 of the photograph's bytes.
+        box: x1, y1, x2, y2 in pixels of the photograph.
+        quality: 0..1, None when it was not assessed.
+        norm: the embedding's length before normalisation.
+        has_crop: a crop is kept, whether or not it was read.
+    """
+
+    subject_key: int
+    content: bytes
+    source: str
+    vector: bytes
+    box: tuple[float, float, float, float] | None = None
+    quality: float | None = None
+    norm: float = 1.0
+    created: str = ""
+    crop: bytes | None = None
+    has_crop: bool = False
+    key: int = 0
+
+    @property
+    def id(self) -> str:
+        """The name callers use; never given twice within a gallery."""
+        return str(self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One line of the audit log. `subject` is a uid, so that a removed person's name is gone."""
+
+    seq: int
+    time: str
+    actor: str
+    action: str
+    subject: str
+    detail: str
+    prev: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """A photograph whose template is durable; `new` is False when it was there already."""
+
+    subject: str
+    template: str
+    source: str
+    new: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A photograph that was not used, and why."""
+
+    subject: str
+    source: str
+    reason: str
+
+
+Outcome = Enrolled | Skipped

@@ -1,0 +1,222 @@
+"""Export and import of whole galleries."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import secrets
+from collections.abc import Generator, Iterator
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from faceprint.errors import (
+    DatasetError,
+    GalleryCorruptError,
+    GalleryError,
+    ModelMismatchError,
+)
+from faceprint.recognition.gallery.core import Core, check_name
+from faceprint.recognition.gallery.crops import decode_crop
+from faceprint.recognition.gallery.enrolling import ensure_subject
+from faceprint.recognition.gallery.records import (
+    Consent,
+    Header,
+    ModelPin,
+    Subject,
+    TemplateRow,
+    now,
+    timestamp,
+)
+from faceprint.recognition.gallery.transfer_files import Record, reader, writer
+from faceprint.recognition.gallery.vectors import MAX_DIM, unpack
+
+__all__ = ["Imported", "export", "import_", "pin_in"]
+
+_FORMAT = "faceprint-gallery/1"
+_MOST_SOURCE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Templates taken in, and those that were there already."""
+
+    templates: int
+    known: int
+    subjects: int
+
+
+def export(core: Core, path: Path) -> int:
+    """Write every template, vectors and crops in clear, readable by the owner alone; logged.
+
+    Raises:
+        UsageError: a suffix other than .jsonl and .parquet.
+        GalleryError: the file can't be written.
+    """
+    write = writer(path)
+    header = core.store.header()
+    core.sealer(header)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")
+    try:
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        count = write(temporary, _head(header), _records(core, header))
+        with core.change() as change:
+            change.log("export", templates=count)
+        temporary.replace(path)
+    except OSError as error:
+        raise GalleryError(f"{path} can't be written: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return count
+
+
+def _head(header: Header) -> Record:
+    model = asdict(header.model)
+    return {"format": _FORMAT, "model": model, "fusion": header.fusion, "exported": now()}
+
+
+def _records(core: Core, header: Header) -> Iterator[Record]:
+    sealer = core.sealer(header)
+    owners: dict[int, Subject] = {}
+    for row in core.store.templates(crops=True):
+        if row.subject_key not in owners:
+            owners |= core.store.subjects_by_key([row.subject_key])
+        owner = owners.get(row.subject_key)
+        if owner is None:
+            continue
+        blob = sealer.open(row.vector, owner.uid, row.content, "vector")
+        crop = row.crop
+        if crop is not None:
+            crop = sealer.open(crop, owner.uid, row.content, "crop")
+        yield {
+            "subject": owner.name,
+            "metadata": json.dumps(dict(owner.metadata), ensure_ascii=False),
+            "consent": None if owner.consent is None else json.dumps(asdict(owner.consent)),
+            "content": row.content.hex(),
+            "source": row.source,
+            "box": None if row.box is None else list(row.box),
+            "quality": row.quality,
+            "norm": row.norm,
+            "created": row.created,
+            "vector": unpack([blob], header.model.dim, core.location)[0],
+            "crop": crop,
+        }
+
+
+def pin_in(path: Path) -> ModelPin:
+    """The model whose vectors an export holds.
+
+    Raises:
+        DatasetError: not an export.
+        UsageError: another suffix.
+    """
+    records = _open(path)
+    try:
+        return _pin(path, next(records, {}))
+    finally:
+        records.close()
+
+
+def _open(path: Path) -> Generator[Record, None, None]:
+    read = reader(path)
+    if not path.is_file():
+        raise DatasetError(f"{path} is not a file")
+    return read(path)
+
+
+def import_(core: Core, path: Path) -> Imported:
+    """Take in an export of a gallery of the same model, in one transaction: all or nothing.
+
+    Raises:
+        ModelMismatchError: it holds another model's vectors.
+        DatasetError: not an export, damaged or hostile; the line is named, nothing was taken in.
+        UsageError: another suffix.
+    """
+    records = _open(path)
+    head = next(records, {})
+    header = core.store.header()
+    pin = _pin(path, head)
+    if (pin.hash, pin.dim) != (header.model.hash, header.model.dim):
+        raise ModelMismatchError(
+            f"{path} holds vectors of {pin.id}, the gallery belongs to {header.model.id}; import "
+            "it into a new gallery and run faceprint gallery migrate there"
+        )
+    added = known = 0
+    subjects: dict[str, Subject] = {}
+    with core.change(pin=header.model) as change:
+        sealer = core.sealer(change.header)
+        for number, record in enumerate(records, 2):
+            where = f"{path}, line {number}"
+            subject, row, crop = _parse(record, header.model.dim, where)
+            if subject.name not in subjects:
+                existing = change.writer.subject(subject.name)
+                metadata = None if existing else subject.metadata
+                consent = None if existing else subject.consent
+                made = ensure_subject(change, subject.name, metadata, consent)
+                if isinstance(made, str):
+                    raise DatasetError(f"{where}: {made}")
+                subjects[subject.name] = made
+            owner = subjects[subject.name]
+            if any(key == owner.key for _, key, _ in change.writer.find_content([row.content])):
+                known += 1
+                continue
+            vector = sealer.seal(row.vector, owner.uid, row.content, "vector")
+            if crop is not None:
+                crop = sealer.seal(crop, owner.uid, row.content, "crop")
+            change.writer.put_template(
+                replace(row, subject_key=owner.key, vector=vector, crop=crop)
+            )
+            added += 1
+        change.templates_changed = added > 0
+        change.log("import", templates=added, known=known)
+    return Imported(added, known, len(subjects))
+
+
+def _pin(path: Path, head: Record) -> ModelPin:
+    model = head.get("model")
+    if head.get("format") != _FORMAT or not isinstance(model, dict):
+        raise DatasetError(f"{path} is not an export of a faceprint gallery")
+    dim, texts = model.get("dim"), [model.get(name) for name in ("id", "hash", "alignment")]
+    sound = all(isinstance(text, str) and 0 < len(text) <= 256 for text in texts)
+    if not sound or not isinstance(dim, int) or not 1 <= dim <= MAX_DIM:
+        raise DatasetError(f"{path}: its model is not described as an export describes it")
+    return ModelPin(str(texts[0]), str(texts[1]), dim, str(texts[2]))
+
+
+def _parse(record: Record, dim: int, where: str) -> tuple[Subject, TemplateRow, bytes | None]:
+    try:
+        consent = record.get("consent")
+        given = None if consent is None else Consent(**json.loads(consent))
+        metadata = json.loads(record["metadata"])
+        box = record.get("box")
+        place = None if box is None else tuple(float(value) for value in box)
+        quality = record.get("quality")
+        row = TemplateRow(
+            subject_key=0,
+            content=bytes.fromhex(record["content"]),
+            source=str(record["source"]),
+            vector=record["vector"],
+            box=place,  # type: ignore[arg-type]  # its length is checked below
+            quality=None if quality is None else float(quality),
+            norm=float(record["norm"]),
+            # A moment in the future would outlive every retention period.
+            created=min(timestamp(datetime.fromisoformat(record["created"])), now()),
+        )
+        subject = Subject(check_name(str(record["subject"])), "", metadata, given)
+        crop: bytes | None = record.get("crop")
+        if crop is not None:
+            decode_crop(crop, where)
+        unpack([row.vector], dim, where)
+    except (ValueError, KeyError, TypeError, RecursionError, GalleryCorruptError) as error:
+        raise DatasetError(f"{where}: {error}; nothing was imported") from error
+    numbers = [row.norm, *(place or ()), *([] if row.quality is None else [row.quality])]
+    if (
+        len(row.content) != 32
+        or len(row.source) > _MOST_SOURCE
+        or not isinstance(metadata, dict)
+        or (place is not None and len(place) != 4)
+        or not all(math.isfinite(number) for number in numbers)
+    ):
+        raise DatasetError(f"{where}: a field that no export holds; nothing was imported")
+    return subject, row, crop

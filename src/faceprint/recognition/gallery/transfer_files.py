@@ -1,0 +1,126 @@
+"""The two forms of an export, as files: JSON lines and Parquet, read with distrust.
+
+The first JSON line (Parquet: the schema's metadata) names the format and the model; every further
+line (row) is a template. Nothing in a file is a path that is opened: `source` is text.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+from collections.abc import Callable, Generator, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from faceprint._optional import require
+from faceprint.errors import DatasetError, ModelMismatchError, UsageError
+from faceprint.recognition.gallery.vectors import pack
+
+__all__ = ["Reader", "Record", "Writer", "reader", "writer"]
+
+Record = dict[str, Any]
+Writer = Callable[[Path, Record, Iterable[Record]], int]
+Reader = Callable[[Path], Generator[Record, None, None]]
+
+_LONGEST_LINE = 16 << 20
+
+
+def writer(path: Path) -> Writer:
+    """What writes a file of that suffix; raises UsageError for others than .jsonl and .parquet."""
+    return {".jsonl": _write_lines, ".parquet": _write_parquet}[_suffix(path)]
+
+
+def reader(path: Path) -> Reader:
+    """What reads a file of that suffix: the head first, then a record a template."""
+    return {".jsonl": _read_lines, ".parquet": _read_parquet}[_suffix(path)]
+
+
+def _suffix(path: Path) -> str:
+    if path.suffix not in (".jsonl", ".parquet"):
+        raise UsageError(f"{path}: an export ends in .jsonl or .parquet")
+    return path.suffix
+
+
+def _write_lines(path: Path, head: Record, records: Iterable[Record]) -> int:
+    count = 0
+    with path.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(head) + "\n")
+        for record in records:
+            crop = record["crop"]
+            crop = None if crop is None else base64.b64encode(crop).decode()
+            vector = base64.b64encode(pack(record["vector"])).decode()
+            line = record | {"vector": vector, "crop": crop}
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            count += 1
+        file.flush()
+        os.fsync(file.fileno())
+    return count
+
+
+def _parquet_schema(head: Record) -> Any:
+    pa = require("pyarrow", extra="bulk")
+    text = ("subject", "metadata", "consent", "content", "source")
+    fields = [(name, pa.string()) for name in text]
+    fields += [("box", pa.list_(pa.float32())), ("quality", pa.float64()), ("norm", pa.float64())]
+    fields += [("created", pa.string()), ("vector", pa.list_(pa.float32(), head["model"]["dim"]))]
+    return pa.schema([*fields, ("crop", pa.binary())], metadata={"faceprint": json.dumps(head)})
+
+
+def _write_parquet(path: Path, head: Record, records: Iterable[Record]) -> int:
+    pa, pq = require("pyarrow", extra="bulk"), require("pyarrow.parquet", extra="bulk")
+    schema = _parquet_schema(head)
+    count = 0
+    batch: list[Record] = []
+    with pq.ParquetWriter(str(path), schema) as writer:
+        for record in records:
+            batch.append(record)
+            count += 1
+            if len(batch) == 2000:
+                writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+                batch = []
+        writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+    return count
+
+
+def _read_lines(path: Path) -> Generator[Record, None, None]:
+    with path.open("rb") as file:
+        number = 0
+        while line := file.readline(_LONGEST_LINE + 1):
+            number += 1
+            if len(line) > _LONGEST_LINE:
+                raise DatasetError(f"{path}, line {number}: longer than {_LONGEST_LINE} bytes")
+            try:
+                record = json.loads(line)
+                if number > 1:
+                    vector = base64.b64decode(record["vector"], validate=True)
+                    crop = record.get("crop")
+                    crop = None if crop is None else base64.b64decode(crop, validate=True)
+                    record |= {"vector": vector, "crop": crop}
+            except (ValueError, KeyError, TypeError, RecursionError, binascii.Error) as error:
+                raise DatasetError(f"{path}, line {number}: {error!r}") from error
+            if not isinstance(record, dict):
+                raise DatasetError(f"{path}, line {number}: not a JSON object")
+            yield record
+
+
+def _read_parquet(path: Path) -> Generator[Record, None, None]:
+    pa, pq = require("pyarrow", extra="bulk"), require("pyarrow.parquet", extra="bulk")
+    try:
+        with pq.ParquetFile(str(path)) as file:
+            found = (file.schema_arrow.metadata or {}).get(b"faceprint", b"{}")
+            head = json.loads(found)
+            yield head if isinstance(head, dict) else {}
+            if not file.schema_arrow.equals(_parquet_schema(head), check_metadata=False):
+                raise DatasetError(f"{path}: the columns are not an export's")
+            for batch in file.iter_batches(batch_size=500):
+                for record in batch.to_pylist():
+                    vector = np.asarray(record["vector"] or [], "<f4").tobytes()
+                    yield record | {"vector": vector}
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+        if isinstance(error, (DatasetError, ModelMismatchError, UsageError)):
+            raise
+        raise DatasetError(f"{path}: {error}") from error

@@ -1,0 +1,109 @@
+"""Identification, 1:N and open set: the subjects that come closest to a probe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+
+from faceprint.recognition.index.base import Keys, VectorIndex
+from faceprint.types import Array
+
+__all__ = ["Candidate", "Owners", "search_subjects"]
+
+_FIRST = 16
+_MOST_APPROXIMATE = 1024
+
+
+class Owners(Protocol):
+    """Who the templates belong to."""
+
+    def of(self, templates: Keys) -> Keys:
+        """(n,) template keys to (n,) subject keys, -1 for those that are gone."""
+
+    def members(self, subjects: Keys) -> list[Keys]:
+        """The template keys of each subject."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A subject, the template that came closest, and the fused similarity."""
+
+    subject: int
+    template: int
+    similarity: float
+
+
+def search_subjects(
+    index: VectorIndex,
+    owners: Owners,
+    probes: Array,
+    top: int,
+    fusion: Literal["max", "mean"],
+) -> list[list[Candidate]]:
+    """The `top` subjects of each probe by fused similarity, best first.
+
+    Templates are fetched in growing numbers until the answer can't change (Fagin, Lotem and Naor,
+    "Optimal aggregation algorithms for middleware", 2003): a subject with no template among those
+    seen has no similarity, and so no mean, above the last one seen. With an approximate index at
+    most 1024 templates are looked at.
+
+    Args:
+        probes: (p, d) unit rows.
+    """
+    total = len(index)
+    most = min(total, _MOST_APPROXIMATE) if index.approximate else total
+    answers: list[list[Candidate]] = [[] for _ in range(len(probes))]
+    waiting = np.arange(len(probes))
+    k = min(most, max(_FIRST, 4 * top))
+    while len(waiting) and k > 0:
+        hits = index.search(probes[waiting], k)
+        left = []
+        for row, probe in enumerate(waiting):
+            found = hits.keys[row] >= 0
+            keys, scores = hits.keys[row][found], hits.similarities[row][found]
+            fused, bound = _fuse(index, owners, probes[probe], (keys, scores), fusion)
+            answers[probe] = fused[:top]
+            settled = len(fused) >= top and fused[top - 1].similarity >= bound
+            if not settled and k < most and found.all():
+                left.append(probe)
+        waiting = np.asarray(left, np.intp)
+        k = min(most, 4 * k)
+    return answers
+
+
+def _fuse(
+    index: VectorIndex,
+    owners: Owners,
+    probe: Array,
+    found: tuple[Keys, Array],
+    fusion: Literal["max", "mean"],
+) -> tuple[list[Candidate], float]:
+    """Candidates by fused similarity, and the most that an unseen subject could have."""
+    keys, scores = found
+    best: dict[int, Candidate] = {}
+    for subject, key, score in zip(owners.of(keys), keys, scores, strict=True):
+        if subject >= 0 and int(subject) not in best:
+            best[int(subject)] = Candidate(int(subject), int(key), float(np.clip(score, -1, 1)))
+    bound = float(scores[-1]) if len(scores) else -1.0
+    if fusion == "max":
+        return list(best.values()), bound
+    fused = _means(index, owners, probe, list(best.values()))
+    return sorted(fused, key=lambda c: (-c.similarity, c.subject)), bound
+
+
+def _means(
+    index: VectorIndex, owners: Owners, probe: Array, best: Sequence[Candidate]
+) -> list[Candidate]:
+    members = owners.members(np.asarray([c.subject for c in best], np.int64))
+    if not members:
+        return []
+    scores = index.vectors(np.concatenate(members)) @ probe
+    parts = np.split(scores, np.cumsum([len(keys) for keys in members])[:-1])
+    return [
+        Candidate(c.subject, c.template, float(np.clip(part.mean(), -1, 1)))
+        for c, part in zip(best, parts, strict=True)
+        if len(part)
+    ]

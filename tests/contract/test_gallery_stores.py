@@ -1,0 +1,354 @@
+"""One suite over every store and index: the same gallery, the same answers."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gallery_kit import FakeAnalyzer, card, vector
+from postgres_server import addresses
+
+from faceprint.errors import (
+    GalleryCorruptError,
+    GalleryError,
+    GalleryLockedError,
+    ModelMismatchError,
+    UsageError,
+)
+from faceprint.recognition.gallery import Consent, Enrolled, Gallery, Policy
+from faceprint.recognition.gallery.crypto import Key
+from faceprint.recognition.gallery.opening import open_store
+from faceprint.recognition.gallery.records import Header, ModelPin, Subject, TemplateRow
+from faceprint.recognition.gallery.store import GalleryStore
+from faceprint.recognition.gallery.vectors import pack
+from faceprint.types import Identification, OperatingPoint
+
+ANY = OperatingPoint(-1.0)
+KINDS = ("sqlite+exact", "sqlite+exact-i8", "sqlite+usearch", "postgres+pgvector", "postgres+exact")
+STORES = ("sqlite", "postgres")
+Opener = Callable[..., Gallery]
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    yield from addresses()
+
+
+def _location(store: str, request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if store == "sqlite":
+        return str(tmp_path / "people.db")
+    address = request.getfixturevalue("server")
+    name = "t" + "".join(c if c.isalnum() else "_" for c in tmp_path.name.lower())[:60]
+    return f"{address}&schema={name}"
+
+
+@pytest.fixture(params=KINDS)
+def opener(request: pytest.FixtureRequest, tmp_path: Path) -> Opener:
+    store, _, index = request.param.partition("+")
+    if index == "usearch":
+        pytest.importorskip("usearch", reason="faceprint[ann] is not installed")
+    location = _location(store, request, tmp_path)
+    chosen = {"pgvector": "auto"}.get(index, index)
+
+    def opened(model: str = "model-a", **options: Any) -> Gallery:
+        return Gallery.open(location, FakeAnalyzer(card(model)), index=chosen, **options)
+
+    return opened
+
+
+@pytest.fixture(params=STORES)
+def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return _location(request.param, request, tmp_path)
+
+
+def a_key() -> Key:
+    return Key(secrets.token_bytes(32))
+
+
+def fill(gallery: Gallery, people: int = 30, each: int = 3) -> None:
+    pairs = [(f"p{p:03}", f"p{p:03}/{n}".encode()) for p in range(people) for n in range(each)]
+    assert all(isinstance(done, Enrolled) for done in gallery.enroll_many(pairs))
+
+
+def answers(gallery: Gallery, probes: list[bytes], top: int = 3) -> list[Identification]:
+    return gallery.identify_many([FakeAnalyzer().embedding(p) for p in probes], ANY, top=top)
+
+
+def expected(
+    people: int, each: int, fusion: str, probe: bytes, top: int
+) -> list[tuple[str, float]]:
+    """By brute force in float64."""
+    model, scores = card(), {}
+    for person in range(people):
+        name = f"p{person:03}"
+        rows = [vector(f"{name}/{n}".encode(), model).astype(float) for n in range(each)]
+        near = [float(row @ vector(probe, model).astype(float)) for row in rows]
+        scores[name] = max(near) if fusion == "max" else sum(near) / each
+    return sorted(scores.items(), key=lambda item: -item[1])[:top]
+
+
+@pytest.mark.parametrize("fusion", ["max", "mean"])
+def test_every_engine_answers_as_brute_force_does(opener: Opener, fusion: str) -> None:
+    probes = [f"p{p % 40:03}/probe {p}".encode() for p in range(60)]
+    with opener(fusion=fusion) as gallery:
+        fill(gallery)
+        found = answers(gallery, probes)
+    hits = 0
+    for probe, answer in zip(probes, found, strict=True):
+        wanted = expected(30, 3, fusion, probe, 3)
+        names = [match.subject for match in answer.candidates]
+        if names == [name for name, _ in wanted]:
+            hits += 1
+            got = [match.similarity for match in answer.candidates]
+            assert got == pytest.approx([score for _, score in wanted], abs=1e-5)
+    assert hits >= 0.99 * len(probes)
+
+
+def test_a_gallery_survives_closing(opener: Opener) -> None:
+    with opener() as gallery:
+        fill(gallery)
+        before = answers(gallery, [b"p004/x", b"nobody/1"])
+    with opener() as gallery:
+        after = answers(gallery, [b"p004/x", b"nobody/1"])
+        assert gallery.counts() == {"subjects": 30, "templates": 90}
+    for a, b in zip(before, after, strict=True):
+        assert [(m.subject, m.template) for m in a.candidates] == [
+            (m.subject, m.template) for m in b.candidates
+        ]
+
+
+def test_enrolling_twice_changes_nothing(opener: Opener) -> None:
+    with opener() as gallery:
+        first = gallery.enroll("ada", b"ada/1", b"noface", b"broken")
+        second = gallery.enroll("ada", b"ada/1")
+        assert isinstance(first[0], Enrolled) and isinstance(second[0], Enrolled)
+        assert first[0].new and not second[0].new
+        assert first[0].template == second[0].template
+        assert len(gallery) == 1
+
+
+def test_what_was_removed_is_found_no_more(opener: Opener) -> None:
+    with opener() as gallery:
+        fill(gallery, people=10)
+        assert answers(gallery, [b"p003/x"])[0].candidates[0].subject == "p003"
+        assert gallery.remove("p003") == 3
+        found = answers(gallery, [b"p003/x"], top=10)[0]
+        assert "p003" not in [match.subject for match in found.candidates]
+        assert len(found.candidates) == 9
+        gallery.enroll("p003", b"p003/0")
+        assert answers(gallery, [b"p003/x"])[0].candidates[0].subject == "p003"
+        assert gallery.verify() == []
+
+
+def test_metadata_consent_and_hostile_names_come_back(opener: Opener) -> None:
+    name = "Robert'); DROP TABLE templates;-- %s {} ünï"
+    consent = Consent("written consent", "2025-01-31", "2999-01-01", "drawer 3")
+    with opener() as gallery:
+        metadata = {"n": 1, "text": "a\x00b %s"}
+        gallery.enroll(name, b"bobby/1", metadata=metadata, consent=consent)
+        (subject,) = gallery.subjects()
+        assert (subject.name, subject.templates) == (name, 1)
+        assert subject.metadata == metadata and subject.consent == consent
+
+
+def test_a_gallery_moves_to_another_model(opener: Opener) -> None:
+    with opener(policy=Policy(keep_crops=True)) as gallery:
+        fill(gallery, people=6)
+    with pytest.raises(ModelMismatchError):
+        opener("model-b")
+    with opener() as gallery:
+        other = FakeAnalyzer(card("model-b"))
+        gallery.migrate(other)
+        found = gallery.identify_many([other.embedding(b"p002/x")], ANY)[0]
+        assert found.candidates[0].subject == "p002"
+        nearest = max(
+            float(
+                vector(f"p002/{n}".encode(), other.embedder_card)
+                @ vector(b"p002/x", card("model-b"))
+            )
+            for n in range(3)
+        )
+        assert found.candidates[0].similarity == pytest.approx(nearest, abs=1e-5)
+        assert gallery.verify() == []
+
+
+def test_sealed_records_open_with_their_key_alone(opener: Opener) -> None:
+    key, other = a_key(), a_key()
+    with opener(key=key) as gallery:
+        fill(gallery, people=5)
+        assert answers(gallery, [b"p001/x"])[0].candidates[0].subject == "p001"
+        clear = pack(vector(b"p001/0", card()))
+        assert clear not in [row.vector for row in gallery.show("p001")[1]]
+        assert gallery.verify() == []
+        gallery.rekey(other)
+    with pytest.raises(GalleryLockedError):
+        opener(key=key)
+    with opener(key=other) as gallery:
+        assert answers(gallery, [b"p001/x"])[0].candidates[0].subject == "p001"
+        gallery.rekey(None)
+        assert answers(gallery, [b"p001/x"])[0].candidates[0].subject == "p001"
+        assert clear in [row.vector for row in gallery.show("p001")[1]]
+        assert gallery.verify() == []
+        gallery.rekey(key)
+        assert gallery.verify() == []
+
+
+def test_two_writers_at_once(opener: Opener) -> None:
+    opener().close()
+    failures: list[BaseException] = []
+
+    def work(writer: int) -> None:
+        try:
+            with opener(actor=f"writer {writer}") as gallery:
+                for n in range(15):
+                    gallery.enroll(f"w{writer}", f"w{writer}/{n}".encode())
+                    gallery.enroll("shared", f"shared/{n}".encode())
+        except GalleryError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    with opener() as gallery:
+        # Each photograph of the shared person is there once, whoever was first.
+        assert gallery.counts() == {"subjects": 3, "templates": 45}
+        report = gallery.verify_audit()
+        assert report.intact and report.entries >= 46
+        actors = {entry.actor for entry in gallery.audit()}
+        assert {"writer 0", "writer 1"} <= actors
+        assert answers(gallery, [b"w1/x"])[0].candidates[0].subject == "w1"
+
+
+def store_at(location: str) -> GalleryStore:
+    pin = ModelPin("m", "0" * 64, 32, "arcface-112")
+    return open_store(location, Header("1" * 32, pin, "max", Policy(), created="2025-01-01"))
+
+
+def row(subject: int, text: str, crop: bytes | None = None) -> TemplateRow:
+    content = text.encode().ljust(32, b".")
+    blob = pack(vector(text.encode(), card()))
+    return TemplateRow(subject, content, text, blob, (1, 2, 3, 4), 0.5, 2.0, "2025-01-02", crop)
+
+
+def test_a_failed_change_leaves_nothing(location: str) -> None:
+    store = store_at(location)
+    with pytest.raises(ZeroDivisionError), store.write() as writer:
+        writer.put_template(row(writer.put_subject(Subject("a", "u1")).key, "a/1"))
+        writer.put_header(replace(writer.header(), generation=7))
+        raise ZeroDivisionError
+    assert list(store.subjects()) == [] and list(store.templates()) == []
+    assert store.header().generation == 0
+    store.close()
+
+
+def test_rows_come_back_as_they_went_in(location: str) -> None:
+    store = store_at(location)
+    with store.write() as writer:
+        people = [writer.put_subject(Subject(n, n)) for n in ("b", "a", "é", "Z")]
+        keys = [writer.put_template(row(people[0].key, f"b/{n}", b"crop")) for n in range(3)]
+        assert keys == sorted(set(keys))
+    assert [s.name for s in store.subjects()] == ["Z", "a", "b", "é"]  # by bytes, in every store
+    (first, *_), wanted = store.templates(crops=True), row(people[0].key, "b/0", b"crop")
+    for name in ("content", "source", "vector", "box", "quality", "norm", "created", "crop"):
+        assert getattr(first, name) == getattr(wanted, name)
+    assert [r.key for r in store.templates(after=keys[0])] == keys[1:]
+    assert [r.key for r in store.templates_by_key([keys[2], 10**12])] == [keys[2]]
+    assert store.find_content([wanted.content, b"?" * 32]) == [
+        (wanted.content, people[0].key, keys[0])
+    ]
+    assert store.find_content([]) == [] and store.subjects_by_key([]) == {}
+    held, owners = store.keys()
+    assert held.tolist() == keys and set(owners.tolist()) == {people[0].key}
+    assert len(store.keys(before="2025-01-02")[0]) == 0
+    with store.write() as writer:
+        assert writer.delete_templates([keys[2], 10**12]) == 1
+    with store.write() as writer:
+        # A number is never given twice, the last one's neither.
+        assert writer.put_template(row(people[0].key, "b/9")) > keys[2]
+        writer.delete_subject(people[0].key)
+    assert list(store.templates()) == [] and store.check() == []
+    store.close()
+
+
+def test_the_same_photograph_twice_for_one_person_is_refused(location: str) -> None:
+    store = store_at(location)
+    with store.write() as writer:
+        key = writer.put_subject(Subject("a", "u1")).key
+        writer.put_template(row(key, "a/1"))
+    with pytest.raises(GalleryError), store.write() as writer:
+        writer.put_template(row(key, "a/1"))
+    assert len(store.keys()[0]) == 1
+    store.close()
+
+
+def test_the_log_refuses_changes_by_sql(server: str) -> None:
+    import psycopg
+
+    with Gallery.open(f"{server}&schema=log", FakeAnalyzer()) as gallery:
+        gallery.enroll("ada", b"ada/1")
+        with psycopg.connect(server, autocommit=True) as connection:
+            for change in ("DELETE FROM log.audit", "UPDATE log.audit SET actor = 'x'"):
+                with pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+                    connection.execute(change)
+            # Whoever owns the table can disable the trigger; the chain shows it.
+            connection.execute("ALTER TABLE log.audit DISABLE TRIGGER ALL")
+            connection.execute("UPDATE log.audit SET actor = 'x' WHERE seq = 1")
+        assert not gallery.verify_audit().intact
+
+
+def test_the_servers_graph_is_used_and_holds_nothing_sealed(server: str) -> None:
+    import psycopg
+
+    key = a_key()
+    with Gallery.open(f"{server}&schema=graph", FakeAnalyzer()) as gallery:
+        fill(gallery, people=300, each=1)
+        with psycopg.connect(server) as connection:
+            connection.execute("SET search_path TO graph, public")
+            connection.execute("SET enable_seqscan = off")
+            plan = connection.execute(
+                "EXPLAIN SELECT key FROM templates ORDER BY near <#> "
+                "(SELECT near FROM templates LIMIT 1) LIMIT 5"
+            ).fetchall()
+        assert any("templates_near" in line for (line,) in plan)
+        gallery.rekey(key)
+        with psycopg.connect(server) as connection:
+            query = "SELECT count(near), to_regclass('graph.templates_near') FROM graph.templates"
+            assert connection.execute(query).fetchone() == (0, None)
+
+
+def test_what_is_no_gallery_is_refused(server: str) -> None:
+    import psycopg
+
+    with pytest.raises(GalleryError, match="there is no gallery"):
+        open_store(f"{server}&schema=nowhere", None)
+    for name in ("pg_catalog", "a;b", 'a"b', "Upper", ""):
+        with pytest.raises(UsageError):
+            open_store(f"{server}&schema={name}", None)
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA other")
+        connection.execute("CREATE TABLE other.things (a int)")
+    with pytest.raises(GalleryCorruptError, match="things"):
+        store_at(f"{server}&schema=other")
+    store_at(f"{server}&schema=newer").close()
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute("UPDATE newer.gallery SET version = 99")
+    with pytest.raises(GalleryCorruptError, match="newer faceprint"):
+        store_at(f"{server}&schema=newer")
+
+
+def test_a_location_shows_no_password() -> None:
+    pytest.importorskip("psycopg", reason="faceprint[postgres] is not installed")
+    from faceprint.recognition.gallery.postgres_connect import parse_address
+
+    address = parse_address("postgresql://u:secret@h:1/db?schema=s&password=secret&sslmode=require")
+    assert "secret" not in address.shown and address.shown.startswith("postgresql://u@h:1/db?")
+    assert address.schema == "s" and "schema" not in address.conninfo
+    assert "sslmode=require" in address.conninfo and "u:secret@h" in address.conninfo

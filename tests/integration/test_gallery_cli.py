@@ -1,0 +1,180 @@
+"""`enroll`, `identify` and `gallery` on real photographs with the models that ship."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faceprint.cli.app import main
+from faceprint.recognition.gallery import Gallery
+
+Run = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command: exit code and what it printed on stdout."""
+
+    def command(*words: object) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        return int(ended.value.code or 0), capsys.readouterr().out
+
+    return command
+
+
+def lines(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def test_enrol_and_identify(run: Run, tmp_path: Path, shared_samples: Path) -> None:
+    db = tmp_path / "people.db"
+    code, out = run("enroll", db, "obama", shared_samples / "obama.jpg", "--json")
+    assert code == 0
+    assert lines(out) == [
+        {
+            "subject": "obama",
+            "template": "1",
+            "source": str(shared_samples / "obama.jpg"),
+            "new": True,
+        }
+    ]
+    code, out = run(
+        "enroll", db, "biden", shared_samples / "biden.jpg", tmp_path / "gone.jpg", "--json"
+    )
+    assert code == 3
+    good, bad = lines(out)
+    assert good["template"] == "2"
+    assert bad["template"] is None and "gone.jpg" in bad["reason"]
+
+    code, out = run("identify", db, shared_samples / "obama2.jpg", "--json", "--top", 1)
+    (found,) = lines(out)
+    assert code == 0
+    assert found["subject"] == "obama" and found["similarity"] >= found["threshold"]
+    assert found["candidates"] == [
+        {"subject": "obama", "template": "1", "similarity": found["similarity"], "rank": 1}
+    ]
+    assert len(found["box"]) == 4
+
+    code, out = run("identify", db, shared_samples / "astronaut.png", "--json")
+    (stranger,) = lines(out)
+    assert code == 1
+    assert stranger["subject"] is None and len(stranger["candidates"]) == 2
+    code, out = run("identify", db, tmp_path / "gone.jpg", shared_samples / "obama2.jpg", "--json")
+    assert code == 3
+    failed, found = lines(out)
+    assert "error" in failed and found["subject"] == "obama"
+
+
+def test_a_folder_of_people_and_the_housekeeping(
+    run: Run, tmp_path: Path, shared_samples: Path
+) -> None:
+    for name, sample in (("ada", "obama.jpg"), ("bob", "biden.jpg")):
+        (tmp_path / "in" / name).mkdir(parents=True)
+        (tmp_path / "in" / name / sample).symlink_to(shared_samples / sample)
+    db, key, new = tmp_path / "g.db", tmp_path / "key", tmp_path / "new"
+    assert run("gallery", "keygen", key)[0] == 0
+    assert run("gallery", "keygen", key)[0] == 2
+    assert key.stat().st_mode & 0o077 == 0
+    assert run("gallery", "keygen", new)[0] == 0
+    enroll = ("enroll", db, "--from", tmp_path / "in", "--key-file", key, "--keep-crops")
+    assert run(*enroll, "--consent", "written consent", "--json")[0] == 0
+    assert run("gallery", "list", db)[0] == 4
+    _, out = run("gallery", "list", db, "--key-file", key, "--json")
+    document = json.loads(out)
+    assert [s["subject"] for s in document["subjects"]] == ["ada", "bob"]
+    assert document["encrypted"] and document["subjects"][0]["consent"]["basis"]
+
+    assert run("gallery", "rekey", db, "--key-file", key, "--new-key-file", new)[0] == 0
+    assert run("gallery", "verify", db, "--key-file", key)[0] == 4
+    assert json.loads(run("gallery", "verify", db, "--key-file", new, "--json")[1])["ok"]
+    shown = json.loads(run("gallery", "show", db, "ada", "--key-file", new, "--json")[1])
+    assert shown["templates"][0]["crop"] is True
+    assert run("gallery", "show", db, "eve", "--key-file", new)[0] == 1
+    own = tmp_path / "ada.json"
+    assert run("gallery", "show", db, "ada", "--export", own, "--key-file", new)[0] == 0
+    assert len(json.loads(own.read_text())["templates"][0]["vector"]) == 128
+    assert own.stat().st_mode & 0o077 == 0
+
+    export = tmp_path / "out.jsonl"
+    assert run("gallery", "export", db, export, "--key-file", new)[0] == 0
+    assert run("gallery", "export", db, tmp_path / "out.pkl", "--key-file", new)[0] == 2
+    copy = tmp_path / "copy.db"
+    assert json.loads(run("gallery", "import", copy, export, "--json")[1])["templates"] == 2
+    assert json.loads(run("gallery", "policy", copy, "--retention-days", 9, "--json")[1]) == {
+        "require_consent": False,
+        "retention_days": 9,
+        "keep_crops": False,
+        "max_templates": None,
+    }
+    assert json.loads(run("gallery", "remove", copy, "--older-than", "1d", "--json")[1]) == {
+        "templates": 0
+    }
+    assert json.loads(run("gallery", "remove", copy, "ada", "--json")[1]) == {"templates": 1}
+    assert run("gallery", "remove", copy, "ada")[0] == 1
+    assert run("gallery", "remove", copy)[0] == 2
+    assert run("gallery", "remove", copy, "--older-than", "soon")[0] == 2
+
+    _, out = run("gallery", "audit", copy, "--json")
+    assert [line["action"] for line in lines(out)] == [
+        "create",
+        "new-subject",
+        "new-subject",
+        "import",
+        "policy",
+        "remove-subject",
+    ]
+    report = json.loads(run("gallery", "audit", copy, "--verify", "--json")[1])
+    assert report["ok"] and report["entries"] == 6
+    assert run("gallery", "audit", copy, "--anchor", report["anchor"])[0] == 0
+    assert run("gallery", "audit", copy, "--anchor", "6:" + "0" * 64)[0] == 1
+
+
+def test_usage_that_can_not_be_meant(run: Run, tmp_path: Path, shared_samples: Path) -> None:
+    db, sample = tmp_path / "g.db", shared_samples / "obama.jpg"
+    assert run("enroll", db)[0] == 2
+    assert run("enroll", db, "ada")[0] == 2
+    assert run("enroll", db, "ada", sample, "--from", tmp_path)[0] == 2
+    assert run("enroll", db, "ada", sample, "--consent-expires", "2030-01-01")[0] == 2
+    assert run("enroll", db, "ada", sample, "--metadata", "[1]")[0] == 2
+    assert not db.exists()
+    assert run("identify", db, sample)[0] == 2
+    assert run("gallery", "list", db)[0] == 3
+    assert not db.exists()
+    (tmp_path / "other.db").write_bytes(b"something else")
+    assert run("identify", tmp_path / "other.db", sample)[0] == 3
+
+
+def test_a_line_is_printed_once_its_template_is_on_disk(
+    tmp_path: Path, shared_samples: Path
+) -> None:
+    """The reader opens the gallery itself while `enroll` is still under way."""
+    db = tmp_path / "g.db"
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    original = (shared_samples / "obama.jpg").read_bytes()
+    for number in range(36):  # more than a batch, each with bytes of its own
+        (folder / f"{number:02}.jpg").write_bytes(original + bytes([number]))
+    words = ["enroll", str(db), "obama", str(folder), "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "faceprint", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=os.environ,
+    )
+    assert process.stdout is not None
+    first = json.loads(process.stdout.readline())
+    with Gallery.open(db) as gallery:
+        assert first["template"] in [row.id for row in gallery.show("obama")[1]]
+        assert gallery.verify_audit().intact
+    rest = lines(process.stdout.read())
+    assert process.wait() == 0
+    assert len(rest) == 35
