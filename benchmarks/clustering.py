@@ -1,0 +1,244 @@
+"""Sorting LFW into people: methods side by side, and what 100,000 faces cost.
+
+    python benchmarks/clustering.py TABLE.npz [--scale]
+
+TABLE is an embedding table of a folder a person, the central face of each photograph counts. Each
+method's parameter is chosen on half of the people and reported on the other half, then on all.
+Chinese whispers (Biemann 2006) is written out here; Leiden needs igraph and leidenalg.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+from _common import provenance, write
+
+from faceprint.evaluation.cluster_scores import cluster_scores
+from faceprint.recognition.albums.edges import own_point
+from faceprint.recognition.albums.graph import neighbor_graph
+from faceprint.recognition.albums.partition import merge_groups
+from faceprint.recognition.cluster import cluster_embeddings
+
+SCALES = (25_000, 100_000)
+
+
+def central_faces(path: Path) -> tuple[Any, Any]:
+    """(n, d) unit vectors and (n,) person numbers: the face nearest to each photograph's middle.
+
+    The photographs of LFW measure 250 pixels and are named Name/Name_0001.jpg.
+    """
+    table = np.load(path)
+    centre = (table["box"][:, :2] + table["box"][:, 2:]) / 2 - 125
+    order = np.lexsort((np.hypot(*centre.T), table["source"]))
+    sources = table["source"][order]
+    first = np.concatenate([[True], sources[1:] != sources[:-1]])
+    people = [Path(str(source)).parent.name for source in sources[first]]
+    return table["embedding"][order][first].astype(np.float32), np.unique(
+        people, return_inverse=True
+    )[1]
+
+
+def components(x: Any, t: float) -> Any:
+    """Connected components of the pairs at or above the threshold."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    e = neighbor_graph(x, k=32, least=t)
+    return connected_components(coo_matrix((np.ones(len(e)), (e.a, e.b)), (len(x), len(x))))[1]
+
+
+def whispers(x: Any, t: float) -> Any:
+    """Chinese whispers: 20 rounds in which each face takes the label its neighbours favour."""
+    e = neighbor_graph(x, k=32, least=t)
+    ends, others = np.concatenate([e.a, e.b]), np.concatenate([e.b, e.a])
+    weights = np.concatenate([e.similarity, e.similarity])
+    order = np.argsort(ends, kind="stable")
+    ends, others, weights = ends[order], others[order], weights[order]
+    starts = np.searchsorted(ends, np.arange(len(x) + 1))
+    labels, rng = np.arange(len(x)), np.random.default_rng(0)
+    for _ in range(20):
+        for i in rng.permutation(len(x)):
+            part = slice(starts[i], starts[i + 1])
+            if starts[i] < starts[i + 1]:
+                names, place = np.unique(labels[others[part]], return_inverse=True)
+                labels[i] = names[np.bincount(place, weights[part]).argmax()]
+    return merge_groups(np.unique(labels, return_index=True, return_inverse=True)[1][
+        np.unique(labels, return_inverse=True)[1]
+    ])  # fmt: skip
+
+
+def leiden(x: Any, t: float) -> Any:
+    """Leiden with the constant Potts model at that resolution."""
+    import igraph
+    import leidenalg
+
+    e = neighbor_graph(x, k=32, least=max(0.0, t - 0.15))
+    graph = igraph.Graph(len(x), np.stack([e.a, e.b], axis=1).tolist())
+    kind = leidenalg.CPMVertexPartition
+    return np.array(
+        leidenalg.find_partition(
+            graph, kind, weights=e.similarity.tolist(), resolution_parameter=t, seed=0
+        ).membership
+    )
+
+
+def dbscan(x: Any, t: float) -> Any:
+    """DBSCAN of scikit-learn, two faces to a core."""
+    from sklearn.cluster import DBSCAN
+
+    return DBSCAN(eps=float(np.sqrt(2 - 2 * t)), min_samples=2, n_jobs=-1).fit_predict(x)
+
+
+def hdbscan(x: Any, t: float) -> Any:
+    """HDBSCAN of scikit-learn; the threshold becomes cluster_selection_epsilon."""
+    from sklearn.cluster import HDBSCAN
+
+    epsilon = float(np.sqrt(2 - 2 * t))
+    model = HDBSCAN(min_cluster_size=2, cluster_selection_epsilon=epsilon, copy=True, n_jobs=-1)
+    return model.fit_predict(x)
+
+
+def ours(x: Any, t: float) -> Any:
+    """faceprint: average linkage on the neighbour graph."""
+    return cluster_embeddings(x, threshold=t)
+
+
+METHODS: dict[str, Callable[[Any, float], Any]] = {
+    "average linkage (faceprint)": ours,
+    "components": components,
+    "Chinese whispers": whispers,
+    "Leiden": leiden,
+    "DBSCAN": dbscan,
+    "HDBSCAN": hdbscan,
+}
+
+
+def figures(y: Any, labels: Any) -> dict[str, float]:
+    """BCubed on all photographs and on people with two or more."""
+    several = np.bincount(y)[y] >= 2
+    everybody = cluster_scores(y, labels).bcubed
+    s = cluster_scores(y[several], labels[several]).bcubed
+    names = ("precision", "recall", "f")
+    return {name: round(getattr(everybody, name), 4) for name in names} | {
+        f"{name}_several": round(getattr(s, name), 4) for name in names
+    }
+
+
+def compare(x: Any, y: Any, fast: bool) -> dict[str, Any]:
+    """Every method: chosen on half of the people, reported on the other and on all."""
+    chosen = np.random.default_rng(0).permutation(y.max() + 1)[: (y.max() + 1) // 2]
+    develop = np.isin(y, chosen)
+    rows, people = x[develop], y[develop]
+    pair = np.triu_indices(len(rows), 1)
+    impostors = (rows @ rows.T)[pair][people[pair[0]] != people[pair[1]]]
+    three, four = np.quantile(impostors, [NormalDist().cdf(z) for z in (3, 4)])
+    grid = [min(0.999, three + (four - three) * (z - 3)) for z in np.arange(2.6, 6.6, 0.2)]
+    table: dict[str, Any] = {}
+    for name, run in METHODS.items():
+        if fast and name == "HDBSCAN":
+            continue
+        scores = [figures(y[develop], run(x[develop], t))["f"] for t in grid]
+        best = grid[int(np.argmax(scores))]
+        start = time.perf_counter()
+        labels = run(x, best)
+        table[name] = {
+            "threshold": round(float(best), 4),
+            "develop_f": max(scores),
+            "other_half": figures(y[~develop], run(x[~develop], best)),
+            "all": figures(y, labels),
+            "seconds": round(time.perf_counter() - start, 2),
+        }
+        print(name, table[name], file=sys.stderr, flush=True)
+    point = own_point(x, [str(i) for i in range(len(x))])
+    assert point is not None
+    table["faceprint, threshold of the album itself"] = {
+        "threshold": round(point.threshold, 4),
+        "all": figures(y, ours(x, point.threshold)),
+    }
+    return table
+
+
+def multiplied(x: Any, y: Any, n: int) -> tuple[Any, Any]:
+    """n faces: LFW's people again and again, their centres turned at random, faces with noise."""
+    rng = np.random.default_rng(1)
+    people, parts, copies = y.max() + 1, [], []
+    for copy in range(-(-n // len(x))):
+        turn = np.linalg.qr(rng.standard_normal((x.shape[1],) * 2))[0].astype(np.float32)
+        turned = (x if copy == 0 else x @ turn).astype(np.float32)
+        noise = rng.standard_normal(x.shape).astype(np.float32) * 0.25 / np.sqrt(x.shape[1])
+        parts.append(turned + noise)
+        copies.append(y + copy * people)
+    rows, labels = np.concatenate(parts)[:n], np.concatenate(copies)[:n]
+    return rows / np.linalg.norm(rows, axis=1, keepdims=True), labels
+
+
+def one_scale(path: Path, method: str, n: int, threshold: float) -> None:
+    """A process of its own, so that the peak of memory is this method's."""
+    x, y = multiplied(*central_faces(path), n)
+    start = time.perf_counter()
+    labels = METHODS[method](x, threshold)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    f = cluster_scores(y, labels).bcubed.f
+    print(f"RESULT {seconds:.2f} {peak:.0f} {f:.4f}")
+
+
+def scales(path: Path, threshold: float) -> dict[str, Any]:
+    """Seconds and memory at each size; a method that takes over ten minutes is cut off."""
+    result: dict[str, Any] = {}
+    for method in ("average linkage (faceprint)", "DBSCAN", "HDBSCAN"):
+        for n in SCALES:
+            command = [sys.executable, __file__, str(path), "--one", method, str(n), str(threshold)]
+            key = f"{method}, {n:,}"
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=600)
+            except subprocess.TimeoutExpired:
+                result[key] = "over 600 s"
+                break
+            lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
+            if not lines:
+                result[key] = f"failed: exit {done.returncode}"
+                break
+            seconds, peak, f = map(float, lines[0].split()[1:])
+            result[key] = {"seconds": seconds, "peak_mb": peak, "bcubed_f": f}
+            print(key, result[key], file=sys.stderr, flush=True)
+    return result
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("table", type=Path)
+    parser.add_argument("--name", default="clustering")
+    parser.add_argument("--scale", action="store_true")
+    parser.add_argument("--fast", action="store_true", help="leave HDBSCAN out")
+    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        one_scale(given.table, given.one[0], int(given.one[1]), float(given.one[2]))
+        return
+    os.environ.setdefault("OMP_NUM_THREADS", "2")
+    x, y = central_faces(given.table)
+    result: dict[str, Any] = provenance("scikit-learn", "usearch", "igraph", "leidenalg")
+    result |= {"photographs": len(x), "people": int(y.max()) + 1}
+    if given.scale:
+        point = own_point(x, [str(i) for i in range(len(x))])
+        assert point is not None
+        result["scale"] = scales(given.table, point.threshold)
+    else:
+        result["methods"] = compare(x, y, given.fast)
+    write(given.name, result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""`faceprint cluster`: the people in an album."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from faceprint.cli import options
+from faceprint.cli.exit_codes import DONE, INPUT, NO
+from faceprint.cli.output import note, print_json
+from faceprint.cli.progress import progress
+from faceprint.errors import UsageError
+from faceprint.recognition.albums.corrections import Corrections, read_corrections
+from faceprint.recognition.albums.people import Album
+
+if TYPE_CHECKING:
+    from faceprint.recognition.albums.faces import FaceTable
+    from faceprint.vision.pipeline import FacePrint
+
+__all__ = ["cluster"]
+
+_Files = list[Path] | None
+
+
+def cluster(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="PATH...", help="Photographs and folders.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Folders a person, contact sheet, album file."),
+    ] = None,
+    must_link: Annotated[
+        _Files, typer.Option("--must-link", metavar="F", help="Pairs that are one person.")
+    ] = None,
+    cannot_link: Annotated[
+        _Files, typer.Option("--cannot-link", metavar="F", help="Pairs that are two people.")
+    ] = None,
+    corrections: Annotated[
+        _Files, typer.Option("--corrections", metavar="F", help="All of a contact sheet's file.")
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="TABLE", help="Embeddings made before: .parquet or .npz."),
+    ] = None,
+    state: Annotated[
+        Path | None, typer.Option("--state", metavar="FILE", help="Album file. [DIR/album.db]")
+    ] = None,
+    folders: Annotated[
+        str, typer.Option("--folders", help="What the folders hold: link, copy, or none.")
+    ] = "link",
+    forget: Annotated[
+        list[str] | None,
+        typer.Option("--forget", metavar="SOURCE", help="Remove this photograph from the album."),
+    ] = None,
+    fmr: Annotated[
+        float | None, typer.Option("--fmr", help="Strictness, as a false match rate. [5e-5]")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", help="Strictness, as a cosine similarity.")
+    ] = None,
+    as_json: options.Json = False,
+    pack: options.Pack = None,
+    detector: options.Detector = None,
+    embedder: options.Embedder = None,
+    runtime: options.Runtime = None,
+    threads: options.Threads = None,
+) -> int:
+    """Sort photographs into people. Exit code 1: no face was found.
+
+    With --out, DIR/index.html shows the people and takes corrections, DIR/people has a folder for
+    each, and DIR/album.db is what the next run goes on from: run it again with new photographs and
+    --corrections, and people keep their numbers. JSON: people[]: id, name, faces[]: source, box;
+    unassigned[]: source, box, reason. Exit code 3: some photographs could not be used.
+    """
+    from faceprint.recognition import cluster as clustering
+    from faceprint.recognition.albums.growing import grow, take_in
+    from faceprint.recognition.albums.incremental import forget as let_go
+    from faceprint.recognition.albums.said import correct
+    from faceprint.recognition.albums.store import AlbumFile
+
+    if folders not in ("link", "copy", "none"):
+        raise UsageError(f"--folders is {folders!r}; it is link, copy or none")
+    if table is not None and paths:
+        raise UsageError("give photographs or --from TABLE, not both")
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        state = state or out / "album.db"
+    if table is None and not paths and (state is None or not state.exists()):
+        raise UsageError("give photographs or folders, --from TABLE, or --state FILE of an album")
+    said = _read(must_link, cannot_link, corrections)
+    given = {"threshold": threshold, "fmr": fmr}
+    analyzer = options.analyzer(pack, detector, embedder, runtime, threads) if paths else None
+    if state is None:
+        if forget:
+            raise UsageError("--forget needs an album: --out DIR or --state FILE")
+        if analyzer is not None:
+            faces = _analyse(analyzer, paths or [])
+        else:
+            from faceprint.recognition.albums.tables import read_table
+
+            assert table is not None
+            faces = read_table(table)
+        point = clustering.threshold_for(faces, _detector(analyzer), **given)
+        album = clustering.cluster_table(faces, point, said)
+    else:
+        with AlbumFile(state) as file:
+            let_go(file, forget or [])
+            failed: tuple[tuple[str, str], ...] = ()
+            if analyzer is not None:
+                done = grow(file, paths or [], analyzer, progress=progress("photographs"))
+                note(f"{done.added} new, {done.known} known, {done.removed} removed")
+                failed = done.failed
+            elif table is not None:
+                from faceprint.recognition.albums.tables import read_table
+
+                failed = take_in(file, read_table(table)).failed
+            notes = correct(file, said)
+            point = clustering.threshold_for(file.stored().table, _detector(analyzer), **given)
+            album = replace(clustering.cluster_file(file, point), failed=failed, notes=notes)
+    _report(album, out, folders, as_json)
+    if album.failed:
+        return INPUT
+    return DONE if album.people or album.unassigned else NO
+
+
+def _detector(analyzer: FacePrint | None) -> str:
+    return "" if analyzer is None else analyzer.detector_card.id
+
+
+def _analyse(analyzer: FacePrint, paths: list[Path]) -> FaceTable:
+    from faceprint.recognition.albums.faces import collect
+    from faceprint.recognition.albums.growing import find_photographs
+
+    photographs, show = find_photographs(paths), progress("photographs")
+    results = analyzer.analyze_many(photographs)
+    return collect(results, lambda done: show(done, len(photographs)))
+
+
+def _read(must_link: _Files, cannot_link: _Files, corrections: _Files) -> Corrections:
+    said = Corrections()
+    for path in must_link or []:
+        said |= read_corrections(path, "must_link")
+    for path in cannot_link or []:
+        said |= read_corrections(path, "cannot_link")
+    for path in corrections or []:
+        said |= read_corrections(path)
+    return said
+
+
+def _report(album: Album, out: Path | None, folders: str, as_json: bool) -> None:
+    for source, error in album.failed:
+        note(f"faceprint: {error if source in error else f'{source}: {error}'}")
+    for line in album.notes:
+        note(line)
+    if out is not None:
+        from faceprint.recognition.albums.output import write_folders
+        from faceprint.recognition.albums.sheet import write_sheet
+
+        write_sheet(album, out / "index.html")
+        if folders != "none":
+            write_folders(album, out / "people", folders)  # type: ignore[arg-type]
+        note(f"contact sheet: {out / 'index.html'}")
+    if as_json:
+        print_json(album.to_json())
+        return
+    faces = sum(len(person.faces) for person in album.people)
+    typer.echo(
+        f"{len(album.people)} people in {faces} faces; {len(album.unassigned)} faces unassigned"
+    )
+    for person in album.people[:20]:
+        label = f"{person.id} {person.name}".strip()
+        typer.echo(f"  {label}: {len(person.faces)}, as {person.faces[0].source}")
+    if len(album.people) > 20:
+        typer.echo(f"  and {len(album.people) - 20} more; --json or --out shows all")
+    note(f"similarity of one person: {album.threshold:.3f} ({album.evidence})")

@@ -1,0 +1,1 @@
+"""Sorting the faces of an album into people, and keeping what its owner corrected."""

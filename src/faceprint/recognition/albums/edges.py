@@ -1,0 +1,85 @@
+"""How similar is one person? A model's operating points, carried to where clustering decides.
+
+Verification decides one pair; an album of n faces decides n (n - 1) / 2, nearly all of them of two
+people, so it needs a rarer false match than any protocol of a few thousand pairs can measure.
+Similarities of two people are close to a normal distribution in their upper tail, so thresholds
+are a straight line over the normal quantile of the false match rate (a probit plot); the two
+strictest measured points give the line. docs/decisions/0006-clustering.md has what this came to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+
+from faceprint.errors import UsageError
+from faceprint.types import Array, OperatingPoint
+
+__all__ = ["CLUSTER_FMR", "clustering_point", "own_point"]
+
+CLUSTER_FMR = 5e-5
+"""False match rate of a pair at which two groups are one person, by their mean similarity."""
+
+_ENOUGH = 40
+_SAMPLE = 2_000
+
+
+def clustering_point(
+    points: Sequence[OperatingPoint], *, fmr: float = CLUSTER_FMR
+) -> OperatingPoint | None:
+    """The threshold for clustering from measured points; None when fewer than two have an FMR.
+
+    Raises:
+        UsageError: `fmr` outside 0..0.5.
+    """
+    if not 0 < fmr < 0.5:
+        raise UsageError(f"fmr is {fmr}; clustering needs a rate between 0 and 0.5, as 1e-4")
+    known = sorted(
+        (point.fmr, point.threshold) for point in points if point.fmr and 0 < point.fmr < 0.5
+    )
+    if len(known) < 2 or known[0][0] == known[-1][0]:
+        return None
+    rates, thresholds = zip(*known, strict=True)
+    z = np.array([-NormalDist().inv_cdf(rate) for rate in rates])
+    wanted = -NormalDist().inv_cdf(fmr)
+    if z[-1] <= wanted <= z[0]:
+        value = float(np.interp(wanted, z[::-1], thresholds[::-1]))
+    else:
+        near, next_ = (0, 1) if wanted > z[0] else (-1, -2)
+        slope = (thresholds[near] - thresholds[next_]) / (z[near] - z[next_])
+        value = thresholds[near] + slope * (wanted - z[near])
+    source = next((point.source for point in points if point.source), "")
+    return OperatingPoint(
+        min(1.0, value), fmr=fmr, name="clustering", source=f"carried on from {source}".strip()
+    )
+
+
+def own_point(
+    vectors: Array, photos: Sequence[str], *, fmr: float = CLUSTER_FMR, seed: int = 0
+) -> OperatingPoint | None:
+    """The same from the album itself, for a model that nobody has measured.
+
+    Pairs drawn at random are of two people nearly always when an album has many. A normal
+    distribution through the lower half tells which pairs are too similar for that; they are left
+    out, and the line goes through the 84 % and 97.7 % quantiles of the rest, as the upper tail is
+    what decides and need not mirror the lower one. None for under 40 photographs, of which nothing
+    can be said.
+    """
+    if len(set(photos)) < _ENOUGH:
+        return None
+    rng = np.random.default_rng(seed)
+    rows = vectors[rng.permutation(len(vectors))[:_SAMPLE]]
+    products = (rows @ rows.T)[np.triu_indices(len(rows), 1)]
+    normal = NormalDist()
+    low, middle = np.quantile(products, [normal.cdf(-1), 0.5]).tolist()
+    rest = products[products < middle + (middle - low) * -normal.inv_cdf(1e-3)]
+    one, two = np.quantile(rest, [normal.cdf(1), normal.cdf(2)]).tolist()
+    value = one + (two - one) * (-normal.inv_cdf(fmr) - 1)
+    return OperatingPoint(
+        min(1.0, value),
+        fmr=fmr,
+        name="clustering",
+        source="estimated from this album, as nobody has measured the model: faceprint calibrate",
+    )

@@ -1,0 +1,199 @@
+"""The faces of an album as a struct of arrays, and which of them are fit to be sorted."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceprint.errors import InputError, ModelMismatchError, UsageError
+from faceprint.recognition.albums.graph import Ints
+from faceprint.types import AnalyzedImage, Array, Face, Image, Quality
+from faceprint.vision.images import decode
+
+__all__ = ["FaceTable", "Fitness", "collect", "photo_faces", "thumbnail", "with_thumbnails"]
+
+THUMBNAIL = 96
+"""Side of a thumbnail in pixels: some 3 kB as JPEG."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FaceTable:
+    """n faces of one model.
+
+    Attributes:
+        sources: the photograph of each, as it was named.
+        boxes: (n, 4) float32 xyxy pixels. scores: (n,) of the detector, 0..1.
+        quality: (n, 4) size, sharpness, yaw, value; NaN where not known.
+        vectors: (n, d) float32 unit rows.
+        thumbnails: a JPEG of each, None where there is none.
+        failed: photographs that could not be used, with the reason.
+    """
+
+    sources: tuple[str, ...]
+    boxes: Array
+    scores: Array
+    quality: Array
+    vectors: Array
+    embedder: str
+    thumbnails: tuple[bytes | None, ...]
+    failed: tuple[tuple[str, str], ...] = ()
+
+    def __post_init__(self) -> None:
+        n = len(self.sources)
+        shapes = (self.boxes.shape, self.scores.shape, self.quality.shape)
+        if shapes != ((n, 4), (n,), (n, 4)) or len(self.vectors) != n or len(self.thumbnails) != n:
+            raise UsageError(f"an album of {n} faces cannot have columns of {shapes}")
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    def pick(self, rows: Ints) -> FaceTable:
+        """The faces of these rows."""
+        return replace(
+            self,
+            sources=tuple(self.sources[i] for i in rows),
+            boxes=self.boxes[rows],
+            scores=self.scores[rows],
+            quality=self.quality[rows],
+            vectors=self.vectors[rows],
+            thumbnails=tuple(self.thumbnails[i] for i in rows),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fitness:
+    """What a face needs to be sorted; one that falls short waits among the unassigned.
+
+    Attributes:
+        size: pixels of the box's shorter side.
+        sharpness: variance of the Laplacian of the aligned crop.
+        yaw: 0..1, how far the head may be turned; 1 is a profile.
+    """
+
+    size: float = 24.0
+    sharpness: float = 8.0
+    yaw: float = 0.95
+
+    def reasons(self, quality: Array) -> list[str]:
+        """Why each face waits; empty for one that is fit. NaN counts as fit."""
+        small, blurred = quality[:, 0] < self.size, quality[:, 1] < self.sharpness
+        turned = np.abs(quality[:, 2]) > self.yaw
+        flags: NDArray[np.bool_] = np.stack([small, blurred, turned], axis=1)
+        words = ("too small", "blurred", "turned away")
+        return [", ".join(w for w, on in zip(words, row, strict=True) if on) for row in flags]
+
+
+def photo_faces(faces: Iterable[Face], source: str, *, thumbnails: bool = True) -> FaceTable:
+    """The faces of one photograph.
+
+    Raises:
+        UsageError: a face without embedding.
+        ModelMismatchError: embeddings of several models.
+    """
+    rows = list(faces)
+    embeddings = [face.embedding for face in rows if face.embedding is not None]
+    if len(embeddings) != len(rows):
+        raise UsageError(f"{source}: a face without embedding; analyse with embed=True")
+    models = {embedding.model for embedding in embeddings}
+    if len(models) > 1:
+        raise ModelMismatchError(f"{source}: embeddings of {' and '.join(sorted(models))}")
+    vectors = [embedding.vector for embedding in embeddings]
+    return FaceTable(
+        (source,) * len(rows),
+        np.asarray([face.box for face in rows], np.float32).reshape(-1, 4),
+        np.asarray([face.score for face in rows], np.float32),
+        np.asarray([_quality(face.quality) for face in rows], np.float32).reshape(-1, 4),
+        np.asarray(vectors, np.float32) if rows else np.empty((0, 0), np.float32),
+        models.pop() if models else "",
+        tuple(thumbnail(face.crop) if thumbnails else None for face in rows),
+    )
+
+
+def collect(
+    results: Iterable[AnalyzedImage], seen: Callable[[int], None] | None = None
+) -> FaceTable:
+    """All faces of a stream of analysed photographs, once each.
+
+    Args:
+        seen: called with the number of photographs done.
+
+    Raises:
+        UsageError, ModelMismatchError: see `photo_faces`.
+    """
+    parts, failed = [], []
+    for count, result in enumerate(results, start=1):
+        if result.error is not None:
+            failed.append((result.source, str(result.error)))
+        elif result.faces:
+            parts.append(photo_faces(result.faces, result.source))
+        if seen is not None:
+            seen(count)
+    return replace(joined(parts), failed=tuple(failed))
+
+
+def joined(parts: list[FaceTable]) -> FaceTable:
+    """Tables one after another.
+
+    Raises:
+        ModelMismatchError: of several models.
+    """
+    parts = [part for part in parts if len(part)]
+    if not parts:
+        return photo_faces([], "")
+    models = sorted({part.embedder for part in parts})
+    if len(models) > 1:
+        raise ModelMismatchError(f"an album holds faces of one model, not of {', '.join(models)}")
+    return FaceTable(
+        tuple(source for part in parts for source in part.sources),
+        np.concatenate([part.boxes for part in parts]),
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.quality for part in parts]),
+        np.concatenate([part.vectors for part in parts]),
+        models[0],
+        tuple(picture for part in parts for picture in part.thumbnails),
+    )
+
+
+def thumbnail(crop: Image | None) -> bytes | None:
+    """A small JPEG of a crop."""
+    if crop is None or not crop.size:
+        return None
+    import PIL.Image
+
+    picture = PIL.Image.fromarray(crop)
+    picture.thumbnail((THUMBNAIL, THUMBNAIL))
+    data = io.BytesIO()
+    picture.save(data, "JPEG", quality=82)
+    return data.getvalue()
+
+
+def with_thumbnails(faces: FaceTable, source: str) -> FaceTable:
+    """The faces of one photograph with pictures cut from it, if it is there and can be read."""
+    if None not in faces.thumbnails:
+        return faces
+    try:
+        image = decode(source)
+    except InputError:
+        return faces
+    cuts = [thumbnail(_cut(image, box)) for box in faces.boxes]
+    return replace(faces, thumbnails=tuple(cuts))
+
+
+def _cut(image: Image, box: Array) -> Image:
+    """The box grown to a square with a margin, as far as the photograph goes."""
+    height, width = image.shape[:2]
+    centre, half = (box[:2] + box[2:]) / 2, float((box[2:] - box[:2]).max()) * 0.65
+    x1, y1 = np.maximum(centre - half, 0).astype(int)
+    x2, y2 = np.minimum(centre + half, (width, height)).astype(int)
+    return image[y1:y2, x1:x2]
+
+
+def _quality(quality: Quality | None) -> tuple[float, float, float, float]:
+    if quality is None:
+        return (np.nan,) * 4
+    yaw = np.nan if quality.yaw is None else quality.yaw
+    return quality.size, quality.sharpness, yaw, quality.value

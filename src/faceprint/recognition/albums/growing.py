@@ -1,0 +1,125 @@
+"""Bringing an album file up to what lies on the disk: new, changed and removed photographs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from faceprint.errors import ModelMismatchError, SourceNotFoundError, UsageError
+from faceprint.recognition.albums.faces import FaceTable, collect, with_thumbnails
+from faceprint.recognition.albums.incremental import forget
+from faceprint.recognition.albums.store import AlbumFile, stamp
+from faceprint.types import AnalyzedImage
+
+if TYPE_CHECKING:
+    from faceprint.vision.pipeline import FacePrint
+
+__all__ = ["Grown", "find_photographs", "grow", "take_in"]
+
+_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif"))
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """What a run changed: photographs taken in, known before, removed, and unusable ones."""
+
+    added: int
+    known: int
+    removed: int
+    failed: tuple[tuple[str, str], ...] = ()
+
+
+def find_photographs(paths: Sequence[Path]) -> list[str]:
+    """The photographs of files and folders, each once, in order; hidden ones are left alone.
+
+    Raises:
+        SourceNotFoundError: one of the paths does not exist.
+    """
+    found: dict[str, None] = {}
+    for path in paths:
+        if not path.exists():
+            raise SourceNotFoundError(f"{path}: no such file or folder")
+        if not path.is_dir():
+            found[str(path)] = None
+            continue
+        for inner in sorted(path.rglob("*")):
+            hidden = any(part.startswith(".") for part in inner.relative_to(path).parts)
+            if inner.suffix.lower() in _SUFFIXES and not hidden and inner.is_file():
+                found[str(inner)] = None
+    return list(found)
+
+
+def grow(
+    album: AlbumFile,
+    paths: Sequence[Path],
+    analyzer: FacePrint,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> Grown:
+    """Take in what is new or changed, and let go what is gone from the given folders.
+
+    Photographs are stored as they are done, so a run that was broken off goes on where it stopped.
+    One is gone when its folder was given and still holds photographs, so that a disk that is not
+    plugged in empties no album.
+    """
+    model = album.rows("SELECT embedder FROM album")[0][0]
+    if model and model != analyzer.embedder_card.id:
+        raise ModelMismatchError(
+            f"{album.path} holds faces of {model}, not of {analyzer.embedder_card.id}; "
+            "start a new album"
+        )
+    wanted, known = find_photographs(paths), album.photos()
+    changed = [source for source in wanted if source in known and known[source] != stamp(source)]
+    gone = _gone(paths, wanted, known)
+    removed = forget(album, [*gone, *changed])
+    new = [source for source in wanted if source not in known or source in set(changed)]
+    failed: list[tuple[str, str]] = []
+    done = 0
+    for chunk in _chunks(analyzer.analyze_many(new, batch_size=_AT_ONCE, keep_crops=True)):
+        good = [result for result in chunk if result.error is None]
+        failed += [(r.source, str(r.error)) for r in chunk if r.error is not None]
+        album.put_photos({result.source: collect([result]) for result in good})
+        done += len(chunk)
+        if progress is not None:
+            progress(done, len(new))
+    added = len(new) - len(failed)
+    return Grown(added, len(wanted) - len(new), removed - len(changed), tuple(failed))
+
+
+def take_in(album: AlbumFile, table: FaceTable) -> Grown:
+    """Take in the photographs of an embedding table that are not there yet."""
+    known = album.photos()
+    rows: dict[str, list[int]] = {}
+    for row, source in enumerate(table.sources):
+        rows.setdefault(source, []).append(row)
+    new = {source: own for source, own in rows.items() if source not in known}
+    if len(table) and not table.embedder:
+        raise UsageError("the table does not say which embedder made it; an album must know")
+    sources = iter(new.items())
+    while chunk := list(islice(sources, _AT_ONCE * 8)):
+        picked = {source: table.pick(np.asarray(own, np.int64)) for source, own in chunk}
+        album.put_photos({s: with_thumbnails(faces, s) for s, faces in picked.items()})
+    return Grown(len(new), len(rows) - len(new), 0, table.failed)
+
+
+def _gone(paths: Sequence[Path], wanted: Sequence[str], known: Iterable[str]) -> list[str]:
+    here = set(wanted)
+    folders = [p for p in paths if p.is_dir() and any(Path(w).is_relative_to(p) for w in wanted)]
+    return [
+        source
+        for source in known
+        if source not in here
+        and any(Path(source).is_relative_to(folder) for folder in folders)
+        and not Path(source).exists()
+    ]
+
+
+def _chunks(results: Iterator[AnalyzedImage]) -> Iterator[list[AnalyzedImage]]:
+    while chunk := list(islice(results, _AT_ONCE)):
+        yield chunk

@@ -1,0 +1,141 @@
+"""An album that grows: ids stay, what its owner said stays, what was removed is gone."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+from itertools import pairwise
+
+import numpy as np
+
+from faceprint.recognition.albums.constraints import united
+from faceprint.recognition.albums.graph import Ints
+from faceprint.recognition.albums.said import bridge
+from faceprint.recognition.albums.sorting import Links
+from faceprint.recognition.albums.store import AlbumFile, Stored
+
+__all__ = ["forget", "keep_people", "links_of", "match_ids", "named_people"]
+
+_NOBODY = "DELETE FROM people WHERE id NOT IN (SELECT person FROM faces WHERE person NOT NULL)"
+
+
+def forget(album: AlbumFile, sources: Collection[str]) -> int:
+    """Remove photographs with all that was known of their faces; returns how many there were.
+
+    What the owner said of other faces by way of a removed one stays said: if a and b were both tied
+    to it, they are tied to each other now.
+    """
+    known = [source for source in sources if source in album.photos()]
+    with album.write() as connection:
+        for source in known:
+            faces = connection.execute(
+                "SELECT faces.key FROM faces JOIN photos ON photos.key = photo WHERE source = ?",
+                (source,),
+            ).fetchall()
+            for (face,) in faces:
+                bridge(connection, face)
+            connection.execute("DELETE FROM photos WHERE source = ?", (source,))
+        connection.execute(_NOBODY)
+    if known:
+        album.scrub()
+    return len(known)
+
+
+def links_of(album: AlbumFile, stored: Stored) -> Links:
+    """The corrections as rows, and the people with a name as pins."""
+    row = {int(key): i for i, key in enumerate(stored.keys)}
+    pairs: dict[str, list[tuple[int, int]]] = {"must": [], "cannot": []}
+    for kind, a, b in album.rows("SELECT kind, a, b FROM links ORDER BY key"):
+        pairs[str(kind)].append((row[int(str(a))], row[int(str(b))]))
+    must, cannot = pairs["must"], pairs["cannot"]
+    outcasts = {a for a, _ in cannot}
+    pins: list[tuple[int, int]] = []
+    heads = []
+    for person in named_people(album):
+        faces = [int(i) for i in np.flatnonzero(stored.people == person) if int(i) not in outcasts]
+        pins += pairwise(faces)
+        heads += faces[:1]
+    groups = united(len(stored.keys), [*must, *pins])
+    broken = {a for a, b in cannot if groups[a] == groups[b]}
+    must = [pair for pair in must if not broken & set(pair)]
+    # The owner's own links may tie two named people together: then they are one.
+    separate = [
+        (a, b) for i, a in enumerate(heads) for b in heads[i + 1 :] if groups[a] != groups[b]
+    ]
+    return Links(tuple(must), tuple(cannot), tuple(pins), tuple(separate))
+
+
+def named_people(album: AlbumFile) -> dict[int, str]:
+    """Names by id."""
+    rows = album.rows("SELECT id, name FROM people WHERE name <> '' ORDER BY id")
+    return {int(str(person)): str(name) for person, name in rows}
+
+
+def match_ids(
+    labels: Ints, people: Ints, named: Collection[int], following: int
+) -> tuple[Ints, int]:
+    """Give new groups the ids of the people they were.
+
+    Each id goes to the group that has most of its faces, named people first; a group takes the id
+    that most of its faces had. Groups without get new ids, and no id is ever given twice.
+
+    Args:
+        labels: (n,) new groups, -1 for none. people: (n,) ids of the last run, -1 for none.
+        following: the next id that was never used.
+
+    Returns:
+        (n,) ids, -1 for none; the next id that was never used.
+    """
+    both = (labels >= 0) & (people >= 0)
+    pairs, shared = np.unique(np.stack([people[both], labels[both]]), axis=1, return_counts=True)
+    order = sorted(
+        range(len(shared)),
+        key=lambda i: (int(pairs[0, i]) not in named, -int(shared[i]), *pairs[:, i].tolist()),
+    )
+    given: dict[int, int] = {}
+    taken: set[int] = set()
+    for i in order:
+        person, label = pairs[:, i].tolist()
+        if label not in given and person not in taken:
+            given[label] = person
+            taken.add(person)
+    unique, counts = np.unique(labels[labels >= 0], return_counts=True)
+    for label in unique[np.lexsort((unique, -counts))].tolist():
+        if label not in given:
+            given[label] = following
+            following += 1
+    table = np.full(int(labels.max(initial=-1)) + 2, -1)
+    for label, person in given.items():
+        table[label] = person
+    return table[labels], following
+
+
+def keep_people(album: AlbumFile, stored: Stored, labels: Ints) -> Ints:
+    """Store a run's outcome; (n,) ids, -1 for faces that wait."""
+    named = named_people(album)
+    ((following,),) = album.rows("SELECT next_person FROM album")
+    ids, following = match_ids(labels, stored.people, named, int(str(following)))
+    with album.write() as connection:
+        connection.execute("UPDATE album SET next_person = ?", (following,))
+        connection.executemany(
+            "INSERT OR IGNORE INTO people (id, name) VALUES (?, '')",
+            [(i,) for i in np.unique(ids[ids >= 0]).tolist()],
+        )
+        changed = np.flatnonzero(ids != stored.people)
+        connection.executemany(
+            "UPDATE faces SET person = ? WHERE key = ?",
+            [(None if ids[i] < 0 else int(ids[i]), int(stored.keys[i])) for i in changed.tolist()],
+        )
+        _remember_joined(connection, stored.people, ids)
+        connection.execute(_NOBODY)
+    return ids
+
+
+def _remember_joined(connection: sqlite3.Connection, before: Ints, after: Ints) -> None:
+    """An id that went into another person leads there from now on."""
+    for gone in np.setdiff1d(before[before >= 0], after).tolist():
+        heirs = after[(before == gone) & (after >= 0)]
+        if len(heirs):
+            heir = int(np.bincount(heirs).argmax())
+            connection.execute("UPDATE joined SET person = ? WHERE person = ?", (heir, gone))
+            connection.execute("INSERT OR REPLACE INTO joined VALUES (?, ?)", (gone, heir))

@@ -1,0 +1,177 @@
+"""Average linkage on a graph, without a number of people given.
+
+Two groups are as similar as their faces are on average: the product of the sums of their vectors
+over the product of their weights, so it costs one dot product whatever their sizes. Groups that
+are each other's nearest are joined, round by round, until no two are as similar as the threshold;
+average linkage is reducible, so that this is the tree that joining the nearest pair of all would
+give (Murtagh 1983). A group takes in several in a round where they are within `slack` of its best,
+as in approximate parallel agglomeration (Dhulipala et al. 2022); that saves the thousand rounds in
+which a much photographed person would grow by one face each.
+
+Pairs below the threshold are forgotten at once: a mean of two numbers below it is below it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceprint.recognition.albums.graph import Edges, Ints, dots
+from faceprint.types import Array
+
+__all__ = ["average_linkage", "merge_groups"]
+
+Flags = NDArray[np.bool_]
+
+
+def average_linkage(
+    vectors: Array,
+    edges: Edges,
+    threshold: float,
+    *,
+    weights: Array | None = None,
+    groups: Ints | None = None,
+    apart: Iterable[tuple[int, int]] = (),
+    slack: float = 0.02,
+) -> Ints:
+    """Partition faces.
+
+    Args:
+        vectors: (n, d) unit rows.
+        edges: pairs that may be joined; others meet only through them.
+        threshold: mean cosine similarity from which two groups are one person.
+        weights: (n,) how much a face counts in the mean; all alike when None.
+        groups: (n,) group numbers from 0 to start from; each face alone when None.
+        apart: pairs of groups that must not become one.
+
+    Returns:
+        (groups,) int64: for each starting group the number of its final group, from 0.
+    """
+    start = np.arange(len(vectors)) if groups is None else groups
+    return _Agglomeration(vectors, weights, start, apart).run(edges, threshold, slack)
+
+
+class _Agglomeration:
+    def __init__(
+        self, vectors: Array, weights: Array | None, groups: Ints, apart: Iterable[tuple[int, int]]
+    ) -> None:
+        count = int(groups.max(initial=-1)) + 1
+        each = np.ones(len(vectors), np.float32) if weights is None else weights
+        self.weights = np.bincount(groups, each, minlength=count).astype(np.float32)
+        if count == len(vectors):
+            self.sums = np.empty_like(vectors)
+            self.sums[groups] = vectors * each[:, None]
+        else:
+            self.sums = np.zeros((count, vectors.shape[1]), np.float32)
+            np.add.at(self.sums, groups, vectors * each[:, None])
+        self.groups = groups
+        self.root = np.arange(count)
+        self.apart: dict[int, set[int]] = defaultdict(set)
+        pairs = np.asarray(list(apart), np.int64).reshape(-1, 2)
+        self.banned = _pair_keys(pairs[:, 0], pairs[:, 1], count)
+        for a, b in pairs.tolist():
+            self.apart[a].add(b)
+            self.apart[b].add(a)
+
+    def run(self, edges: Edges, threshold: float, slack: float) -> Ints:
+        count = len(self.root)
+        keys = _pair_keys(self.groups[edges.a], self.groups[edges.b], count)
+        a, b = keys // count, keys % count
+        similarity = self._similarity(a, b)
+        while True:
+            keep = similarity >= threshold
+            keep &= ~self._forbidden(a, b)
+            a, b, similarity = a[keep], b[keep], similarity[keep]
+            if not len(a):
+                break
+            changed = self._join_nearest(a, b, similarity, slack)
+            a, b, similarity = self._renamed(a, b, similarity, changed)
+        return merge_groups(self.root)
+
+    def _similarity(self, a: Ints, b: Ints) -> Array:
+        return dots(self.sums, a, b) / (self.weights[a] * self.weights[b])
+
+    def _forbidden(self, a: Ints, b: Ints) -> Flags:
+        if not len(self.banned):
+            return np.zeros(len(a), bool)
+        count = len(self.root)
+        self.banned = _pair_keys(
+            self.root[self.banned // count], self.root[self.banned % count], count
+        )
+        keys = np.minimum(a, b) * count + np.maximum(a, b)
+        place = np.minimum(np.searchsorted(self.banned, keys), len(self.banned) - 1)
+        return np.asarray(self.banned[place] == keys)
+
+    def _join_nearest(self, a: Ints, b: Ints, similarity: Array, slack: float) -> Flags:
+        """Join each pair that is nearest from one side and within `slack` of it from the other."""
+        best = np.full(len(self.root), -np.inf, np.float32)
+        np.maximum.at(best, a, similarity)
+        np.maximum.at(best, b, similarity)
+        low, high = np.minimum(best[a], best[b]), np.maximum(best[a], best[b])
+        chosen = np.flatnonzero((similarity >= low) & (similarity >= high - np.float32(slack)))
+        # Best first; equals by number, so that the outcome depends on nothing else.
+        chosen = chosen[np.lexsort((b[chosen], a[chosen], -similarity[chosen]))]
+        changed = np.zeros(len(self.root), bool)
+        taken = np.zeros(len(self.root), bool)
+        for place in chosen:
+            self._join(int(a[place]), int(b[place]), changed, taken)
+        return changed
+
+    def _join(self, a: int, b: int, changed: Flags, taken: Flags) -> None:
+        """`changed` groups grew in this round, `taken` ones are part of another by now.
+
+        A group that grew may take in single ones, never another that grew: their similarity is of
+        before.
+        """
+        if taken[a] or taken[b] or (changed[a] and changed[b]):
+            return
+        if changed[b] or (not changed[a] and self.weights[b] > self.weights[a]):
+            a, b = b, a
+        if b in self.apart.get(a, ()):
+            return
+        self.sums[a] += self.sums[b]
+        self.weights[a] += self.weights[b]
+        self.root[b] = a
+        changed[a] = taken[b] = True
+        for other in self.apart.pop(b, ()):
+            self.apart[other].discard(b)
+            self.apart[other].add(a)
+            self.apart[a].add(other)
+
+    def _renamed(
+        self, a: Ints, b: Ints, similarity: Array, changed: Flags
+    ) -> tuple[Ints, Ints, Array]:
+        count = len(self.root)
+        a, b = self.root[a], self.root[b]  # one step leads to a root: nothing taken takes in more
+        stale = changed[a] | changed[b]
+        keys = _pair_keys(a[stale], b[stale], count)
+        again = (keys // count, keys % count)
+        fresh = self._similarity(*again)
+        kept = ~stale
+        return (
+            np.concatenate([a[kept], again[0]]),
+            np.concatenate([b[kept], again[1]]),
+            np.concatenate([similarity[kept], fresh]),
+        )
+
+
+def merge_groups(root: Ints) -> Ints:
+    """Follow (n,) parents to the end and number what is there from 0, by first member."""
+    while True:
+        further = root[root]
+        if np.array_equal(further, root):
+            break
+        root = further
+    _, first, numbers = np.unique(root, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return np.asarray(rank[numbers], np.int64)
+
+
+def _pair_keys(a: Ints, b: Ints, count: int) -> Ints:
+    low, high = np.minimum(a, b), np.maximum(a, b)
+    keys = np.unique(low * count + high)
+    return np.asarray(keys[keys // count != keys % count], np.int64)

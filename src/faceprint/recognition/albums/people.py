@@ -1,0 +1,139 @@
+"""What comes out: people with their faces, and those that wait."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from faceprint.recognition.albums.faces import FaceTable
+from faceprint.recognition.albums.graph import Ints
+from faceprint.types import Array
+
+__all__ = ["Album", "AlbumFace", "Person", "arrange"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AlbumFace:
+    """A face of an album.
+
+    Attributes:
+        box: x1 y1 x2 y2 in pixels of the upright photograph.
+        similarity: its mean similarity to the person's other faces; None when it is alone.
+        doubtful: that mean is under the album's threshold: worth a look.
+        reason: why it waits, empty for a face of a person.
+        thumbnail: JPEG, None where there is none.
+    """
+
+    source: str
+    box: tuple[float, float, float, float]
+    score: float
+    similarity: float | None = None
+    doubtful: bool = False
+    reason: str = ""
+    thumbnail: bytes | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values; the thumbnail stays behind."""
+        line: dict[str, Any] = {"source": self.source, "box": list(self.box)}
+        if self.reason:
+            return line | {"reason": self.reason}
+        similarity = None if self.similarity is None else round(self.similarity, 4)
+        return line | {"similarity": similarity, "doubtful": self.doubtful}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Person:
+    """One person: the most typical face first."""
+
+    id: int
+    name: str
+    faces: tuple[AlbumFace, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Album:
+    """People by number of faces, and what is left.
+
+    Attributes:
+        threshold: mean similarity that made two groups one person, and `evidence` for it.
+        failed: photographs that could not be used, with the reason.
+        notes: what its owner should know: corrections that found no face, and the like.
+    """
+
+    people: tuple[Person, ...]
+    unassigned: tuple[AlbumFace, ...]
+    threshold: float
+    embedder: str
+    evidence: str = ""
+    failed: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The document of `cluster --json`."""
+        return {
+            "people": [
+                {"id": p.id, "name": p.name, "faces": [face.to_json() for face in p.faces]}
+                for p in self.people
+            ],
+            "unassigned": [face.to_json() for face in self.unassigned],
+            "failed": [{"source": source, "error": error} for source, error in self.failed],
+            "threshold": round(self.threshold, 6),
+            "measured_on": self.evidence,
+            "embedder": self.embedder,
+            "notes": list(self.notes),
+        }
+
+
+def arrange(
+    table: FaceTable,
+    labels: Ints,
+    reasons: Sequence[str],
+    threshold: float,
+    names: dict[int, str] | None = None,
+) -> tuple[tuple[Person, ...], tuple[AlbumFace, ...]]:
+    """People from (n,) labels, which become their ids; a negative label waits, with its reason."""
+    typical = _mean_similarity(table.vectors, labels)
+    order = np.lexsort((np.arange(len(labels)), -np.nan_to_num(typical, nan=2.0), labels))
+    groups: dict[int, list[AlbumFace]] = {}
+    for i in order.tolist():
+        label = int(labels[i])
+        mean = None if np.isnan(typical[i]) or label < 0 else float(typical[i])
+        face = AlbumFace(
+            table.sources[i],
+            _rounded(table.boxes[i]),
+            float(table.scores[i]),
+            mean,
+            mean is not None and mean < threshold,
+            reasons[i] if label < 0 else "",
+            table.thumbnails[i],
+        )
+        groups.setdefault(label, []).append(face)
+    waiting = tuple(face for label in sorted(groups) if label < 0 for face in groups[label])
+    people = [
+        Person(label, (names or {}).get(label, ""), tuple(faces))
+        for label, faces in groups.items()
+        if label >= 0
+    ]
+    return tuple(sorted(people, key=lambda p: (-len(p.faces), p.id))), waiting
+
+
+def _mean_similarity(vectors: Array, labels: Ints) -> Array:
+    """(n,) mean similarity of each row to the others of its label; NaN for one alone."""
+    if not len(labels):
+        return np.empty(0, np.float32)
+    _, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(counts), vectors.shape[1]), np.float32)
+    np.add.at(sums, numbers, vectors)
+    own = np.einsum("nd,nd->n", vectors, vectors)
+    total = np.einsum("nd,nd->n", vectors, sums[numbers]) - own
+    others = counts[numbers] - 1
+    mean = total / np.maximum(others, 1)
+    return np.asarray(np.where(others > 0, mean, np.nan), np.float32)
+
+
+def _rounded(box: Array) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = (round(float(v), 2) for v in box)
+    return x1, y1, x2, y2

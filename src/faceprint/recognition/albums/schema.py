@@ -1,0 +1,114 @@
+"""The album file's SQLite schema, and the refusal of files that are not exactly this."""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import cache
+
+from faceprint.errors import GalleryCorruptError
+
+__all__ = ["APPLICATION_ID", "VERSION", "check_schema", "create"]
+
+APPLICATION_ID = 0x4650616C  # "FPal", in the file's header: what `file` and we tell albums by
+
+# Never edit a step that was released: schemas are compared with what the steps give, text by text.
+_STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE album (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  embedder TEXT NOT NULL,
+  dim INTEGER NOT NULL CHECK (dim BETWEEN 0 AND 4096),
+  next_person INTEGER NOT NULL,
+  created TEXT NOT NULL
+) STRICT""",
+        """CREATE TABLE photos (
+  key INTEGER PRIMARY KEY,
+  source TEXT NOT NULL UNIQUE,
+  size INTEGER,
+  modified INTEGER
+) STRICT""",
+        """CREATE TABLE people (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL
+) STRICT""",
+        """CREATE TABLE faces (
+  key INTEGER PRIMARY KEY,
+  photo INTEGER NOT NULL REFERENCES photos (key) ON DELETE CASCADE,
+  person INTEGER REFERENCES people (id) ON DELETE SET NULL,
+  box BLOB NOT NULL CHECK (length(box) = 16),
+  score REAL NOT NULL,
+  quality BLOB NOT NULL CHECK (length(quality) = 16),
+  vector BLOB NOT NULL,
+  thumbnail BLOB
+) STRICT""",
+        "CREATE INDEX faces_photo ON faces (photo)",
+        "CREATE INDEX faces_person ON faces (person)",
+        """CREATE TABLE links (
+  key INTEGER PRIMARY KEY,
+  kind TEXT NOT NULL CHECK (kind IN ('must', 'cannot')),
+  a INTEGER NOT NULL REFERENCES faces (key) ON DELETE CASCADE,
+  b INTEGER NOT NULL REFERENCES faces (key) ON DELETE CASCADE,
+  UNIQUE (kind, a, b)
+) STRICT""",
+        "CREATE INDEX links_b ON links (b)",
+        """CREATE TABLE joined (
+  id INTEGER PRIMARY KEY,
+  person INTEGER NOT NULL REFERENCES people (id) ON DELETE CASCADE
+) STRICT""",
+        "CREATE INDEX joined_person ON joined (person)",
+    ),
+)
+
+VERSION = len(_STEPS)
+_Schema = frozenset[tuple[str, str, str, str | None]]
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Lay out an empty file, inside the caller's transaction."""
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
+    for step in _STEPS:
+        for statement in step:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {VERSION:d}")
+
+
+def check_schema(connection: sqlite3.Connection, location: str) -> None:
+    """Make sure that every table, index and trigger is ours, to the letter.
+
+    Raises:
+        GalleryCorruptError: another application's file, a newer album, or anything added or
+            changed: a trigger or view of a stranger would run with our rights.
+    """
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    if application != APPLICATION_ID:
+        raise GalleryCorruptError(f"{location} is an SQLite file but not a faceprint album")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > VERSION:
+        raise GalleryCorruptError(
+            f"{location} was made by a newer faceprint (album version {version}, this one knows "
+            f"{VERSION}); upgrade faceprint"
+        )
+    odd = sorted(f"{kind} {name!r}" for kind, name, _, _ in _read(connection) ^ _expected())[:5]
+    if odd:
+        raise GalleryCorruptError(
+            f"{location}: the schema is not an album's ({', '.join(odd)}); refused, as it could "
+            "run a stranger's code"
+        )
+
+
+def _read(connection: sqlite3.Connection) -> _Schema:
+    rows = connection.execute(
+        "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_stat_'"
+        " ESCAPE '\\'"
+    )
+    return frozenset((str(a), str(b), str(c), None if d is None else str(d)) for a, b, c, d in rows)
+
+
+@cache
+def _expected() -> _Schema:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        create(connection)
+        return _read(connection)
+    finally:
+        connection.close()

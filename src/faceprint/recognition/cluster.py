@@ -1,0 +1,215 @@
+"""Clustering: the people in an album, without knowing who or how many they are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from faceprint.errors import UnknownModelError, UsageError
+from faceprint.recognition.albums.constraints import Pairs
+from faceprint.recognition.albums.corrections import Corrections, find_faces
+from faceprint.recognition.albums.edges import CLUSTER_FMR, clustering_point, own_point
+from faceprint.recognition.albums.faces import FaceTable, Fitness, collect
+from faceprint.recognition.albums.graph import Ints
+from faceprint.recognition.albums.incremental import keep_people, links_of, named_people
+from faceprint.recognition.albums.people import Album, arrange
+from faceprint.recognition.albums.said import check_consistent, correct
+from faceprint.recognition.albums.sorting import Links, partition, sort_faces
+from faceprint.recognition.albums.store import AlbumFile
+from faceprint.recognition.operating import choose_point, measured_points
+from faceprint.similarity import normalize
+from faceprint.types import AnalyzedImage, Array, OperatingPoint
+from faceprint.zoo.catalog import get_card
+
+__all__ = ["cluster", "cluster_embeddings", "cluster_file", "cluster_table", "threshold_for"]
+
+_FIT = Fitness()
+
+
+def cluster(
+    results: Iterable[AnalyzedImage],
+    *,
+    detector: str = "",
+    threshold: float | None = None,
+    fmr: float | None = None,
+    corrections: Corrections | None = None,
+    state: str | Path | None = None,
+    fitness: Fitness = _FIT,
+) -> Album:
+    """Sort the faces of photographs into people.
+
+    Args:
+        results: what `FacePrint.analyze_many` yields; the stream is read once.
+        detector: card id of the detector, where the embedder was measured with several.
+        threshold: mean cosine similarity from which two groups are one person.
+        fmr: derive the threshold for this false match rate instead, from the model's points.
+        corrections: what the owner says; `read_corrections` reads a file of them.
+        state: an album file that keeps photographs, ids, names and corrections for the next call;
+            photographs that are in it already are passed over.
+        fitness: what a face needs to be sorted; others wait in `unassigned` with the reason.
+
+    Raises:
+        UsageError: no threshold can be derived (few photographs, a model that nobody measured),
+            both rules were given, or corrections contradict each other.
+        ModelMismatchError: faces of several models.
+        MissingExtraError: over 20,000 faces need usearch.
+    """
+    if state is None:
+        table = collect(results)
+        return cluster_table(
+            table,
+            threshold_for(table, detector, threshold=threshold, fmr=fmr),
+            corrections or Corrections(),
+            fitness,
+        )
+    with AlbumFile(Path(state)) as album:
+        known = set(album.photos())
+        failed = []
+        for result in results:
+            if result.error is not None:
+                failed.append((result.source, str(result.error)))
+            elif result.source not in known:
+                known.add(result.source)
+                album.put_photos({result.source: collect([result])})
+        notes = correct(album, corrections or Corrections())
+        point = threshold_for(album.stored().table, detector, threshold=threshold, fmr=fmr)
+        done = cluster_file(album, point, fitness)
+    return replace(done, failed=tuple(failed), notes=notes)
+
+
+def cluster_table(
+    table: FaceTable, point: OperatingPoint, corrections: Corrections, fitness: Fitness = _FIT
+) -> Album:
+    """Sort faces that are in memory; ids count from 1, the most photographed person first."""
+    pairs = (*corrections.must_link, *corrections.cannot_link)
+    keys = [key for pair in pairs for key in pair] + [key for key, _ in corrections.names]
+    rows = find_faces(keys, table.sources, table.boxes)
+    kinds = []
+    for section in (corrections.must_link, corrections.cannot_link):
+        found = [(rows[a], rows[b]) for a, b in section]
+        kinds.append([(a, b) for a, b in found if a is not None and b is not None and a != b])
+    check_consistent(*kinds)
+    links = Links(tuple(kinds[0]), tuple(kinds[1]))
+    labels, reasons = sort_faces(table, point.threshold, links, fitness)
+    ids = labels.copy()
+    ids[labels >= 0] = 1 + by_size(labels[labels >= 0])
+    names = {
+        int(ids[row]): name for key, name in corrections.names if (row := rows[key]) is not None
+    }
+    people, waiting = arrange(table, ids, reasons, point.threshold, names)
+    lost = sum(row is None for row in rows.values())
+    notes = (f"corrections name {lost} faces that are not in the album",) if lost else ()
+    return Album(
+        people, waiting, point.threshold, table.embedder, point.source, table.failed, notes
+    )
+
+
+def cluster_file(album: AlbumFile, point: OperatingPoint, fitness: Fitness = _FIT) -> Album:
+    """Sort the faces of an album file and keep the outcome in it."""
+    stored = album.stored()
+    links = links_of(album, stored)
+    labels, reasons = sort_faces(stored.table, point.threshold, links, fitness)
+    ids = keep_people(album, stored, labels)
+    people, waiting = arrange(stored.table, ids, reasons, point.threshold, named_people(album))
+    return Album(people, waiting, point.threshold, stored.table.embedder, point.source)
+
+
+def threshold_for(
+    table: FaceTable,
+    detector: str = "",
+    *,
+    threshold: float | None = None,
+    fmr: float | None = None,
+) -> OperatingPoint:
+    """The threshold for these faces: given, carried on from their model's operating points, or, for
+    a model that nobody measured, estimated from the album itself.
+
+    Raises:
+        UsageError: both are given, one is out of range, or nothing leads to a threshold.
+    """
+    if threshold is not None and fmr is not None:
+        raise UsageError("give fmr or threshold, not both")
+    if threshold is not None and not (math.isfinite(threshold) and -1 <= threshold <= 1):
+        raise UsageError(f"threshold is {threshold}; a cosine similarity lies in -1..1")
+    if threshold is not None or not len(table):
+        return OperatingPoint(1.0 if threshold is None else threshold, source="given by the caller")
+    rate = CLUSTER_FMR if fmr is None else fmr
+    try:
+        model = get_card(table.embedder)
+    except UnknownModelError:
+        model = None
+    point = clustering_point(() if model is None else measured_points(model, detector), fmr=rate)
+    point = point or own_point(table.vectors, table.sources, fmr=rate)
+    if point is None and model is not None:
+        return choose_point(model, detector)
+    if point is None:
+        raise UsageError(
+            f"no threshold was measured for {table.embedder or 'these embeddings'} and the album "
+            "is too small to tell one from; give --threshold"
+        )
+    return point
+
+
+def cluster_embeddings(
+    vectors: ArrayLike,
+    *,
+    threshold: float,
+    quality: ArrayLike | None = None,
+    photos: ArrayLike | None = None,
+    must_link: Pairs = (),
+    cannot_link: Pairs = (),
+    exact: bool | None = None,
+) -> Ints:
+    """Sort embeddings of one model into people.
+
+    Args:
+        vectors: (n, d), of unit length or not.
+        threshold: mean cosine similarity from which two groups are one person;
+            `clustering_point` derives it from a model's operating points.
+        quality: (n,) 0..1, how much each face counts; all alike when None.
+        photos: (n,) which photograph each face is in: two faces of one photograph are two people.
+        must_link, cannot_link: pairs of rows; in `cannot_link` the first is the one that does not
+            belong. The owner's word goes before everything else.
+        exact: compare every pair of faces; None does so up to 20,000.
+
+    Returns:
+        (n,) int64 labels from 0, the most frequent first; everybody has one, strangers their own.
+
+    Raises:
+        UsageError: shapes that do not fit, a threshold outside -1..1, or contradictory corrections.
+        MissingExtraError: usearch is needed for so many faces and is not installed.
+    """
+    rows = np.asarray(vectors, np.float32)
+    if rows.ndim != 2:
+        raise UsageError(f"vectors {rows.shape} are not (n, d)")
+    if not (math.isfinite(threshold) and -1 <= threshold <= 1):
+        raise UsageError(f"threshold is {threshold}; a cosine similarity lies in -1..1")
+    if not len(rows):
+        return np.empty(0, np.int64)
+    rows, _ = normalize(rows)
+    weights = None if quality is None else _weights(np.asarray(quality, np.float32), len(rows))
+    links = Links(tuple(must_link), tuple(cannot_link))
+    names = None if photos is None else np.asarray(photos)
+    return by_size(partition(rows, threshold, links, photos=names, weights=weights, exact=exact))
+
+
+def by_size(labels: NDArray[np.int64]) -> Ints:
+    """Number labels anew, the most frequent first and equals by first member."""
+    _, first, numbers, counts = np.unique(
+        labels, return_index=True, return_inverse=True, return_counts=True
+    )
+    rank = np.empty(len(counts), np.int64)
+    rank[np.lexsort((first, -counts))] = np.arange(len(counts))
+    return np.asarray(rank[numbers], np.int64)
+
+
+def _weights(quality: Array, n: int) -> Array:
+    if quality.shape != (n,) or not np.isfinite(quality).all() or (quality < 0).any():
+        raise UsageError(f"quality {quality.shape} is not ({n},) numbers of 0 or more")
+    # A poor face says less about its person, never nothing.
+    return np.asarray(0.5 + 0.5 * np.minimum(quality, 1), np.float32)

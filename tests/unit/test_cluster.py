@@ -1,0 +1,135 @@
+"""Clustering: linkage against SciPy's, constraints as properties, thresholds from points."""
+
+from __future__ import annotations
+
+from statistics import NormalDist
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from faceprint.errors import UsageError
+from faceprint.recognition.albums.constraints import united
+from faceprint.recognition.albums.edges import clustering_point, own_point
+from faceprint.recognition.albums.graph import neighbor_graph
+from faceprint.recognition.albums.incremental import match_ids
+from faceprint.recognition.albums.partition import average_linkage
+from faceprint.recognition.cluster import cluster_embeddings
+from faceprint.types import OperatingPoint
+
+
+def people(count: int, each: int, noise: float = 0.6, dim: int = 32, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((count, dim))
+    rows = np.repeat(centres, each, axis=0) + noise * rng.standard_normal((count * each, dim))
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows.astype(np.float32), np.repeat(np.arange(count), each)
+
+
+def same_partition(a, b) -> bool:
+    a, b = np.asarray(a), np.asarray(b)
+    return bool(((a[:, None] == a) == (b[:, None] == b)).all())
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.35, 0.5, 0.7])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_linkage_is_scipys_average_linkage(threshold, seed):
+    hierarchy = pytest.importorskip("scipy.cluster.hierarchy")
+    rows, _ = people(12, 6, noise=0.9, seed=seed)
+    tree = hierarchy.linkage(rows.astype(np.float64), "average", metric="cosine")
+    expected = hierarchy.fcluster(tree, 1 - threshold, "distance")
+    edges = neighbor_graph(rows, k=len(rows) - 1, least=-1.0)
+    assert same_partition(average_linkage(rows, edges, threshold, slack=0.0), expected)
+
+
+def test_well_separated_people_are_found_by_both_graphs():
+    pytest.importorskip("usearch")
+    rows, truth = people(40, 8, dim=64)
+    for exact in (True, False):
+        assert same_partition(cluster_embeddings(rows, threshold=0.45, exact=exact), truth)
+
+
+def test_labels_are_by_size_and_strangers_are_alone():
+    rows, _ = people(3, 4, noise=0.1)
+    labels = cluster_embeddings(rows[[0, 4, 5, 6, 8, 9]], threshold=0.6)
+    assert labels.tolist() == [2, 0, 0, 0, 1, 1]
+    assert len(cluster_embeddings(np.empty((0, 8)), threshold=0.5)) == 0
+
+
+def test_two_faces_of_one_photograph_are_two_people_but_a_mirror_is_one():
+    rows, _ = people(1, 3, noise=0.7)
+    assert len(set(cluster_embeddings(rows, threshold=0.4).tolist())) == 1
+    apart = cluster_embeddings(rows, threshold=0.4, photos=["a", "a", "b"])
+    assert apart[0] != apart[1]
+    twice = np.stack([rows[0], rows[0], rows[2]])
+    assert len(set(cluster_embeddings(twice, threshold=0.4, photos=["a", "a", "b"]).tolist())) == 1
+
+
+def test_a_face_that_was_taken_out_takes_nobody_along():
+    rows, _ = people(1, 12, noise=0.3)
+    links = [(0, i) for i in range(1, 6)]
+    labels = cluster_embeddings(rows, threshold=0.4, cannot_link=links)
+    assert len(set(labels[1:].tolist())) == 1
+    assert labels[0] != labels[1]
+
+
+pairs = st.lists(st.tuples(st.integers(0, 29), st.integers(0, 29)), max_size=12)
+
+
+@given(pairs, pairs, st.lists(st.integers(0, 12), min_size=30, max_size=30))
+@settings(max_examples=60, deadline=None)
+def test_corrections_are_always_obeyed(must, cannot, photos):
+    rows, _ = people(6, 5, noise=0.8)
+    groups = united(30, must)
+    cannot = [(a, b) for a, b in cannot if groups[a] != groups[b]]
+    labels = cluster_embeddings(
+        rows, threshold=0.3, must_link=must, cannot_link=cannot, photos=photos
+    )
+    assert all(labels[a] == labels[b] for a, b in must)
+    assert all(labels[a] != labels[b] for a, b in cannot)
+
+
+def test_contradictions_and_nonsense_are_refused():
+    rows, _ = people(2, 3)
+    with pytest.raises(UsageError, match="must and must not"):
+        cluster_embeddings(rows, threshold=0.5, must_link=[(0, 1), (1, 2)], cannot_link=[(0, 2)])
+    with pytest.raises(UsageError, match="there are 0 to 5"):
+        cluster_embeddings(rows, threshold=0.5, must_link=[(0, 6)])
+    with pytest.raises(UsageError, match="cosine"):
+        cluster_embeddings(rows, threshold=float("nan"))
+    with pytest.raises(UsageError, match=r"not \(n, d\)"):
+        cluster_embeddings(rows[0], threshold=0.5)
+    with pytest.raises(UsageError, match="quality"):
+        cluster_embeddings(rows, threshold=0.5, quality=[1, 2])
+
+
+def test_the_threshold_goes_on_along_the_normal_distribution():
+    impostors = NormalDist(0.05, 0.07)
+    points = [OperatingPoint(impostors.inv_cdf(1 - f), fmr=f) for f in (1e-2, 1e-3)]
+    for wanted in (1e-1, 3e-3, 5e-5, 1e-6):
+        point = clustering_point(points, fmr=wanted)
+        assert point is not None
+        assert point.threshold == pytest.approx(impostors.inv_cdf(1 - wanted), abs=1e-6)
+    assert clustering_point(points[:1]) is None
+    with pytest.raises(UsageError):
+        clustering_point(points, fmr=0.7)
+
+
+def test_an_album_tells_its_own_threshold():
+    rows, truth = people(300, 4, noise=0.5, dim=64)
+    point = own_point(rows, [str(i) for i in range(len(rows))], fmr=1e-3)
+    assert point is not None
+    different = (rows @ rows.T)[truth[:, None] != truth]
+    assert point.threshold == pytest.approx(np.quantile(different, 1 - 1e-3), abs=0.03)
+    assert own_point(rows[:30], [str(i) for i in range(30)]) is None
+
+
+def test_ids_go_to_the_group_with_most_of_the_faces_and_are_never_given_twice():
+    labels = np.array([0, 0, 0, 1, 1, 2, -1])
+    before = np.array([7, 7, 4, 4, -1, -1, 7])
+    ids, following = match_ids(labels, before, {}, 9)
+    assert ids.tolist() == [7, 7, 7, 4, 4, 9, -1]
+    assert following == 10
+    named, _ = match_ids(np.zeros(4, np.int64), np.array([3, 3, 3, 5]), {5: "Ada"}, 9)
+    assert named.tolist() == [5, 5, 5, 5]
