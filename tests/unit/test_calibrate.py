@@ -14,20 +14,21 @@ from sklearn.linear_model import LogisticRegression
 
 from faceprint.errors import DatasetError, UsageError
 from faceprint.evaluation.calibrate import calibrate
-from faceprint.evaluation.calibration_file import (
-    CalibrationFile,
-    load_calibration,
-    save_calibration,
-)
+from faceprint.evaluation.calibration_run import FittedMaps, calibration_file
 from faceprint.evaluation.labelled import LabelledScores, all_pairs
 from faceprint.evaluation.people import independent_ranks
 from faceprint.evaluation.score_map import (
-    Tail,
     fit_score_map,
     fit_tail,
     pool_adjacent_violators,
     reliability,
 )
+from faceprint.recognition.calibration_file import (
+    CalibrationFile,
+    load_calibration,
+    save_calibration,
+)
+from faceprint.recognition.score_map import Tail
 
 
 def population(people: int, seed: int, each: int = 2, noise: float = 0.45) -> LabelledScores:
@@ -205,15 +206,17 @@ def kept_file() -> CalibrationFile:
     scores = population(120, 3)
     fitted = fit_score_map(scores.similarities, scores.mated)
     falling = np.sort(scores.similarities[~scores.mated])[::-1]
-    return CalibrationFile.of(
+    return calibration_file(
         "door-2",
         calibrate(scores, (0.1, 0.01, 1e-9), replicates=50),
         pack="starter",
         cards={"dlib-resnet": "ab" * 32},
         provenance={"data": "door", "pictures": 240},
-        score_map=fitted,
-        tail=fit_tail(falling, np.arange(30)),
-        reliability=reliability(fitted, scores.similarities, scores.mated),
+        maps=FittedMaps(
+            fitted,
+            fit_tail(falling, np.arange(30)),
+            reliability(fitted, scores.similarities, scores.mated),
+        ),
     )
 
 

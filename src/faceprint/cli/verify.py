@@ -26,6 +26,10 @@ def verify(
     threshold: Annotated[
         float | None, typer.Option("--threshold", help="Decide at this cosine similarity instead.")
     ] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option("--calibration", metavar="NAME", help="Decide by `calibrate --name NAME`."),
+    ] = None,
     faces: Annotated[
         str,
         typer.Option("--faces", help="Of several faces: largest, all (best pair), one (or fail)."),
@@ -54,6 +58,7 @@ def verify(
         threshold=threshold,
         faces=faces,  # type: ignore[arg-type]
         keep_crops=figure is not None,
+        calibration=calibration,
     )
     if figure is not None:
         _draw(figure, (a, b), result)
@@ -76,6 +81,9 @@ def result_json(result: Verification) -> dict[str, Any]:
         "fmr_high": point.fmr_high,
         "operating_point": point.name,
         "measured_on": point.source,
+        "rarity": result.rarity,
+        "probability": None if result.probability is None else round(result.probability, 6),
+        "prior": result.prior,
         "pack": result.pack,
         "embedder": result.embedder,
         "faces": [
@@ -117,6 +125,8 @@ def _print(result: Verification, sources: tuple[Path, Path], figure: Path | None
         typer.echo(f"decided at FMR {point.fmr:g} ({point.source})", err=True)
     elif point.source:
         typer.echo(f"threshold: {point.source}", err=True)
+    if result.rarity is not None:
+        typer.echo(result.rarity, err=True)
     if figure is not None:
         typer.echo(f"figure: {figure}", err=True)
 

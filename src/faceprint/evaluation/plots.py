@@ -14,7 +14,7 @@ from faceprint._optional import require
 from faceprint.evaluation.intervals import RULE_OF_30, Rate
 from faceprint.evaluation.metrics import Roc, normal_deviate
 from faceprint.evaluation.result import GroupRates
-from faceprint.evaluation.score_map import Reliability
+from faceprint.recognition.score_map import Reliability
 
 __all__ = [
     "det_figure",
@@ -93,7 +93,8 @@ def histogram_figure(similarities: ArrayLike, mated: ArrayLike, threshold: float
     )  # fmt: skip
     axes.set_yticks([])
     axes.set_xlabel("similarity")
-    axes.legend(frameon=False, fontsize=9, loc="upper left")
+    # Above the axes, where no bar can be.
+    axes.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return figure
 
 

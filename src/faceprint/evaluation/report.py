@@ -21,11 +21,20 @@ from numpy.typing import ArrayLike
 from faceprint._optional import require
 from faceprint.errors import DatasetError
 from faceprint.evaluation import plots
+from faceprint.evaluation.datasets import PairSet, Picture
 from faceprint.evaluation.intervals import share
 from faceprint.evaluation.metrics import Roc, roc
 from faceprint.evaluation.result import EvaluationResult
 
-__all__ = ["PairPicture", "WorstPairs", "render_report", "thumbnail", "worst_pairs", "write_report"]
+__all__ = [
+    "PairPicture",
+    "WorstPairs",
+    "pictured",
+    "render_report",
+    "thumbnail",
+    "worst_pairs",
+    "write_report",
+]
 
 _EMPTY = (
     "data:image/svg+xml;base64,"
@@ -65,6 +74,26 @@ def worst_pairs(
     missed = order[(labels & (scores < threshold))[order]][:count]
     false = order[(~labels & (scores >= threshold))[order]][::-1][:count]
     return WorstPairs(tuple(false.tolist()), tuple(missed.tolist()))
+
+
+def pictured(
+    data: PairSet, similarities: ArrayLike, chosen: Sequence[int]
+) -> tuple[PairPicture, ...]:
+    """The chosen pairs of a data set with their thumbnails; none where a picture is unreadable."""
+    scores = np.asarray(similarities, np.float64)
+    found = []
+    for i in chosen:
+        pair = data[i]
+        left, right = (_thumbnail_or_none(picture) for picture in (pair.a, pair.b))
+        found.append(PairPicture(pair.a.name, pair.b.name, float(scores[i]), left, right))
+    return tuple(found)
+
+
+def _thumbnail_or_none(picture: Picture) -> bytes | None:
+    try:
+        return thumbnail(picture.read())
+    except DatasetError:
+        return None
 
 
 def thumbnail(encoded: bytes, side: int = 128) -> bytes:

@@ -40,7 +40,7 @@ class About:
 
     Attributes:
         protocol, dataset, pack: names.
-        failed: pairs of which a picture gave no embedding.
+        failed: pictures in which no face was found; their middle was embedded in its place.
         reproduce: all that is needed to repeat it: card hashes, versions, files, machine.
     """
 
@@ -61,7 +61,8 @@ class EvaluationResult:
         tar_at_far: FAR, as text, to TAR; None where the pairs are too few to tell.
         tar_statements: the same keys, to sentences.
         folds: how many; `fold_accuracies`: of each.
-        pairs: judged; `failed`: pairs of which a picture gave no embedding.
+        pairs: judged, all of them.
+        failed: pictures in which no face was found; their middle was embedded in its place.
         threshold: cosine similarity: the mean over the folds, or the one that was set.
         rates: both errors at that threshold.
         interval_over: whether intervals were taken over people or over pairs.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from faceprint.errors import UsageError
 from faceprint.types import OperatingPoint
@@ -21,13 +22,19 @@ def measured_points(card: ModelCard, detector: str) -> tuple[OperatingPoint, ...
 
 
 def choose_point(
-    card: ModelCard, detector: str, *, fmr: float | None = None, threshold: float | None = None
+    card: ModelCard,
+    detector: str,
+    *,
+    fmr: float | None = None,
+    threshold: float | None = None,
+    calibrated: Sequence[OperatingPoint] | None = None,
 ) -> OperatingPoint:
     """The operating point that decides.
 
     Args:
         fmr: false match rate, one that was measured for this model.
         threshold: cosine similarity given by the caller; 0.0 counts.
+        calibrated: points of the user's own calibration, which stand in for the card's.
 
     Raises:
         UsageError: both are given, or out of range, or nothing was measured for what was asked.
@@ -40,7 +47,7 @@ def choose_point(
         return OperatingPoint(threshold, name="given", source="given by the caller")
     if fmr is not None and not 0 < fmr < 1:
         raise UsageError(f"fmr is {fmr}; a rate lies between 0 and 1, as 1e-3")
-    points = measured_points(card, detector)
+    points = measured_points(card, detector) if calibrated is None else tuple(calibrated)
     wanted = DEFAULT_FMR if fmr is None else fmr
     for point in points:
         if point.fmr is not None and math.isclose(point.fmr, wanted, rel_tol=1e-6):
@@ -49,8 +56,8 @@ def choose_point(
         return points[0]
     if not points:
         raise UsageError(
-            f"no threshold was measured for {card.id}; give --threshold, or measure one on your own "
-            f"photographs: faceprint calibrate"
+            f"no threshold was measured for {card.id}; give --threshold, or measure one on your "
+            "own photographs: faceprint calibrate"
         )
     known = ", ".join(f"{point.fmr:g}" for point in points if point.fmr is not None) or "none"
     raise UsageError(

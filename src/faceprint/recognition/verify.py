@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 
 from faceprint.errors import NoFaceError, SeveralFacesError, UsageError
-from faceprint.recognition.operating import choose_point
+from faceprint.recognition.calibrations import decide_by
 from faceprint.similarity import similarity_matrix
 from faceprint.types import Face, FaceRule, OperatingPoint, Verification
 from faceprint.vision import images
@@ -29,6 +30,7 @@ def verify(
     threshold: float | None = None,
     faces: FaceRule = "largest",
     keep_crops: bool = False,
+    calibration: str | None = None,
 ) -> Verification:
     """Compare the faces of two photographs.
 
@@ -38,15 +40,17 @@ def verify(
         threshold: decide at this cosine similarity instead.
         faces: `largest` compares the largest face of each photograph, `all` the most similar pair
             among all faces, `one` refuses a photograph that shows more than one.
+        calibration: decide at a point of the calibration saved under this name.
 
     Raises:
         DecodeError, NoFaceError, SeveralFacesError: a photograph can't be used, and which one.
         UsageError: no operating point was measured for that FMR, or both rules were given.
+        ModelMismatchError: the calibration was measured with other models.
     """
     if faces not in get_args(FaceRule):
         raise UsageError(f"faces is {faces!r}; it is one of {', '.join(get_args(FaceRule))}")
     fp = analyzer or _default_analyzer()
-    point = choose_point(fp.embedder_card, fp.detector_card.id, fmr=fmr, threshold=threshold)
+    decision = decide_by(fp, fmr=fmr, threshold=threshold, calibration=calibration)
     found = []
     for source in (a, b):
         candidates = fp.analyze(source, keep_crops=keep_crops)
@@ -54,10 +58,22 @@ def verify(
             raise NoFaceError(f"{images.describe(source)}: no face found")
         if faces == "one" and len(candidates) > 1:
             raise SeveralFacesError(
-                f"{images.describe(source)}: {len(candidates)} faces where exactly one was asked for"
+                f"{images.describe(source)}: {len(candidates)} faces where exactly one was asked "
+                "for"
             )
         found.append(candidates)
-    return verify_faces(found[0], found[1], point, rule=faces, fp=fp)
+    result = verify_faces(found[0], found[1], decision.point, rule=faces, fp=fp)
+    kept = decision.calibration
+    if kept is None:
+        return result
+    return replace(
+        result,
+        rarity=None if kept.tail is None else kept.tail.answer(result.similarity).statement,
+        probability=None
+        if kept.score_map is None
+        else float(kept.score_map.probability(result.similarity)),
+        prior=None if kept.score_map is None else kept.score_map.prior,
+    )
 
 
 def verify_faces(

@@ -41,7 +41,7 @@ def read_table(path: Path) -> FaceTable:
         if name not in columns:
             raise InputError(f"{path}: no column {name}; found {', '.join(columns) or 'none'}")
     n = len(columns["source"])
-    if any(len(column) != n for column in columns.values() if np.ndim(column)):
+    if any(len(c) != n for c in columns.values() if isinstance(c, list) or np.ndim(c)):
         raise InputError(f"{path}: columns of different lengths")
     errors = columns.get("error", [None] * n)
     # A photograph without a face is a row too: its `face` is null, or -1 in npz.
@@ -102,7 +102,7 @@ def _parquet(path: Path) -> dict[str, Any]:
 def _models(column: Any, good: list[int]) -> set[str]:
     if column is None:
         return set()
-    if np.ndim(column) == 0:
+    if not isinstance(column, list) and np.ndim(column) == 0:
         return {str(column)}
     return {str(column[i]) for i in good}
 

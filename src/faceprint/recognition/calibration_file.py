@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from faceprint.errors import DatasetError, UsageError
-from faceprint.evaluation.calibrate import CalibratedPoint, Calibration
-from faceprint.evaluation.json_reader import JsonReader
-from faceprint.evaluation.score_map import Reliability, ScoreMap, Tail
+from faceprint.recognition.json_reader import JsonReader
+from faceprint.recognition.score_map import Reliability, ScoreMap, Tail
 from faceprint.types import OperatingPoint
 
 __all__ = ["CalibrationFile", "load_calibration", "save_calibration"]
@@ -55,35 +54,6 @@ class CalibrationFile:
                 f"{self.name!r} is not a name for a calibration; use small letters, digits, '.', "
                 "'-' and '_', 64 at most, a letter or digit first"
             )
-
-    @classmethod
-    def of(
-        cls,
-        name: str,
-        calibration: Calibration,
-        *,
-        pack: str,
-        cards: Mapping[str, str],
-        provenance: Mapping[str, object],
-        score_map: ScoreMap | None = None,
-        tail: Tail | None = None,
-        reliability: Reliability | None = None,
-    ) -> CalibrationFile:
-        """Put together what was measured."""
-        points = calibration.points
-        return cls(
-            name,
-            pack,
-            dict(cards),
-            tuple(point.operating_point(name, f"calibration {name}") for point in points),
-            calibration.refused,
-            calibration.summary,
-            score_map,
-            tail,
-            reliability,
-            dict(provenance),
-            tuple(_details(point) for point in points),
-        )
 
     def to_json(self) -> dict[str, object]:
         """As JSON values; `points` has the keys of the command line's contract."""
@@ -128,19 +98,6 @@ class CalibrationFile:
             },
             "provenance": dict(self.provenance),
         }
-
-
-def _details(point: CalibratedPoint) -> dict[str, object]:
-    return {
-        "fnmr_low": point.fnmr.low,
-        "fnmr_high": point.fnmr.high,
-        "false_matches": point.seen.errors,
-        "non_mated": point.seen.trials,
-        "false_non_matches": point.fnmr.errors,
-        "mated": point.fnmr.trials,
-        "bound_only": point.seen.value is None,
-        "statement": point.statement,
-    }
 
 
 def save_calibration(calibration: CalibrationFile, path: Path) -> None:

@@ -1,0 +1,111 @@
+"""`faceprint calibrate`: operating points on your own photographs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from faceprint.cli import options
+from faceprint.cli.exit_codes import DONE, NO
+from faceprint.cli.labelled_data import is_record_pack, open_labelled, open_pairs
+from faceprint.cli.output import note, print_json
+from faceprint.cli.progress import progress
+
+if TYPE_CHECKING:
+    from faceprint.recognition.calibration_file import CalibrationFile
+
+__all__ = ["calibrate"]
+
+
+def calibrate(
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="A folder a person, or a table of pairs.")
+    ],
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="What to save it under.")],
+    pairs: Annotated[
+        Path | None, typer.Option("--pairs", metavar="F", help="A table of pairs below PATH.")
+    ] = None,
+    fmr: Annotated[
+        list[float] | None,
+        typer.Option("--fmr", help="A target; may be given again. [1e-2 to 1e-6]"),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option("--report", metavar="DIR", help="Write calibration.json and its plots."),
+    ] = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Average with the mirror image's embedding.")
+    ] = False,
+    aligned: Annotated[
+        bool,
+        typer.Option("--aligned", help="The pictures are aligned crops; use them as they are."),
+    ] = False,
+    as_json: options.Json = False,
+    pack: options.Pack = None,
+    detector: options.Detector = None,
+    embedder: options.Embedder = None,
+    runtime: options.Runtime = None,
+    threads: options.Threads = None,
+) -> int:
+    """Measure thresholds on labelled photographs; `verify --calibration NAME` decides by them.
+
+    Exit code 1: the data support no operating point at all.
+    JSON: points[]: fmr, fmr_low, fmr_high, threshold, fnmr, statement; refused[], summary[], file.
+    """
+    from faceprint.evaluation.calibrate import FMR_TARGETS
+    from faceprint.evaluation.calibration_run import calibrate_data
+    from faceprint.recognition.calibrations import keep_calibration
+    from faceprint.vision.pipeline import load
+
+    fp = load(
+        pack, detector=detector, embedder=embedder, runtime=runtime, threads=threads, mirror=mirror
+    )
+    table = pairs is not None or (path.is_file() and not is_record_pack(path))
+    data = (
+        open_pairs("pairs", path, pairs, aligned=aligned)
+        if table
+        else open_labelled(path, aligned=aligned)
+    )
+    targets = fmr or FMR_TARGETS
+    found = calibrate_data(name, data, fp, targets=targets, progress=progress("pictures"))
+    file = keep_calibration(found)
+    if report is not None:
+        _write_report(report, found)
+    if as_json:
+        print_json(found.to_json() | {"file": str(file)})
+    else:
+        _print(found, file)
+    return DONE if found.points else NO
+
+
+def _print(found: CalibrationFile, file: Path) -> None:
+    typer.echo("The data:")
+    for line in found.summary:
+        typer.echo(f"  {line}")
+    if found.points:
+        typer.echo("What they support:")
+        for details in found.details:
+            typer.echo(f"  {details['statement']}")
+    if found.refused:
+        typer.echo("What they do not:")
+        for line in found.refused:
+            typer.echo(f"  {line}")
+    if found.points:
+        typer.echo(f"faceprint verify A B --calibration {found.name}")
+    note(f"saved: {file}")
+
+
+def _write_report(folder: Path, found: CalibrationFile) -> None:
+    from faceprint.evaluation.plots import reliability_figure, svg
+
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(found.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / "calibration.json").write_text(text + "\n", encoding="utf-8")
+    if found.reliability is None:
+        note("no reliability plot: half of the people do not make both kinds of pairs")
+    else:
+        (folder / "reliability.svg").write_bytes(svg(reliability_figure(found.reliability)))
+    note(f"report: {folder}")

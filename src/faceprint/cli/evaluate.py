@@ -1,0 +1,172 @@
+"""`faceprint evaluate`: any published figure, measured again with one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from faceprint.cli import options
+from faceprint.cli.exit_codes import DONE
+from faceprint.cli.labelled_data import open_labelled, open_pairs
+from faceprint.cli.output import note, print_json, print_table
+from faceprint.cli.progress import progress
+from faceprint.errors import UsageError
+
+if TYPE_CHECKING:
+    from faceprint.evaluation.datasets import PairSet
+    from faceprint.evaluation.embeddings import WhichFace
+    from faceprint.evaluation.result import EvaluationResult
+    from faceprint.evaluation.run import VerificationProtocol, VerificationRun
+    from faceprint.evaluation.run_people import PeopleResult
+
+__all__ = ["evaluate"]
+
+PROTOCOLS = ("lfw", "bin", "pairs", "identification", "clustering")
+
+
+def evaluate(
+    protocol: Annotated[
+        str,
+        typer.Argument(metavar="PROTOCOL", help="lfw, bin, pairs, identification, clustering."),
+    ],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="The data set.")],
+    pairs: Annotated[
+        Path | None,
+        typer.Option("--pairs", metavar="F", help="lfw: pairs.txt; pairs: a CSV or Parquet table."),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option("--report", metavar="DIR", help="Write report.html and .json.")
+    ] = None,
+    folds: Annotated[
+        int | None, typer.Option("--folds", metavar="N", min=2, help="Consecutive folds to cut.")
+    ] = None,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", help="Count errors at this cosine similarity.")
+    ] = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Average with the mirror image's embedding.")
+    ] = False,
+    aligned: Annotated[
+        bool,
+        typer.Option("--aligned", help="The pictures are aligned crops; use them as they are."),
+    ] = False,
+    as_json: options.Json = False,
+    pack: options.Pack = None,
+    detector: options.Detector = None,
+    embedder: options.Embedder = None,
+    runtime: options.Runtime = None,
+    threads: options.Threads = None,
+) -> int:
+    """Measure a pack on labelled photographs.
+
+    lfw: a folder a person, and pairs.txt. bin: a pack of InsightFace's. pairs: a table of pairs
+    with labels, and perhaps groups. identification, clustering: a folder a person, or a RecordIO
+    pack; clustering joins at --threshold, else at the model's operating point.
+    """
+    from faceprint.evaluation.embeddings import EmbedOptions
+    from faceprint.evaluation.run import evaluate as run
+    from faceprint.evaluation.run_people import evaluate_clustering, evaluate_identification
+    from faceprint.recognition.calibrations import decide_by
+    from faceprint.vision.pipeline import load
+
+    if protocol not in PROTOCOLS:
+        raise UsageError(f"no protocol named {protocol!r}; there are {', '.join(PROTOCOLS)}")
+    fp = load(
+        pack, detector=detector, embedder=embedder, runtime=runtime, threads=threads, mirror=mirror
+    )
+    show = progress("pictures")
+    if protocol in ("lfw", "bin", "pairs"):
+        data = open_pairs(protocol, path, pairs, aligned=aligned)
+        face: WhichFace = "central" if protocol == "lfw" else "largest"
+        outcome = run(
+            cast("VerificationProtocol", protocol),
+            data,
+            fp,
+            folds=folds,
+            threshold=threshold,
+            options=EmbedOptions(aligned=data.aligned, face=face),
+            progress=show,
+        )
+        if report is not None:
+            _write_report(report, data, outcome)
+        if as_json:
+            print_json(outcome.result.to_json())
+        else:
+            _print(outcome.result)
+        return DONE
+    if report is not None or pairs is not None or folds is not None:
+        raise UsageError(f"--pairs, --folds and --report do not go with {protocol}")
+    people = open_labelled(path, aligned=aligned)
+    if protocol == "identification":
+        result = evaluate_identification(people, fp, progress=show)
+    else:
+        chosen = decide_by(fp, threshold=threshold).point.threshold
+        result = evaluate_clustering(people, fp, threshold=chosen, progress=show)
+    if as_json:
+        print_json(result.to_json())
+    else:
+        _print_people(result)
+    return DONE
+
+
+def _write_report(folder: Path, data: PairSet, outcome: VerificationRun) -> None:
+    from faceprint.evaluation.report import pictured, render_report, worst_pairs, write_report
+
+    worst = worst_pairs(outcome.similarities, data.mated, outcome.result.threshold)
+    html = render_report(
+        outcome.result,
+        outcome.similarities,
+        data.mated,
+        false_matches=pictured(data, outcome.similarities, worst.false_matches),
+        false_non_matches=pictured(data, outcome.similarities, worst.false_non_matches),
+    )
+    page, _ = write_report(folder, html, outcome.result)
+    note(f"report: {page}")
+
+
+def _print(result: EvaluationResult) -> None:
+    rows: list[tuple[str, Any]] = []
+    if result.accuracy is not None:
+        rows.append(
+            (
+                "accuracy",
+                f"{result.accuracy:.4f} ± {result.accuracy_std:.4f} ({result.folds} folds)",
+            )
+        )
+    rows += [("AUC", f"{result.auc:.5f}"), ("EER", f"{result.eer:.4f}")]
+    rows += [(f"TAR at FAR {far}", told) for far, told in result.tar_statements.items()]
+    rows += [
+        ("threshold", f"{result.threshold:.4f}"),
+        ("FMR there", result.rates.fmr.statement),
+        ("FNMR there", result.rates.fnmr.statement),
+        ("pairs", f"{result.pairs:,}"),
+        ("failed", f"{result.failed:,} pictures without a face"),
+    ]
+    print_table((result.protocol, f"{result.pack} on {result.dataset}"), rows)
+    if result.groups:
+        print_table(
+            ("group", "FMR", "FNMR"),
+            [(g.group, g.rates.fmr.statement, g.rates.fnmr.statement) for g in result.groups],
+        )
+
+
+def _print_people(result: PeopleResult) -> None:
+    rows: list[tuple[str, str]] = []
+    found, clusters = result.identified, result.clusters
+    if found is not None:
+        rows.append(("subjects", f"{found.subjects:,} enrolled with one picture each"))
+        rows.append(("probes", f"{found.enrolled:,} of them, {found.strangers:,} of strangers"))
+        rows += [
+            (f"rank {k}", f"{found.cmc[k - 1]:.4f}") for k in (1, 5, 20) if k <= len(found.cmc)
+        ]
+        rows += [(f"FPIR {point.fpir:g}", point.statement) for point in found.points]
+    if clusters is not None:
+        rows.append(("threshold", f"{result.threshold:.4f}"))
+        rows.append(("people", f"{clusters.people:,}, in {clusters.clusters:,} clusters"))
+        for name, score in (("BCubed", clusters.bcubed), ("pairwise", clusters.pairwise)):
+            told = f"precision {score.precision:.4f}, recall {score.recall:.4f}, F {score.f:.4f}"
+            rows.append((name, told))
+    rows.append(("pictures", f"{result.pictures:,}, {result.failed:,} without a face"))
+    print_table((result.protocol, f"{result.pack} on {result.dataset}"), rows)

@@ -1,0 +1,48 @@
+"""Data sets as the command line names them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from faceprint.errors import UsageError
+
+if TYPE_CHECKING:
+    from faceprint.evaluation.datasets import LabelledSet, PairSet
+
+__all__ = ["is_record_pack", "open_labelled", "open_pairs"]
+
+_TABLES = {".csv", ".parquet", ".pq"}
+
+
+def open_labelled(path: Path, *, aligned: bool) -> LabelledSet:
+    """A folder a person, or a RecordIO pack, whose pictures are aligned crops."""
+    from faceprint.evaluation.folders import open_folder
+    from faceprint.evaluation.recordio import open_record_pack
+
+    if is_record_pack(path):
+        return open_record_pack(path)
+    return open_folder(path, aligned=aligned)
+
+
+def open_pairs(protocol: str, path: Path, pairs: Path | None, *, aligned: bool) -> PairSet:
+    """The data of the protocols `lfw`, `bin` and `pairs`."""
+    from faceprint.evaluation.bin_pack import open_bin
+    from faceprint.evaluation.pairs import open_lfw, open_pair_table
+
+    if protocol == "lfw":
+        return open_lfw(path, pairs or path / "pairs.txt", aligned=aligned)
+    if protocol == "bin":
+        if pairs is not None:
+            raise UsageError("a .bin pack holds its own pairs; leave --pairs out")
+        return open_bin(path)
+    if pairs is None:
+        return open_pair_table(path, aligned=aligned)
+    if pairs.suffix.lower() not in _TABLES:
+        raise UsageError(f"{pairs} is not a table of pairs; expected {', '.join(sorted(_TABLES))}")
+    return open_pair_table(pairs, root=path, aligned=aligned)
+
+
+def is_record_pack(path: Path) -> bool:
+    """Whether it is a .rec file, or a folder with one."""
+    return path.suffix == ".rec" or any(path.glob("*.rec"))

@@ -1,0 +1,162 @@
+"""From a user's labelled photographs to a calibration that can be saved under a name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceprint.errors import DatasetError
+from faceprint.evaluation.calibrate import FMR_TARGETS, CalibratedPoint, Calibration, calibrate
+from faceprint.evaluation.datasets import LabelledSet, PairSet
+from faceprint.evaluation.embeddings import EmbedOptions, Progress, embed_pictures
+from faceprint.evaluation.intervals import RULE_OF_30
+from faceprint.evaluation.labelled import LabelledScores, all_pairs
+from faceprint.evaluation.people import independent_ranks
+from faceprint.evaluation.protocols import cosines, pair_embeddings
+from faceprint.evaluation.provenance import data_facts, engine_facts
+from faceprint.evaluation.score_map import fit_score_map, fit_tail, reliability
+from faceprint.recognition.calibration_file import CalibrationFile
+from faceprint.recognition.calibrations import model_hashes
+from faceprint.recognition.score_map import MapKind, Reliability, ScoreMap, Tail
+
+if TYPE_CHECKING:
+    from faceprint.vision.pipeline import FacePrint
+
+__all__ = ["FittedMaps", "calibrate_data", "calibration_file", "fit_maps", "labelled_scores"]
+
+_MANY = 100
+"""People from which on the isotonic map has data enough; the logistic one serves fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class FittedMaps:
+    """What turns a similarity into words; the reliability is that of people not fitted on."""
+
+    score_map: ScoreMap
+    tail: Tail
+    reliability: Reliability | None
+
+
+def labelled_scores(
+    data: LabelledSet | PairSet,
+    analyzer: FacePrint,
+    options: EmbedOptions,
+    *,
+    progress: Progress | None = None,
+) -> tuple[LabelledScores, Mapping[str, object]]:
+    """Scores of a list of pairs, or of every pair of labelled pictures, and facts about the data.
+
+    Pictures in which no face was found take no part: `verify` refuses them.
+
+    Raises:
+        DatasetError: no pictures with faces are left, or pictures that cannot be used.
+    """
+    embedded = embed_pictures(data.pictures, analyzer, options, progress=progress)
+    kept = embedded.found & embedded.usable
+    facts = {"failed": embedded.failed}
+    if isinstance(data, PairSet):
+        chosen = kept[data.left] & kept[data.right]
+        if not chosen.any():
+            raise DatasetError(f"{data.name}: no pair is left in which both pictures show a face")
+        left, right = data.left[chosen], data.right[chosen]
+        rows = pair_embeddings(embedded.vectors)
+        scores = LabelledScores(
+            cosines(rows, left, right).astype(np.float32),
+            data.mated[chosen],
+            data.people[left].astype(np.int32),
+            data.people[right].astype(np.int32),
+        )
+        return scores, facts | data_facts(data.name, embedded.hashes, data.protocol)
+    if kept.sum() < 2:
+        raise DatasetError(f"{data.name}: a face was found in {int(kept.sum())} pictures only")
+    scores = all_pairs(embedded.vectors[kept], data.subjects[kept])
+    return scores, facts | data_facts(data.name, embedded.hashes, None)
+
+
+def calibrate_data(
+    name: str,
+    data: LabelledSet | PairSet,
+    analyzer: FacePrint,
+    *,
+    targets: Sequence[float] = FMR_TARGETS,
+    options: EmbedOptions | None = None,
+    progress: Progress | None = None,
+) -> CalibrationFile:
+    """Measure operating points and maps for these models on these photographs.
+
+    Raises:
+        DatasetError: pictures that cannot be used.
+        UsageError: a name that is none, a target that is no rate, or pairs of one kind alone.
+    """
+    CalibrationFile(name, analyzer.name, {}, ())  # a bad name is told before the work, not after
+    chosen = options or EmbedOptions(aligned=data.aligned)
+    scores, facts = labelled_scores(data, analyzer, chosen, progress=progress)
+    calibration = calibrate(scores, targets)
+    return calibration_file(
+        name,
+        calibration,
+        pack=analyzer.name,
+        cards=model_hashes(analyzer, detector=not chosen.aligned),
+        provenance={**engine_facts(analyzer, chosen), "data": facts},
+        maps=fit_maps(scores),
+    )
+
+
+def fit_maps(scores: LabelledScores, *, seed: int = 0) -> FittedMaps:
+    """Fit on everybody; the reliability comes from a fit on half of the people, on the others."""
+    people = int(max(scores.first.max(), scores.second.max())) + 1
+    kind: MapKind = "isotonic" if scores.people >= _MANY else "logistic"
+    fitted = fit_score_map(scores.similarities, scores.mated, kind=kind)
+    half: NDArray[np.bool_] = np.random.default_rng(seed).permutation(people) < people // 2
+    one, other = scores.among(half), scores.among(~half)
+    checked = None
+    if all(part.mated.any() and not part.mated.all() for part in (one, other)):
+        of_half = fit_score_map(one.similarities, one.mated, kind=kind)
+        checked = reliability(of_half, other.similarities, other.mated)
+    others = np.flatnonzero(~scores.mated)
+    others = others[np.argsort(-scores.similarities[others], kind="stable")]
+    ranks = independent_ranks(scores.first[others], scores.second[others], RULE_OF_30)
+    return FittedMaps(fitted, fit_tail(scores.similarities[others], ranks), checked)
+
+
+def calibration_file(
+    name: str,
+    calibration: Calibration,
+    *,
+    pack: str,
+    cards: Mapping[str, str],
+    provenance: Mapping[str, object],
+    maps: FittedMaps | None = None,
+) -> CalibrationFile:
+    """Put together what was measured."""
+    points = calibration.points
+    return CalibrationFile(
+        name,
+        pack,
+        dict(cards),
+        tuple(point.operating_point(name, f"calibration {name}") for point in points),
+        calibration.refused,
+        calibration.summary,
+        None if maps is None else maps.score_map,
+        None if maps is None else maps.tail,
+        None if maps is None else maps.reliability,
+        dict(provenance),
+        tuple(_details(point) for point in points),
+    )
+
+
+def _details(point: CalibratedPoint) -> dict[str, object]:
+    return {
+        "fnmr_low": point.fnmr.low,
+        "fnmr_high": point.fnmr.high,
+        "false_matches": point.seen.errors,
+        "non_mated": point.seen.trials,
+        "false_non_matches": point.fnmr.errors,
+        "mated": point.fnmr.trials,
+        "bound_only": point.seen.value is None,
+        "statement": point.statement,
+    }

@@ -1,0 +1,165 @@
+"""What was computed for a picture, kept in SQLite so that a second run need not compute it again.
+
+Keys are hashes: of everything that decides the value (`cache_key`), and of the picture's bytes. A
+run that is cut off loses at most its last batch. Nothing is pickled; a file that is no longer a
+database, or not one of these, is thrown away and made again, being a cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from faceprint.errors import DatasetError
+from faceprint.types import Array
+
+__all__ = ["FileHashes", "RowCache", "cache_key"]
+
+_SCHEMA = 1
+_CHUNK = 500
+"""Keys in one question: SQLite of old allows 999."""
+
+_FRESH_NS = 2_000_000_000
+"""A file changed within this time may change again without a new time stamp, on coarse clocks."""
+
+
+def cache_key(facts: Mapping[str, object]) -> str:
+    """Hex sha256 over plain facts, whatever their order."""
+    text = json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class RowCache:
+    """float32 rows by (key, sha256 of the picture); rows of no values stand for "nothing found".
+
+    Raises:
+        DatasetError: the folder cannot be written, or the file is locked for a minute.
+    """
+
+    def __init__(self, path: Path, key: str, width: int) -> None:
+        self._key, self._width = key, width
+        self._connection = _open(path, "rows(key TEXT, sha256 BLOB, value BLOB")
+
+    def get(self, hashes: Iterable[bytes]) -> dict[bytes, Array]:
+        """What is known: hash to (width,) or (0,) float32."""
+        found: dict[bytes, Array] = {}
+        for part in _parts(list(dict.fromkeys(hashes))):
+            marks = ",".join("?" * len(part))
+            with _speaking():
+                rows = self._connection.execute(
+                    f"SELECT sha256, value FROM rows WHERE key = ? AND sha256 IN ({marks})",
+                    (self._key, *part),
+                ).fetchall()
+            for sha256, value in rows:
+                if len(value) in (0, 4 * self._width):
+                    found[sha256] = np.frombuffer(value, "<f4")
+        return found
+
+    def put(self, rows: Mapping[bytes, Array]) -> None:
+        """Keep rows, durably, all or none."""
+        values = [(self._key, h, row.astype("<f4").tobytes()) for h, row in rows.items()]
+        with _speaking(), self._connection:
+            self._connection.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?)", values)
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()
+
+
+class FileHashes:
+    """sha256 of files, remembered while path, size and time of change stay the same."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = _open(
+            path, "files(path TEXT, size INTEGER, mtime_ns INTEGER, sha256 BLOB"
+        )
+
+    def of(self, paths: Sequence[Path]) -> list[bytes]:
+        """The digest of each file.
+
+        Raises:
+            DatasetError: a file cannot be read.
+        """
+        known = self._known()
+        fresh: list[tuple[str, int, int, bytes]] = []
+        digests = []
+        now = time.time_ns()
+        for path in paths:
+            name = str(path.absolute())
+            try:
+                stat = path.stat()
+                digest = known.get((name, stat.st_size, stat.st_mtime_ns))
+                if digest is None:
+                    digest = hashlib.sha256(path.read_bytes()).digest()
+                    if now - stat.st_mtime_ns > _FRESH_NS:
+                        fresh.append((name, stat.st_size, stat.st_mtime_ns, digest))
+            except OSError as error:
+                raise DatasetError(f"{path}: {error.strerror or error}") from error
+            digests.append(digest)
+        if fresh:
+            with _speaking(), self._connection:
+                self._connection.executemany(
+                    "INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", fresh
+                )
+        return digests
+
+    def close(self) -> None:
+        """Release the file."""
+        self._connection.close()
+
+    def _known(self) -> dict[tuple[str, int, int], bytes]:
+        with _speaking():
+            rows = self._connection.execute("SELECT path, size, mtime_ns, sha256 FROM files")
+            return {(path, size, mtime): sha256 for path, size, mtime, sha256 in rows}
+
+
+def _open(path: Path, table: str) -> sqlite3.Connection:
+    primary = "path" if table.startswith("files") else "key, sha256"
+    create = f"CREATE TABLE IF NOT EXISTS {table}, PRIMARY KEY ({primary})) WITHOUT ROWID"
+    with _speaking(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for attempt in (1, 2):
+            connection = sqlite3.connect(path, timeout=60)
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+                version = connection.execute("PRAGMA user_version").fetchone()[0]
+                if version not in (0, _SCHEMA):
+                    raise sqlite3.DatabaseError("of another version")
+                connection.execute(create)
+                connection.execute(f"PRAGMA user_version = {_SCHEMA}")
+                connection.commit()
+                return connection
+            except sqlite3.OperationalError:
+                connection.close()
+                raise
+            except sqlite3.DatabaseError:
+                connection.close()
+                if attempt == 2:
+                    raise
+                for suffix in ("", "-wal", "-shm"):
+                    path.with_name(path.name + suffix).unlink(missing_ok=True)
+    raise AssertionError("unreachable")
+
+
+def _parts(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    for start in range(0, len(keys), _CHUNK):
+        yield keys[start : start + _CHUNK]
+
+
+@contextlib.contextmanager
+def _speaking(path: Path | None = None) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        where = "" if path is None else f" {path}"
+        raise DatasetError(
+            f"the cache of embeddings{where} cannot be used ({error}); it may be deleted, or "
+            "FACEPRINT_HOME set to a folder that can be written"
+        ) from error

@@ -1,0 +1,267 @@
+"""Embeds the pictures of a data set with any analyzer, resumably.
+
+Two caches under FACEPRINT_HOME: the face that was chosen in each picture (by detector), and its
+embedding (by detector, embedder and options). Another embedder over the same pictures need not
+find the faces again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceprint import settings
+from faceprint.errors import CardError, DatasetError, DecodeError, UsageError
+from faceprint.evaluation.datasets import FileSpan, Picture
+from faceprint.evaluation.embedding_cache import FileHashes, RowCache, cache_key
+from faceprint.types import AnalyzedImage, Array, Face, Image
+from faceprint.vision import images
+from faceprint.vision.align import align
+from faceprint.zoo.card import Alignment
+from faceprint.zoo.card_io import card_hash
+
+if TYPE_CHECKING:
+    from faceprint.vision.pipeline import FacePrint
+
+__all__ = [
+    "EMBEDDING_VERSION",
+    "EmbedOptions",
+    "EmbeddedPictures",
+    "Progress",
+    "WhichFace",
+    "embed_pictures",
+]
+
+EMBEDDING_VERSION = 1
+"""Raised when faceprint itself changes what it makes of a picture (decoding, warp, decoders)."""
+
+Progress = Callable[[int, int], None]
+"""Called with how many pictures are done, of how many."""
+
+WhichFace = Literal["largest", "central"]
+
+_BOX, _POINTS = 4, 10
+_FACE = 2 + _BOX + _POINTS
+_NO_FACE, _WITH_POINTS, _BOX_ALONE = 0.0, 1.0, 2.0
+
+_MIDDLE = 0.36
+"""Side of the box around the middle, as a share of the shorter side, where no face was found: on
+LFW it gives crops of the scale that the median face has there."""
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedOptions:
+    """How the pictures of a data set become embeddings.
+
+    Attributes:
+        aligned: pictures are crops aligned to the embedder's template; no face is looked for.
+        face: of several faces, the largest (as `verify` has it) or the central one, the area less
+            twice the squared distance from the middle of the picture deciding (as InsightFace).
+        batch_size: pictures at a time.
+    """
+
+    aligned: bool = False
+    face: WhichFace = "largest"
+    batch_size: int = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddedPictures:
+    """Embeddings of a data set's pictures.
+
+    Attributes:
+        vectors: (n, d) float32 of unit length; zero for pictures that cannot be decoded.
+        found: (n,) bool, whether a face was found; where not, the middle of the picture was
+            embedded in its place.
+        usable: (n,) bool, whether there is an embedding at all.
+        hashes: sha256 of each picture's bytes.
+        computed: how many were not in the cache.
+    """
+
+    vectors: Array
+    found: NDArray[np.bool_]
+    usable: NDArray[np.bool_]
+    hashes: tuple[bytes, ...]
+    computed: int
+
+    @property
+    def failed(self) -> int:
+        """Pictures in which no face was found, those that cannot be decoded among them."""
+        return int((~self.found).sum())
+
+
+def embed_pictures(
+    pictures: Sequence[Picture],
+    analyzer: FacePrint,
+    options: EmbedOptions | None = None,
+    *,
+    progress: Progress | None = None,
+    folder: Path | None = None,
+) -> EmbeddedPictures:
+    """Embed every picture, taking from the cache what is there.
+
+    Args:
+        progress: told after each batch.
+        folder: of the cache; FACEPRINT_HOME/embeddings when None.
+
+    Raises:
+        DatasetError: a picture's file is gone, a crop has another size than the embedder takes, or
+            the cache cannot be used.
+        ModelError: the models cannot be loaded.
+    """
+    chosen = options or EmbedOptions()
+    if chosen.batch_size < 1:
+        raise UsageError(f"batch_size is {chosen.batch_size}, not a positive whole number")
+    if chosen.face not in ("largest", "central"):
+        raise UsageError(f"face is {chosen.face!r}; it is 'largest' or 'central'")
+    work = _Work(analyzer, chosen, folder or settings.home() / "embeddings")
+    try:
+        return work.run(pictures, progress or (lambda done, total: None))
+    finally:
+        work.close()
+
+
+class _Work:
+    def __init__(self, analyzer: FacePrint, options: EmbedOptions, folder: Path) -> None:
+        detector, embedder = analyzer.detector_card, analyzer.embedder_card
+        if embedder.alignment is None or embedder.dim is None:
+            raise CardError(f"{embedder.id}: an embedder's card needs an alignment template")
+        self._analyzer, self._options, self._folder = analyzer, options, folder
+        self._alignment: Alignment = embedder.alignment
+        self.dim = embedder.dim
+        engine = {"version": EMBEDDING_VERSION, "runtime": analyzer.runtime}
+        face = {**engine, "detector": card_hash(detector), "face": options.face}
+        self._faces = RowCache(folder / "faces.sqlite", cache_key(face), _FACE)
+        vector = {
+            **(engine if options.aligned else face),
+            "embedder": card_hash(embedder),
+            "mirror": analyzer.mirror,
+            "aligned": options.aligned,
+        }
+        self._vectors = RowCache(folder / "vectors.sqlite", cache_key(vector), self.dim + 1)
+
+    def close(self) -> None:
+        self._faces.close()
+        self._vectors.close()
+
+    def run(self, pictures: Sequence[Picture], progress: Progress) -> EmbeddedPictures:
+        hashes = self._hashes(pictures)
+        known = self._vectors.get(hashes)
+        missing = {h: i for i, h in enumerate(hashes) if h not in known}
+        todo = [pictures[i] for i in missing.values()]
+        names = list(missing)
+        for start in range(0, len(todo), self._options.batch_size):
+            part = slice(start, start + self._options.batch_size)
+            rows = dict(zip(names[part], self._embed(todo[part], names[part]), strict=True))
+            self._vectors.put(rows)
+            known |= rows
+            progress(min(start + self._options.batch_size, len(todo)), len(todo))
+        vectors = np.zeros((len(hashes), self.dim), np.float32)
+        found, usable = np.zeros((2, len(hashes)), np.bool_)
+        for i, h in enumerate(hashes):
+            if len(known[h]):
+                vectors[i], found[i], usable[i] = known[h][1:], known[h][0] != _NO_FACE, True
+        return EmbeddedPictures(vectors, found, usable, tuple(hashes), len(todo))
+
+    def _hashes(self, pictures: Sequence[Picture]) -> list[bytes]:
+        paths = [p.source for p in pictures if isinstance(p.source, Path)]
+        with closing(FileHashes(self._folder / "hashes.sqlite")) as files:
+            of_file = iter(files.of(paths))
+        return [
+            next(of_file)
+            if isinstance(picture.source, Path)
+            else hashlib.sha256(picture.read()).digest()
+            for picture in pictures
+        ]
+
+    def _embed(self, pictures: Sequence[Picture], hashes: Sequence[bytes]) -> Iterator[Array]:
+        """A row for each picture: how its face was found, and the embedding; empty without one."""
+        if self._options.aligned:
+            marks = [_WITH_POINTS] * len(pictures)
+            crops = [self._aligned(picture) for picture in pictures]
+        else:
+            faces = self._chosen_faces(pictures, hashes)
+            marks = [float(face[0]) if len(face) else _NO_FACE for face in faces]
+            crops = [self._crop(*both) for both in zip(pictures, faces, strict=True)]
+        good = [crop for crop in crops if crop is not None]
+        embedded = iter(self._analyzer.embed_crops(np.stack(good)) if good else ())
+        for crop, mark in zip(crops, marks, strict=True):
+            if crop is None:
+                yield np.zeros(0, np.float32)
+            else:
+                yield np.concatenate([[mark], next(embedded).vector]).astype(np.float32)
+
+    def _aligned(self, picture: Picture) -> Image | None:
+        try:
+            crop = images.decode(_source(picture))
+        except DecodeError:
+            return None
+        size = self._alignment.size
+        if crop.shape[:2] != (size, size):
+            height, width = crop.shape[:2]
+            raise DatasetError(
+                f"{picture.name}: a crop of {width} x {height} pixels; "
+                f"{self._analyzer.embedder_card.id} takes crops of {size} x {size}, aligned to "
+                f"{self._alignment.template}"
+            )
+        return crop
+
+    def _crop(self, picture: Picture, face: Array) -> Image | None:
+        if not len(face):
+            return None
+        image = images.decode(_source(picture))
+        points = face[6:].reshape(1, 5, 2) if face[0] == _WITH_POINTS else None
+        crop: Image = align(image, points, face[None, 2:6], self._alignment)[0]
+        return crop
+
+    def _chosen_faces(self, pictures: Sequence[Picture], hashes: Sequence[bytes]) -> list[Array]:
+        known = self._faces.get(hashes)
+        todo = [i for i, h in enumerate(hashes) if h not in known]
+        if todo:
+            sources = [_source(pictures[i]) for i in todo]
+            analyzed = self._analyzer.analyze_many(
+                sources, batch_size=self._options.batch_size, embed=False
+            )
+            rule = self._options.face
+            fresh = {hashes[i]: _face_row(a, rule) for i, a in zip(todo, analyzed, strict=True)}
+            self._faces.put(fresh)
+            known |= fresh
+        return [known[h] for h in hashes]
+
+
+def _source(picture: Picture) -> Path | bytes:
+    source = picture.source
+    return source.read() if isinstance(source, FileSpan) else source
+
+
+def _face_row(analyzed: AnalyzedImage, rule: WhichFace) -> Array:
+    """[how it was found, how many faces there are, box, points]; empty when undecodable."""
+    if analyzed.error is not None:
+        return np.zeros(0, np.float32)
+    row = np.zeros(_FACE, np.float32)
+    row[1] = len(analyzed.faces)
+    middle = np.asarray([analyzed.width, analyzed.height], np.float64) / 2
+    if not analyzed.faces:
+        half = min(analyzed.width, analyzed.height) * _MIDDLE / 2
+        row[0], row[2:6] = _NO_FACE, np.concatenate([middle - half, middle + half])
+        return row
+    face = analyzed.faces[0]
+    if rule == "central":
+        face = max(analyzed.faces, key=lambda face: _centrality(face, middle))
+    row[2:6] = face.box
+    row[0] = _BOX_ALONE
+    if face.landmarks is not None:
+        row[0], row[6:] = _WITH_POINTS, face.landmarks.ravel()
+    return row
+
+
+def _centrality(face: Face, middle: NDArray[np.float64]) -> float:
+    away = (face.box[:2] + face.box[2:]) / 2 - middle
+    return face.area - 2.0 * float(away @ away)

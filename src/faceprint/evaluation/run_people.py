@@ -1,0 +1,174 @@
+"""Protocols over pictures whose people are known: open-set identification and clustering."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceprint.errors import DatasetError
+from faceprint.evaluation.cluster_scores import ClusterScores, cluster_scores
+from faceprint.evaluation.datasets import LabelledSet
+from faceprint.evaluation.embeddings import (
+    EmbeddedPictures,
+    EmbedOptions,
+    Progress,
+    embed_pictures,
+)
+from faceprint.evaluation.open_set import Identified, open_set
+from faceprint.evaluation.provenance import data_facts, engine_facts
+from faceprint.recognition.cluster import cluster_embeddings
+
+if TYPE_CHECKING:
+    from faceprint.vision.pipeline import FacePrint
+
+__all__ = ["PeopleResult", "evaluate_clustering", "evaluate_identification", "split_open_set"]
+
+FPIRS = (1e-1, 1e-2, 1e-3)
+
+
+@dataclass(frozen=True, slots=True)
+class PeopleResult:
+    """The outcome of identification or clustering; one of `identified` and `clusters` is given.
+
+    Attributes:
+        pictures: all of the data; `failed`: those in which no face was found.
+        threshold: of the clustering, None for identification, whose points name theirs.
+        reproduce: all that is needed to repeat it.
+    """
+
+    protocol: str
+    dataset: str
+    pack: str
+    pictures: int
+    failed: int
+    threshold: float | None = None
+    identified: Identified | None = None
+    clusters: ClusterScores | None = None
+    reproduce: Mapping[str, object] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, object]:
+        """As JSON values."""
+        value = asdict(self)
+        if self.clusters is not None:
+            for kind in ("bcubed", "pairwise"):
+                value["clusters"][kind]["f"] = getattr(self.clusters, kind).f
+        return {key: item for key, item in value.items() if item is not None}
+
+
+def evaluate_identification(
+    data: LabelledSet,
+    analyzer: FacePrint,
+    *,
+    fpirs: Sequence[float] = FPIRS,
+    options: EmbedOptions | None = None,
+    progress: Progress | None = None,
+) -> PeopleResult:
+    """Search every probe among the enrolled people; see `split_open_set` for who is enrolled.
+
+    A probe without a face counts against the system: its middle is searched in its place.
+
+    Raises:
+        DatasetError: too few people, or pictures that cannot be used.
+        ModelError: the models cannot be loaded.
+    """
+    chosen, embedded = _embedded(data, analyzer, options, progress)
+    subjects = np.asarray(data.subjects)
+    gallery, probes = split_open_set(subjects, embedded.found)
+    found = open_set(
+        embedded.vectors[probes],
+        subjects[probes],
+        embedded.vectors[gallery],
+        subjects[gallery],
+        fpirs=fpirs,
+    )
+    return PeopleResult(
+        "identification",
+        data.name,
+        analyzer.name,
+        len(data),
+        embedded.failed,
+        identified=found,
+        reproduce=_reproduce(data, analyzer, chosen, embedded),
+    )
+
+
+def evaluate_clustering(
+    data: LabelledSet,
+    analyzer: FacePrint,
+    *,
+    threshold: float,
+    options: EmbedOptions | None = None,
+    progress: Progress | None = None,
+) -> PeopleResult:
+    """Sort the pictures into people, and hold that against who they are.
+
+    Pictures in which no face was found are left alone: each is a cluster of one.
+
+    Args:
+        threshold: mean cosine similarity from which two groups are one person.
+
+    Raises:
+        DatasetError: no face at all, or pictures that cannot be used.
+        ModelError: the models cannot be loaded.
+    """
+    chosen, embedded = _embedded(data, analyzer, options, progress)
+    if not embedded.found.any():
+        raise DatasetError(f"{data.name}: no face was found in any picture")
+    labels = np.full(len(data), -1, np.int64)
+    labels[embedded.found] = cluster_embeddings(
+        embedded.vectors[embedded.found], threshold=threshold
+    )
+    return PeopleResult(
+        "clustering",
+        data.name,
+        analyzer.name,
+        len(data),
+        embedded.failed,
+        threshold=threshold,
+        clusters=cluster_scores(data.subjects, labels),
+        reproduce=_reproduce(data, analyzer, chosen, embedded),
+    )
+
+
+def split_open_set(
+    subjects: NDArray[np.int64], found: NDArray[np.bool_], seed: int = 0
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of gallery pictures and of probes.
+
+    Half of the people who have two pictures or more, drawn by `seed`, are enrolled with their first
+    picture in which a face was found; all other pictures are probes, those of the other people
+    strangers.
+
+    Raises:
+        DatasetError: fewer than two people can be enrolled or probed.
+    """
+    names, counts = np.unique(subjects, return_counts=True)
+    several = np.intersect1d(names[counts >= 2], subjects[found])
+    if len(several) < 2:
+        raise DatasetError("identification needs two people or more with two pictures each")
+    drawn = np.random.default_rng(seed).permutation(several)[: (len(several) + 1) // 2]
+    usable = np.flatnonzero(found)
+    _, first = np.unique(subjects[usable], return_index=True)
+    gallery = usable[first][np.isin(subjects[usable[first]], drawn)]
+    return gallery, np.setdiff1d(np.arange(len(subjects)), gallery)
+
+
+def _embedded(
+    data: LabelledSet,
+    analyzer: FacePrint,
+    options: EmbedOptions | None,
+    progress: Progress | None,
+) -> tuple[EmbedOptions, EmbeddedPictures]:
+    chosen = options or EmbedOptions(aligned=data.aligned)
+    return chosen, embed_pictures(data.pictures, analyzer, chosen, progress=progress)
+
+
+def _reproduce(
+    data: LabelledSet, analyzer: FacePrint, options: EmbedOptions, embedded: EmbeddedPictures
+) -> dict[str, object]:
+    facts = data_facts(data.name, embedded.hashes, None)
+    return {**engine_facts(analyzer, options), "data": facts}

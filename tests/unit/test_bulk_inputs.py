@@ -1,0 +1,73 @@
+"""What the words of `embed` mean."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from faceprint.bulk.inputs import expand, is_remote
+from faceprint.errors import DatasetError, UsageError
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    for name in ("b/2.JPG", "b/1.png", "a.jpg", "c.txt.webp", "notes.doc"):
+        path = tmp_path / "album" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    return tmp_path / "album"
+
+
+def test_a_folder_is_searched_to_the_bottom_in_order(album: Path) -> None:
+    found = [str(Path(name).relative_to(album)) for name in expand([str(album)])]
+    assert found == ["a.jpg", "b/1.png", "b/2.JPG", "c.txt.webp"]
+
+
+def test_words_keep_their_order_and_a_named_file_is_taken_as_it_is(album: Path) -> None:
+    words = [str(album / "notes.doc"), "-", str(album / "b")]
+    found = list(expand(words, ["x y.jpg \n", "\n", "z.jpg\r\n"]))
+    expected = [str(album / "notes.doc"), "x y.jpg ", "z.jpg"]
+    assert found == [*expected, str(album / "b" / "1.png"), str(album / "b" / "2.JPG")]
+
+
+def test_globs_are_expanded_unless_a_file_has_that_name(album: Path) -> None:
+    assert len(list(expand([str(album / "**" / "*.png")]))) == 1
+    odd = album / "odd[1].jpg"
+    odd.touch()
+    assert list(expand([str(odd)])) == [str(odd)]
+    with pytest.raises(UsageError, match="no file of that pattern"):
+        list(expand([str(album / "*.heic")]))
+
+
+def test_lists_are_read_as_lines_or_as_the_column_path(tmp_path: Path) -> None:
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    (tmp_path / "list.txt").write_text("a.jpg\nb.jpg\n")
+    pq.write_table(pa.table({"path": ["a.jpg", None, "b.jpg"]}), tmp_path / "list.parquet")
+    pq.write_table(pa.table({"name": ["a.jpg"]}), tmp_path / "other.parquet")
+    for name in ("list.txt", "list.parquet"):
+        assert list(expand([str(tmp_path / name)])) == ["a.jpg", "b.jpg"]
+    with pytest.raises(DatasetError, match="column `path`"):
+        list(expand([str(tmp_path / "other.parquet")]))
+    with pytest.raises(DatasetError):
+        list(expand([str(tmp_path / "gone.txt")]))
+
+
+@pytest.mark.parametrize(
+    ("name", "remote"),
+    [("s3://b/a.jpg", True), ("memory://a", True), ("a.jpg", False), ("C:/a://b", False)],
+)
+def test_addresses(name: str, remote: bool) -> None:
+    assert is_remote(name) is remote
+
+
+def test_a_folder_in_a_store_is_listed() -> None:
+    fsspec = pytest.importorskip("fsspec")
+    system = fsspec.filesystem("memory")
+    for name in ("/bulk/b/2.jpg", "/bulk/a.jpg", "/bulk/notes.doc"):
+        system.pipe_file(name, b"x")
+    found = list(expand(["memory://bulk/"]))
+    assert [name.rpartition("bulk/")[2] for name in found] == ["a.jpg", "b/2.jpg"]
+    assert all(name.startswith("memory://") for name in found)
+    with pytest.raises(UsageError, match="no photograph"):
+        list(expand(["memory://empty/"]))

@@ -1,0 +1,154 @@
+"""Tables and part files: what is written comes back, and nothing half written is left."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pytest
+
+from faceprint.bulk.rows import FIELDS, concatenate, read_column, rows_of, write_part, write_whole
+from faceprint.bulk.table import (
+    COLUMNS,
+    Columns,
+    Shape,
+    check_name,
+    head_of,
+    read_table,
+    write_table,
+)
+from faceprint.errors import DatasetError, UsageError
+from faceprint.types import Embedding, Face, Quality
+
+HEAD = {"embedder": "toy", "fingerprint": "f"}
+
+
+def face(seed: int, *, bare: bool = False) -> Face:
+    rng = np.random.default_rng(seed)
+    vector = rng.normal(size=8).astype(np.float32)
+    return Face(
+        rng.random(4, np.float32),
+        0.5 + seed / 100,
+        None if bare else rng.random((5, 2), np.float32),
+        None if bare else Quality(50.0, 120.0, None, 0.4),
+        Embedding(vector / np.linalg.norm(vector), "toy", 1.0),
+    )
+
+
+def columns() -> Columns:
+    """A face, a bare face, a photograph without one, a failure."""
+    rows = rows_of([face(1), face(2, bare=True)])
+    out: Columns = {}
+    for name in FIELDS:
+        values = getattr(rows, name)
+        blank = np.full((2, *values.shape[1:]), -1 if name == "face" else np.nan, values.dtype)
+        out[name] = np.concatenate([values, blank])
+    texts = {
+        "source": ["a.jpg", "a.jpg", "sky.jpg", "größe.jpg"],
+        "embedder": ["toy", "toy", None, None],
+        "error": [None, None, None, "damaged: 人"],
+        "duplicate_of": [None, None, None, "a.jpg"],
+    }
+    return out | {name: np.asarray(values, object) for name, values in texts.items()}
+
+
+def groups(names: tuple[str, ...]) -> Iterator[Columns]:
+    whole = columns()
+    for start, end in ((0, 1), (1, 4)):
+        yield {name: whole[name][start:end] for name in names}
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".npz"])
+def test_a_table_comes_back_as_it_was(tmp_path: Path, suffix: str) -> None:
+    if suffix == ".parquet":
+        pytest.importorskip("pyarrow")
+    path = tmp_path / f"t{suffix}"
+    write_table(path, Shape(4, 8, 20, 20), HEAD, groups)
+    read = list(read_table(path, size=3))
+    assert [len(group["face"]) for group in read] == [3, 1]
+    for name, wanted in columns().items():
+        found = np.concatenate([group[name] for group in read])
+        if wanted.dtype == object:
+            assert found.tolist() == wanted.tolist(), name
+        else:
+            np.testing.assert_array_equal(found, wanted, err_msg=name)
+    assert head_of(path) == HEAD
+    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+
+
+def test_parquet_has_the_columns_of_the_contract_nulls_and_a_row_group_a_group(
+    tmp_path: Path,
+) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "t.parquet"
+    write_table(path, Shape(4, 8, 20, 20), HEAD, groups)
+    with pq.ParquetFile(path) as file:
+        assert file.num_row_groups == 2
+        assert tuple(file.schema_arrow.names) == COLUMNS
+        rows = file.read().to_pylist()
+    assert rows[0]["quality"] == {
+        "size": 50.0, "sharpness": 120.0, "yaw": None, "value": pytest.approx(0.4),
+    }  # fmt: skip
+    assert (rows[1]["landmarks"], rows[1]["quality"]) == (None, None)
+    assert [row["face"] for row in rows] == [0, 1, None, None]
+    assert [row["embedding"] is None for row in rows] == [False, False, True, True]
+    np.testing.assert_array_equal(rows[0]["landmarks"], face(1).landmarks)
+
+
+def test_npz_is_plain_numpy(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    write_table(path, Shape(4, 8, 20, 20), HEAD, groups)
+    with np.load(path, allow_pickle=False) as table:
+        assert table["embedding"].shape == (4, 8)
+        assert table["source"].tolist() == ["a.jpg", "a.jpg", "sky.jpg", "größe.jpg"]
+        assert table["error"].tolist() == ["", "", "", "damaged: 人"]
+
+
+def test_a_table_of_nothing_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    write_table(path, Shape(0, 8, 1, 1), HEAD, lambda names: iter(()))
+    assert list(read_table(path)) == []
+
+
+def test_a_part_comes_back_and_a_damaged_one_says_so(tmp_path: Path) -> None:
+    rows = concatenate([rows_of([face(1), face(2)]), rows_of([face(3)])], 8)
+    path = tmp_path / "part.npz"
+    write_part(path, rows)
+    for name in FIELDS:
+        np.testing.assert_array_equal(read_column(path, name), getattr(rows, name))
+    assert rows.face.tolist() == [0, 1, 0]
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DatasetError, match="--overwrite"):
+        read_column(path, "box")
+
+
+def test_a_full_disk_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    path.write_bytes(b"before")
+
+    def fill(file: IO[bytes]) -> None:
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(path, fill)
+    assert path.read_bytes() == b"before"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["t.npz"]
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t", "t.npz.gz"])
+def test_other_suffixes_are_refused(name: str) -> None:
+    with pytest.raises(UsageError, match=r"\.parquet or \.npz"):
+        check_name(Path(name))
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".npz"])
+def test_what_is_no_table_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"t{suffix}"
+    path.write_bytes(b"not a table")
+    assert head_of(path) is None
+    with pytest.raises(DatasetError, match="not a table"):
+        list(read_table(path))

@@ -1,0 +1,81 @@
+"""Every operating point of a packaged card stands in a committed report of these very models."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faceprint.zoo.card_io import card_hash, read_card
+from faceprint.zoo.catalog import all_cards, get_card
+
+REPORTS = Path(__file__).resolve().parents[2] / "docs" / "reports"
+
+
+def reports() -> list[Any]:
+    return [json.loads(path.read_text("utf-8")) for path in sorted(REPORTS.glob("*--*.json"))]
+
+
+POINTS = [(card, entry) for card in all_cards() for entry in card.operating_points]
+
+
+def test_the_starter_pack_can_decide() -> None:
+    detectors = {entry.detector for card, entry in POINTS if card.id == "dlib-resnet"}
+    assert "mtcnn" in detectors
+
+
+@pytest.mark.parametrize(
+    ("card", "entry"), POINTS, ids=[f"{c.id}-{e.detector}-{e.point.name}" for c, e in POINTS]
+)
+def test_a_card_says_what_its_report_says(card: Any, entry: Any) -> None:
+    name = f"{card.id}--{entry.detector}.json"
+    assert entry.point.source.endswith(f"docs/reports/{name}") or "a bound" in entry.point.source
+    report = json.loads((REPORTS / name).read_text("utf-8"))
+    found = next(point for point in report["points"] if point["fmr"] == entry.point.fmr)
+    # Rounded up by less than a digit, so that no more pairs match than were counted.
+    assert 0 <= entry.point.threshold - found["threshold"] < 1.1e-5
+    for key in ("fmr_low", "fmr_high", "fnmr"):
+        assert getattr(entry.point, key) == pytest.approx(found[key], rel=5e-3)
+    assert found["false_matches"] <= found["fmr"] * found["non_mated"] + 1e-6
+    assert entry.point.fmr_low <= entry.point.fmr <= entry.point.fmr_high
+
+
+@pytest.mark.parametrize("report", reports(), ids=lambda r: f"{r['embedder']}--{r['detector']}")
+def test_a_report_is_of_the_models_as_they_are(report: Any) -> None:
+    models = report["reproduce"]["models"]
+    assert models["detector"]["hash"] == card_hash(get_card(report["detector"]))
+    packaged = {card.id: card for card in all_cards()}
+    if report["embedder"] in packaged:
+        assert models["embedder"]["hash"] == card_hash(packaged[report["embedder"]])
+    else:
+        assert any("not the publisher's file" in line for line in report["summary"])
+    thresholds = [point["threshold"] for point in report["points"]]
+    assert thresholds == sorted(thresholds)
+    assert len(report["points"]) == 3
+
+
+def test_the_tool_replaces_the_points_of_one_detector_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "tools"))
+    tool = importlib.import_module("measure_operating_points")
+    packaged = tool.CARDS / "mobileface.toml"
+    monkeypatch.setattr(tool, "CARDS", tmp_path)
+    card = tmp_path / "mobileface.toml"
+    card.write_text(packaged.read_text("utf-8"), "utf-8")
+    for report in reports():
+        if report["embedder"] == "mobileface":
+            tool.write_points("mobileface", report["detector"], report, tool_name(report))
+    # Measured already, so written once more they are the same text.
+    assert card.read_text("utf-8") == packaged.read_text("utf-8")
+    report = next(r for r in reports() if tool_name(r) == "mobileface--mtcnn.json")
+    tool.write_points("mobileface", "mtcnn", report | {"points": report["points"][:1]}, "x.json")
+    left = [entry.detector for entry in read_card(card).operating_points]
+    assert left == ["mtcnn"] + ["yunet-2023mar"] * 3
+
+
+def tool_name(report: Any) -> str:
+    return f"{report['embedder']}--{report['detector']}.json"
