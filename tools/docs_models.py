@@ -160,7 +160,9 @@ def _input(card: ModelCard) -> str:
     if contract.normalized_inside:
         return f"{size}, {contract.color}, {contract.layout}, 0..255; normalised inside the graph"
     mean, std = (", ".join(f"{v:g}" for v in values) for values in (contract.mean, contract.std))
-    return f"{size}, {contract.color}, {contract.layout}, mean ({mean}), std ({std}) on 0..255"
+    mirror = ", averaged with the mirror image" if contract.mirror else ""
+    fed = f"{size}, {contract.color}, {contract.layout}"
+    return f"{fed}, mean ({mean}), std ({std}) on 0..255{mirror}"
 
 
 def _source(file: Any) -> str:

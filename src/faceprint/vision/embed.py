@@ -33,13 +33,15 @@ class VectorEmbedder:
 
     Args:
         mirror: average each crop's embedding with that of its mirror image (the sum of the raw
-            vectors, as in the ArcFace validation): twice the work, a little more accurate. Such
-            embeddings carry the model name `<id>+mirror` and are not compared with plain ones.
+            vectors, as in the ArcFace validation): twice the work, a little more accurate. Unless
+            the card asks for it anyway, such embeddings carry the model name `<id>+mirror` and are
+            not compared with plain ones.
     """
 
     def __init__(self, session: Session, card: ModelCard, *, mirror: bool = False) -> None:
-        self._session, self.card, self.mirror = session, card, mirror
-        self.model = f"{card.id}+mirror" if mirror else card.id
+        self._session, self.card = session, card
+        self.mirror = mirror or card.input.mirror
+        self.model = f"{card.id}+mirror" if mirror and not card.input.mirror else card.id
 
     def embed(self, crops: Sequence[Image] | Image) -> list[Embedding]:
         """Embed (n, s, s, 3) uint8 RGB crops that were aligned to the card's template.
@@ -48,26 +50,24 @@ class VectorEmbedder:
             CardError: the network's output is not (n, dim) as the card says.
             ValueError: the network gave NaN or infinity.
         """
-        vectors, norms = normalize(self.raw(crops))
+        raw = self.raw(crops)
+        if self.mirror and len(crops):
+            raw += self.raw([np.ascontiguousarray(crop[:, ::-1]) for crop in crops])
+        vectors, norms = normalize(raw)
         return [
             Embedding(vector, self.model, float(norm))
             for vector, norm in zip(vectors, norms, strict=True)
         ]
 
     def raw(self, crops: Sequence[Image] | Image) -> Array:
-        """(n, s, s, 3) crops to (n, dim) vectors as the network gives them."""
-        parts = [self._run(crops[i : i + _BATCH]) for i in range(0, len(crops), _BATCH)]
+        """(n, s, s, 3) crops to (n, dim) vectors as the network gives them, without the mirror."""
+        parts = [
+            self._vectors(to_blob(crops[i : i + _BATCH], self.card.input))
+            for i in range(0, len(crops), _BATCH)
+        ]
         if not parts:
             return np.zeros((0, self.card.dim or 0), np.float32)
         return np.concatenate(parts)
-
-    def _run(self, crops: Sequence[Image] | Image) -> Array:
-        blob = to_blob(crops, self.card.input)
-        vectors = self._vectors(blob)
-        if self.mirror:
-            axis = 3 if self.card.input.layout == "NCHW" else 2
-            vectors = vectors + self._vectors(np.ascontiguousarray(np.flip(blob, axis)))
-        return vectors
 
     def _vectors(self, blob: Array) -> Array:
         output = self._session.run(blob)[0]

@@ -77,8 +77,8 @@ class FacePrint:
 
     @property
     def mirror(self) -> bool:
-        """Whether embeddings are averaged with those of the mirror image."""
-        return self._options.mirror
+        """Whether mirror images are averaged in that the embedder's card does not ask for."""
+        return self._options.mirror and not self.embedder_card.input.mirror
 
     def analyze(
         self, source: ImageSource, *, embed: bool = True, keep_crops: bool = False

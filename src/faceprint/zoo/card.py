@@ -75,6 +75,8 @@ class InputContract:
         color: channel order that the graph expects.
         mean, std: three numbers each, in the graph's channel order.
         normalized_inside: the graph subtracts and divides itself; mean 0 and std 1 are then fed.
+        mirror: an embedding is the sum of the crop's vector and its mirror image's, normalised:
+            part of what this model's embeddings are, at twice the work.
     """
 
     width: int | None
@@ -84,6 +86,7 @@ class InputContract:
     std: tuple[float, float, float] = (127.5, 127.5, 127.5)
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     normalized_inside: bool = False
+    mirror: bool = False
 
 
 @dataclass(frozen=True, slots=True)

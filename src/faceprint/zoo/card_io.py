@@ -174,6 +174,7 @@ def _input(fields: Fields) -> InputContract:
         std=_triple(table, "std", 1.0 if inside else None),
         layout=cast('Literal["NCHW", "NHWC"]', table.choice("layout", ("NCHW", "NHWC"), "NCHW")),
         normalized_inside=inside,
+        mirror=table.flag("mirror", False),
     )
     table.done()
     if (found.width is None) != (found.height is None):

@@ -36,6 +36,8 @@ def card_hash(card: ModelCard) -> str:
             [float(value) for value in card.input.std],
             card.input.layout,
             card.input.normalized_inside,
+            # Only where it is set: hashes made before this field existed stay what they were.
+            *([True] if card.input.mirror else []),
         ],
         "alignment": None
         if alignment is None
@@ -114,6 +116,8 @@ def _input_document(card: ModelCard) -> dict[str, object]:
         document["mean"], document["std"] = list(card.input.mean), list(card.input.std)
     if card.input.layout != "NCHW":
         document["layout"] = card.input.layout
+    if card.input.mirror:
+        document["mirror"] = True
     return document
 
 
