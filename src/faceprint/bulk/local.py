@@ -1,0 +1,74 @@
+"""What an engine is, and the one of this machine."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from faceprint.bulk import work
+from faceprint.bulk.work import Content, Outcome, Seen
+
+if TYPE_CHECKING:
+    from faceprint.vision.pipeline import FacePrint
+
+__all__ = ["Engine", "LocalEngine", "Part"]
+
+_AHEAD = 512
+"""Photographs whose digests are taken while others are worked on."""
+
+
+class Part(NamedTuple):
+    """Photographs of one part, each content once, and what was known of them when it was cut."""
+
+    sources: tuple[str, ...]
+    stamps: tuple[str, ...]
+    digests: tuple[bytes, ...]
+
+
+class Engine(Protocol):
+    """Does parts; in order, and lazily where it can."""
+
+    batch_size: int
+
+    def contents(
+        self, wanted: Iterator[tuple[int, str, Content | None]]
+    ) -> Generator[tuple[int, str, Content], None, None]:
+        """What each photograph's file holds."""
+        ...
+
+    def outcomes(self, parts: Iterator[Part], seen: Seen) -> Iterator[tuple[Part, Outcome]]:
+        """What came of each part; `seen` is called with how many photographs are done."""
+        ...
+
+
+class LocalEngine:
+    """This machine: digests on threads, a little ahead; the work as `analyze_many` does it."""
+
+    def __init__(self, fp: FacePrint, batch_size: int, threads: int = 4) -> None:
+        self._fp, self.batch_size, self._threads = fp, batch_size, threads
+
+    def contents(
+        self, wanted: Iterator[tuple[int, str, Content | None]]
+    ) -> Generator[tuple[int, str, Content], None, None]:
+        """What each photograph's file holds; the next few hundred are read meanwhile."""
+        waiting: deque[tuple[int, str, Future[Content]]] = deque()
+        pool = ThreadPoolExecutor(self._threads, thread_name_prefix="faceprint-digest")
+        try:
+            for position, source, known in wanted:
+                future = pool.submit(work.content_of, source, known)
+                waiting.append((position, source, future))
+                if len(waiting) > _AHEAD:
+                    position, source, future = waiting.popleft()
+                    yield position, source, future.result()
+            while waiting:
+                position, source, future = waiting.popleft()
+                yield position, source, future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def outcomes(self, parts: Iterator[Part], seen: Seen) -> Iterator[tuple[Part, Outcome]]:
+        """A part after the other."""
+        for part in parts:
+            yield part, work.embed(self._fp, part.sources, part.stamps, self.batch_size, seen)

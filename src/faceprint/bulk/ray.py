@@ -1,0 +1,186 @@
+"""The same work on a cluster: Ray Data hands parts to actors that hold the models.
+
+The driver keeps the manifest and writes the parts, so that a run can be resumed, and goes on with
+another engine, as on one machine. Rows are those of the local engine: parts are cut alike.
+"""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from faceprint._optional import require
+from faceprint.bulk import work
+from faceprint.bulk.local import Part
+from faceprint.bulk.rows import FIELDS, Rows, concatenate
+from faceprint.bulk.work import Content, Outcome, Seen
+
+if TYPE_CHECKING:
+    from faceprint.vision.pipeline import FacePrint
+
+__all__ = ["RayEngine"]
+
+_CHUNK = 256
+"""Photographs whose digests one task takes."""
+
+_WAVE = 1024
+"""Parts in one Ray data set: half a million photographs, whose names are some 50 MB."""
+
+_DIED = "the worker died on it, several times"
+
+Load = Callable[[], "FacePrint"]
+
+
+class RayEngine:
+    """Actors on a Ray cluster.
+
+    Args:
+        load: makes the models, on every worker anew.
+        address: of a running cluster, as `host:6379` or `auto`; None starts one on this machine.
+        workers: actors. cpus: cores that each may use; `load` should ask for as many threads.
+
+    Raises:
+        MissingExtraError: without the extra `ray`.
+    """
+
+    def __init__(
+        self, load: Load, batch_size: int, *, address: str | None, workers: int, cpus: int = 1
+    ) -> None:
+        self._ray, self._data = require("ray", extra="ray"), require("ray.data", extra="ray")
+        self._load, self.batch_size = load, batch_size
+        self._workers, self._cpus = workers, cpus
+        if not self._ray.is_initialized():
+            own = {name: os.environ[name] for name in os.environ if name.startswith("FACEPRINT_")}
+            cores = None if address else workers * cpus
+            self._ray.init(
+                address=address,
+                num_cpus=cores,
+                include_dashboard=False if address is None else None,
+                runtime_env={"env_vars": own},
+                log_to_driver=False,
+                logging_level="warning",
+            )
+        context = self._data.DataContext.get_current()
+        context.execution_options.preserve_order = True
+        context.enable_progress_bars = False
+        # A part that fails is done again here, photograph by photograph; the rest goes on.
+        context.max_errored_blocks = -1
+
+    def contents(
+        self, wanted: Iterator[tuple[int, str, Content | None]]
+    ) -> Generator[tuple[int, str, Content], None, None]:
+        """What each photograph's file holds, taken where the workers are."""
+        task = self._ray.remote(_contents)
+        waiting: deque[tuple[list[tuple[int, str, Content | None]], Any]] = deque()
+        for chunk in _chunks(wanted):
+            pairs = [(source, known) for _, source, known in chunk]
+            waiting.append((chunk, task.remote(pairs)))
+            if len(waiting) > 2 * self._workers:
+                yield from self._taken(*waiting.popleft())
+        while waiting:
+            yield from self._taken(*waiting.popleft())
+
+    def outcomes(self, parts: Iterator[Part], seen: Seen) -> Iterator[tuple[Part, Outcome]]:
+        """Parts of a wave in order; then those whose worker died, photograph by photograph."""
+        while wave := list(itertools.islice(parts, _WAVE)):
+            lost = dict(enumerate(wave))
+            for number, outcome in self._stream(wave):
+                part = lost.pop(number)
+                seen(len(part.sources))
+                yield part, outcome
+            for part in lost.values():
+                outcome = self._one_by_one(part)
+                seen(len(part.sources))
+                yield part, outcome
+
+    def _taken(
+        self, chunk: Sequence[tuple[int, str, Content | None]], future: Any
+    ) -> Iterator[tuple[int, str, Content]]:
+        for (position, source, _), content in zip(chunk, self._ray.get(future), strict=True):
+            yield position, source, content
+
+    def _one_by_one(self, part: Part) -> Outcome:
+        singles = [Part((a,), (b,), (c,)) for a, b, c in zip(*part, strict=True)]
+        found = dict(self._stream(singles))
+        outcomes = [found.get(number) for number in range(len(singles))]
+        rows = [outcome.rows for outcome in outcomes if outcome is not None]
+        return Outcome(
+            concatenate(rows, rows[0].embedding.shape[1] if rows else 0),
+            tuple(0 if outcome is None else outcome.counts[0] for outcome in outcomes),
+            tuple(_DIED if outcome is None else outcome.errors[0] for outcome in outcomes),
+        )
+
+    def _stream(self, parts: Sequence[Part]) -> Iterator[tuple[int, Outcome]]:
+        items = [
+            {"number": number, "sources": list(part.sources), "stamps": list(part.stamps)}
+            for number, part in enumerate(parts)
+        ]
+        results = self._data.from_items(items, override_num_blocks=len(items)).map_batches(
+            _Worker,
+            fn_constructor_args=(self._load, self.batch_size),
+            batch_size=1,
+            batch_format="pyarrow",
+            compute=self._data.ActorPoolStrategy(size=min(self._workers, len(items))),
+            num_cpus=self._cpus,
+            ray_remote_args_fn=_patience,
+        )
+        for row in results.iter_rows():
+            errors = json.loads(row["errors"])
+            counts = json.loads(row["counts"])
+            yield int(row["number"]), Outcome(_unpacked(row["rows"]), tuple(counts), tuple(errors))
+
+
+def _patience() -> dict[str, int]:
+    """Without it a photograph that kills its worker would be tried for ever."""
+    return {"max_restarts": 3, "max_task_retries": 2}
+
+
+class _Worker:
+    """An actor: models that stay open, and the work function."""
+
+    def __init__(self, load: Load, batch_size: int) -> None:
+        self._fp, self._batch_size = load(), batch_size
+
+    def __call__(self, batch: Any) -> Any:
+        rows = batch.to_pylist()
+        done = [
+            work.embed(self._fp, row["sources"], row["stamps"], self._batch_size) for row in rows
+        ]
+        pa = require("pyarrow", extra="ray")
+        return pa.table(
+            {
+                "number": [row["number"] for row in rows],
+                "rows": pa.array([_packed(outcome.rows) for outcome in done], pa.large_binary()),
+                "counts": [json.dumps(outcome.counts) for outcome in done],
+                "errors": [json.dumps(outcome.errors) for outcome in done],
+            }
+        )
+
+
+def _contents(pairs: Sequence[tuple[str, Content | None]]) -> list[Content]:
+    return [work.content_of(source, known) for source, known in pairs]
+
+
+def _chunks(
+    wanted: Iterator[tuple[int, str, Content | None]],
+) -> Iterator[list[tuple[int, str, Content | None]]]:
+    while chunk := list(itertools.islice(wanted, _CHUNK)):
+        yield chunk
+
+
+def _packed(rows: Rows) -> bytes:
+    file = io.BytesIO()
+    np.savez(file, **{name: getattr(rows, name) for name in FIELDS})
+    return file.getvalue()
+
+
+def _unpacked(data: bytes) -> Rows:
+    with np.load(io.BytesIO(data), allow_pickle=False) as columns:
+        return Rows(*(columns[name] for name in FIELDS))
