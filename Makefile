@@ -41,7 +41,7 @@ $(VENV)/.base: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install -e .
 	touch $@
 
-$(VENV)/.test: pyproject.toml $(VENV)/.base
+$(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install -e '.[test]'
 	touch $@
 

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         SeveralFacesError,
         UnknownModelError,
     )
+    from faceprint.recognition.gallery.gallery import Gallery
+    from faceprint.recognition.cluster import cluster
     from faceprint.recognition.verify import verify
     from faceprint.similarity import compare
     from faceprint.types import (
@@ -44,12 +46,14 @@ _HOMES = {
     "Face": "faceprint.types",
     "FacePrint": "faceprint.vision.pipeline",
     "FaceprintError": "faceprint.errors",
+    "Gallery": "faceprint.recognition.gallery.gallery",
     "ModelMismatchError": "faceprint.errors",
     "NoFaceError": "faceprint.errors",
     "OperatingPoint": "faceprint.types",
     "SeveralFacesError": "faceprint.errors",
     "UnknownModelError": "faceprint.errors",
     "Verification": "faceprint.types",
+    "cluster": "faceprint.recognition.cluster",
     "compare": "faceprint.similarity",
     "decode": "faceprint.vision.images",
     "load": "faceprint.vision.pipeline",
@@ -64,6 +68,7 @@ __all__ = [
     "Face",
     "FacePrint",
     "FaceprintError",
+    "Gallery",
     "ModelMismatchError",
     "NoFaceError",
     "OperatingPoint",
@@ -71,6 +76,7 @@ __all__ = [
     "UnknownModelError",
     "Verification",
     "__version__",
+    "cluster",
     "compare",
     "decode",
     "load",

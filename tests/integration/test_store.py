@@ -333,7 +333,7 @@ def unwritable(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 def test_read_only_cache(server: Server, unwritable: Path) -> None:
     url = server.add("mine.onnx", BODY)
-    with pytest.raises(DownloadError, match="cannot be written .*; set FACEPRINT_HOME"):
+    with pytest.raises(DownloadError, match=r"cannot be written .*; set FACEPRINT_HOME"):
         store.ensure(card(url))
     assert sorted(path.name for path in (unwritable / "models").iterdir()) == ["kept.onnx"]
     # what is there already is used all the same

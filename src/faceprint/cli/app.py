@@ -7,12 +7,12 @@ import os
 import sys
 from typing import Annotated, Any
 
-import click
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from faceprint import __version__
-from faceprint.cli.exit_codes import DONE, OTHER, exit_code
+from faceprint.cli.exit_codes import DONE, OTHER, USAGE, exit_code
 from faceprint.errors import FaceprintError
 
 __all__ = ["app", "main"]
@@ -22,7 +22,14 @@ _COMMANDS = {
     "demo": ("faceprint.cli.demo", "demo"),
     "verify": ("faceprint.cli.verify", "verify"),
     "detect": ("faceprint.cli.detect", "detect"),
+    "embed": ("faceprint.cli.embed", "embed"),
+    "enroll": ("faceprint.cli.enroll", "enroll"),
+    "identify": ("faceprint.cli.identify", "identify"),
+    "gallery": ("faceprint.cli.gallery", "app"),
+    "cluster": ("faceprint.cli.cluster", "cluster"),
     "models": ("faceprint.cli.models", "app"),
+    "evaluate": ("faceprint.cli.evaluate", "evaluate"),
+    "calibrate": ("faceprint.cli.calibrate", "calibrate"),
     "doctor": ("faceprint.cli.doctor", "doctor"),
 }
 
@@ -30,12 +37,12 @@ _COMMANDS = {
 class LazyGroup(TyperGroup):
     """Imports a command's module when that command is asked for, so that `verify` starts fast."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         """Names in the order of the documentation."""
         return list(_COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The click command of that name, None when there is none."""
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name, None when there is none."""
         if cmd_name not in _COMMANDS:
             return None
         module, name = _COMMANDS[cmd_name]
@@ -88,11 +95,12 @@ def main(arguments: list[str] | None = None) -> None:
     words = [word for i, word in enumerate(given) if i >= end or word != "--debug"]
     try:
         code = app(words, prog_name="faceprint", standalone_mode=False)
-    except click.exceptions.Abort:
+    except typer.Abort:
         sys.exit(130)
-    except click.ClickException as error:
-        error.show(sys.stderr)
-        sys.exit(2)
+    except TyperException as error:
+        show = getattr(error, "show", None)
+        show() if show is not None else print(f"faceprint: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(USAGE)
     except BrokenPipeError:
         # The reader went away (`| head`): not an error; keep the interpreter from saying so.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -104,7 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         print(f"faceprint: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(exit_code(error))
-    except Exception as error:  # noqa: BLE001 - the last line of defence: one line, code 5
+    except Exception as error:  # the last line of defence: one line, code 5
         if debug:
             raise
         print(  # noqa: T201
