@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from faceprint.evaluation.result import EvaluationResult
     from faceprint.evaluation.run import VerificationProtocol, VerificationRun
     from faceprint.evaluation.run_people import PeopleResult
+    from faceprint.vision.pipeline import FacePrint
 
 __all__ = ["evaluate"]
 
@@ -45,6 +46,14 @@ def evaluate(
     threshold: Annotated[
         float | None, typer.Option("--threshold", help="Count errors at this cosine similarity.")
     ] = None,
+    face: Annotated[
+        str | None,
+        typer.Option(
+            "--face",
+            metavar="RULE",
+            help="Of several faces: largest, or central. [pairs, bin: largest]",
+        ),
+    ] = None,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Average with the mirror image's embedding.")
     ] = False,
@@ -63,12 +72,12 @@ def evaluate(
 
     lfw: a folder a person, and pairs.txt. bin: a pack of InsightFace's. pairs: a table of pairs
     with labels, and perhaps groups. identification, clustering: a folder a person, or a RecordIO
-    pack; clustering joins at --threshold, else at the model's operating point.
+    pack; clustering joins as `cluster` does: at --threshold, else carried on from the model's
+    operating points.
     """
     from faceprint.evaluation.embeddings import EmbedOptions
     from faceprint.evaluation.run import evaluate as run
     from faceprint.evaluation.run_people import evaluate_clustering, evaluate_identification
-    from faceprint.recognition.calibrations import decide_by
     from faceprint.vision.pipeline import load
 
     if protocol not in PROTOCOLS:
@@ -77,16 +86,16 @@ def evaluate(
         pack, detector=detector, embedder=embedder, runtime=runtime, threads=threads, mirror=mirror
     )
     show = progress("pictures")
+    rule = _face_rule(face, protocol)
     if protocol in ("lfw", "bin", "pairs"):
         data = open_pairs(protocol, path, pairs, aligned=aligned)
-        face: WhichFace = "central" if protocol == "lfw" else "largest"
         outcome = run(
             cast("VerificationProtocol", protocol),
             data,
             fp,
             folds=folds,
             threshold=threshold,
-            options=EmbedOptions(aligned=data.aligned, face=face),
+            options=EmbedOptions(aligned=data.aligned, face=rule),
             progress=show,
         )
         if report is not None:
@@ -99,16 +108,36 @@ def evaluate(
     if report is not None or pairs is not None or folds is not None:
         raise UsageError(f"--pairs, --folds and --report do not go with {protocol}")
     people = open_labelled(path, aligned=aligned)
+    how = EmbedOptions(aligned=people.aligned, face=rule)
     if protocol == "identification":
-        result = evaluate_identification(people, fp, progress=show)
+        result = evaluate_identification(people, fp, options=how, progress=show)
     else:
-        chosen = decide_by(fp, threshold=threshold).point.threshold
-        result = evaluate_clustering(people, fp, threshold=chosen, progress=show)
+        joined = threshold if threshold is not None else _joining_threshold(fp)
+        result = evaluate_clustering(people, fp, threshold=joined, options=how, progress=show)
     if as_json:
         print_json(result.to_json())
     else:
         _print_people(result)
     return DONE
+
+
+def _face_rule(given: str | None, protocol: str) -> WhichFace:
+    if given not in (None, "largest", "central"):
+        raise UsageError(f"--face is {given!r}; it is largest or central")
+    return cast("WhichFace", given or ("largest" if protocol in ("bin", "pairs") else "central"))
+
+
+def _joining_threshold(fp: FacePrint) -> float:
+    """Where `cluster` joins people: carried on from the model's operating points."""
+    from faceprint.recognition.albums.edges import clustering_point
+    from faceprint.recognition.operating import measured_points
+
+    point = clustering_point(measured_points(fp.embedder_card, fp.detector_card.id))
+    if point is None:
+        raise UsageError(
+            f"{fp.embedder_card.id} has fewer than two operating points; give --threshold"
+        )
+    return point.threshold
 
 
 def _write_report(folder: Path, data: PairSet, outcome: VerificationRun) -> None:
@@ -165,7 +194,10 @@ def _print_people(result: PeopleResult) -> None:
     if clusters is not None:
         rows.append(("threshold", f"{result.threshold:.4f}"))
         rows.append(("people", f"{clusters.people:,}, in {clusters.clusters:,} clusters"))
-        for name, score in (("BCubed", clusters.bcubed), ("pairwise", clusters.pairwise)):
+        scores = [("BCubed", clusters.bcubed), ("pairwise", clusters.pairwise)]
+        if result.several is not None:
+            scores.insert(1, ("BCubed, of two pictures or more", result.several.bcubed))
+        for name, score in scores:
             told = f"precision {score.precision:.4f}, recall {score.recall:.4f}, F {score.f:.4f}"
             rows.append((name, told))
     rows.append(("pictures", f"{result.pictures:,}, {result.failed:,} without a face"))

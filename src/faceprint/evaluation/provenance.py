@@ -31,7 +31,7 @@ def engine_facts(analyzer: FacePrint, options: EmbedOptions) -> dict[str, object
     return {
         "models": models,
         "options": {
-            "mirror": analyzer.mirror,
+            "mirror": analyzer.mirror or analyzer.embedder_card.input.mirror,
             "aligned": options.aligned,
             "face": None if options.aligned else options.face,
             "runtime": analyzer.runtime,

@@ -37,6 +37,7 @@ class PeopleResult:
     Attributes:
         pictures: all of the data; `failed`: those in which no face was found.
         threshold: of the clustering, None for identification, whose points name theirs.
+        several: `clusters` over the pictures of people who have two or more alone.
         reproduce: all that is needed to repeat it.
     """
 
@@ -48,14 +49,15 @@ class PeopleResult:
     threshold: float | None = None
     identified: Identified | None = None
     clusters: ClusterScores | None = None
+    several: ClusterScores | None = None
     reproduce: Mapping[str, object] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
         """As JSON values."""
         value = asdict(self)
-        if self.clusters is not None:
-            for kind in ("bcubed", "pairwise"):
-                value["clusters"][kind]["f"] = getattr(self.clusters, kind).f
+        for name, scores in (("clusters", self.clusters), ("several", self.several)):
+            for kind in ("bcubed", "pairwise") if scores is not None else ():
+                value[name][kind]["f"] = getattr(scores, kind).f
         return {key: item for key, item in value.items() if item is not None}
 
 
@@ -122,6 +124,9 @@ def evaluate_clustering(
     labels[embedded.found] = cluster_embeddings(
         embedded.vectors[embedded.found], threshold=threshold
     )
+    subjects = np.asarray(data.subjects)
+    names, counts = np.unique(subjects, return_counts=True)
+    often = np.isin(subjects, names[counts >= 2])
     return PeopleResult(
         "clustering",
         data.name,
@@ -129,7 +134,8 @@ def evaluate_clustering(
         len(data),
         embedded.failed,
         threshold=threshold,
-        clusters=cluster_scores(data.subjects, labels),
+        clusters=cluster_scores(subjects, labels),
+        several=cluster_scores(subjects[often], labels[often]) if often.any() else None,
         reproduce=_reproduce(data, analyzer, chosen, embedded),
     )
 
