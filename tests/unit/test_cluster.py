@@ -133,3 +133,15 @@ def test_ids_go_to_the_group_with_most_of_the_faces_and_are_never_given_twice():
     assert following == 10
     named, _ = match_ids(np.zeros(4, np.int64), np.array([3, 3, 3, 5]), {5: "Ada"}, 9)
     assert named.tolist() == [5, 5, 5, 5]
+
+
+def test_points_of_several_detectors_take_the_strictest_of_each_rate() -> None:
+    points = [OperatingPoint(0.914, fmr=1e-2), OperatingPoint(0.931, fmr=1e-3)]
+    others = [OperatingPoint(0.913, fmr=1e-2), OperatingPoint(0.9305, fmr=1e-3)]
+    both = clustering_point([*points, *others])
+    alone = clustering_point(points)
+    assert both is not None
+    assert alone is not None
+    assert both.threshold == alone.threshold
+    assert type(both.threshold) is float, "as JSON"
+    assert clustering_point([points[0], others[0]]) is None

@@ -36,10 +36,13 @@ def clustering_point(
     """
     if not 0 < fmr < 0.5:
         raise UsageError(f"fmr is {fmr}; clustering needs a rate between 0 and 0.5, as 1e-4")
-    known = sorted(
-        (point.fmr, point.threshold) for point in points if point.fmr and 0 < point.fmr < 0.5
-    )
-    if len(known) < 2 or known[0][0] == known[-1][0]:
+    strictest: dict[float, float] = {}
+    for point in points:
+        # Where the detector is not known, points of several come with the same rate.
+        if point.fmr and 0 < point.fmr < 0.5:
+            strictest[point.fmr] = max(point.threshold, strictest.get(point.fmr, -1.0))
+    known = sorted(strictest.items())
+    if len(known) < 2:
         return None
     rates, thresholds = zip(*known, strict=True)
     z = np.array([-NormalDist().inv_cdf(rate) for rate in rates])
@@ -52,7 +55,7 @@ def clustering_point(
         value = thresholds[near] + slope * (wanted - z[near])
     source = next((point.source for point in points if point.source), "")
     return OperatingPoint(
-        min(1.0, value), fmr=fmr, name="clustering", source=f"carried on from {source}".strip()
+        min(1.0, float(value)), fmr=fmr, name="clustering", source=f"carried on from {source}".strip()
     )
 
 
