@@ -21,8 +21,8 @@ if TYPE_CHECKING:
         SeveralFacesError,
         UnknownModelError,
     )
-    from faceprint.recognition.gallery.gallery import Gallery
     from faceprint.recognition.cluster import cluster
+    from faceprint.recognition.gallery.gallery import Gallery
     from faceprint.recognition.verify import verify
     from faceprint.similarity import compare
     from faceprint.types import (

@@ -55,7 +55,10 @@ def clustering_point(
         value = thresholds[near] + slope * (wanted - z[near])
     source = next((point.source for point in points if point.source), "")
     return OperatingPoint(
-        min(1.0, float(value)), fmr=fmr, name="clustering", source=f"carried on from {source}".strip()
+        min(1.0, float(value)),
+        fmr=fmr,
+        name="clustering",
+        source=f"carried on from {source}".strip(),
     )
 
 

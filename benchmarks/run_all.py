@@ -1,0 +1,58 @@
+"""`make bench`: every benchmark in turn, each in a process of its own, results as JSON.
+
+A benchmark whose peer or data is not here says so and is left out; the others still run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+
+QUICK: dict[str, tuple[str, ...]] = {
+    "pipeline": (),
+    "blocks": (),
+    "engine": (),
+    "optimiser": (),
+    "legacy": (),
+    "runtimes": (),
+}
+LONG: dict[str, tuple[str, ...]] = {
+    "lfw": (),
+    "identification": (),
+    "search": (),
+    "int8": (),
+}
+
+
+def main() -> int:
+    """0 when everything that was asked for has run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help="some of them; all quick ones without")
+    parser.add_argument("--long", action="store_true", help="also those that take over ten minutes")
+    chosen = parser.parse_args()
+    known = QUICK | LONG
+    unknown = [name for name in chosen.names if name not in known]
+    if unknown:
+        parser.error(f"no benchmark named {', '.join(unknown)}; there are {', '.join(known)}")
+    names = chosen.names or list(known if chosen.long else QUICK)
+    failed = []
+    for name in names:
+        print(f"== {name}", flush=True)
+        start = time.perf_counter()
+        script = HERE / f"{name}.py"
+        done = subprocess.run([sys.executable, str(script), *known[name]], check=False)
+        print(f"== {name}: {time.perf_counter() - start:.0f} s, exit code {done.returncode}")
+        if done.returncode:
+            failed.append(name)
+    if failed:
+        print(f"not finished: {', '.join(failed)}", file=sys.stderr)
+    return int(bool(failed))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
