@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import sys
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,8 @@ def test_list(run: Any) -> None:
     models = {row["id"]: row for row in document["models"]}
     assert code == 0
     assert models["mtcnn"]["ready"] is True
-    assert models["mtcnn"]["size"] == 28045 + 402119 + 1557709
+    weights = Path(str(resources.files("faceprint") / "zoo" / "weights")).glob("mtcnn_*.onnx")
+    assert models["mtcnn"]["size"] == sum(path.stat().st_size for path in weights)
     assert models["scrfd-500m"]["commercial_use"] == "no"
     assert models["edgeface-xs"]["pinned"] is False
     assert models["edgeface-xs"]["size"] is None
