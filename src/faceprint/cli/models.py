@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from faceprint.cli import options, parity, validate
+from faceprint.cli import options, parity, quantize, validate
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.models_own import add, lint
 from faceprint.cli.output import print_json, print_table
@@ -265,3 +265,4 @@ app.command()(lint)
 parity.register(app)
 # Commands that live in modules of their own join the group here, one line each.
 validate.register(app)
+quantize.register(app)

@@ -15,7 +15,7 @@ from faceprint.types import Detections, Image
 from faceprint.vision.detect.mtcnn import MtcnnDetector, MtcnnSettings
 from faceprint.vision.detect.single_shot import SingleShotDetector
 from faceprint.vision.embed import VectorEmbedder
-from faceprint.zoo import catalog, legacy, packs, store
+from faceprint.zoo import catalog, legacy, optimise, packs, store
 from faceprint.zoo.card import ModelCard
 
 __all__ = ["Detector", "LoadOptions", "load_detector", "load_embedder", "resolve"]
@@ -120,4 +120,11 @@ def load_embedder(card: ModelCard, options: LoadOptions) -> VectorEmbedder:
 
 def _open(path: Path, options: LoadOptions) -> Session:
     prepared = legacy.prepare(path, settings.home() / "prepared")
+    if options.side_by_side:
+        prepared = optimise.prepare(
+            prepared,
+            settings.home() / "prepared",
+            lambda graph: open_session(graph, options=options.session, runtime="onnxruntime").run,
+            threads=options.session.thread_count(),
+        )
     return open_session(prepared, runtime=options.runtime, options=options.session)

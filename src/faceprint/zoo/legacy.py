@@ -11,25 +11,36 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from faceprint._sketch import NodeSketch, Sketch, scan
 from faceprint.errors import CardError, MissingExtraError, ModelMissingError
 
-__all__ = ["Plan", "modernise", "needs_modernising", "plan_of", "prepare"]
+__all__ = [
+    "SHAPE_KEEPING",
+    "Plan",
+    "find_kept",
+    "fingerprint",
+    "is_feature_map",
+    "keep",
+    "modernise",
+    "needs_modernising",
+    "plan_of",
+    "prepare",
+]
 
 REVISION = 1
 """Of the rewriting; raised when a pass changes, so that older cached graphs are left behind."""
 
 _SPATIAL = {"Conv", "ConvTranspose", "MaxPool", "AveragePool", "GlobalAveragePool"}
-_SHAPE_KEEPING = {
+SHAPE_KEEPING = {
     "Add", "BatchNormalization", "Clip", "Div", "Dropout", "Identity", "LeakyRelu", "Mul", "PRelu",
     "Relu", "Sigmoid", "Sub",
 }  # fmt: skip
 # Operators that treat each row of a batch by itself, given the checks of `_rows_apart`.
-_ROW_WISE = _SPATIAL | _SHAPE_KEEPING | {"Constant", "Flatten", "Gemm", "MatMul", "Pad", "Reshape"}
+_ROW_WISE = _SPATIAL | SHAPE_KEEPING | {"Constant", "Flatten", "Gemm", "MatMul", "Pad", "Reshape"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +117,8 @@ def modernise(model: Path, cache_dir: Path) -> Path:
         ModelMissingError: `cache_dir` can't be written.
         CardError: not a graph that can be rewritten.
     """
-    prefix = f"{model.stem}.{_fingerprint(model)[:16]}.r{REVISION}"
-    cached = _find(cache_dir, prefix)
+    prefix = f"{model.stem}.{fingerprint(model)[:16]}.r{REVISION}"
+    cached = find_kept(cache_dir, prefix)
     if cached is not None:
         return cached
     from faceprint.zoo import legacy_passes
@@ -115,19 +126,31 @@ def modernise(model: Path, cache_dir: Path) -> Path:
     content = legacy_passes.rewrite(model, plan_of(_scan_or_refuse(model)))
     own = hashlib.sha256(content).hexdigest()
     target = cache_dir / f"{prefix}.{own[:16]}.onnx"
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
-        cache_dir.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(target)
+        keep(target, content)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
         raise ModelMissingError(
             f"{model.name} has to be rewritten for today's runtimes, but {cache_dir} can't be "
             f"written ({error.strerror}); set FACEPRINT_HOME to a folder that can"
         ) from error
     return target
+
+
+def keep(target: Path, content: bytes) -> None:
+    """Write a file of the cache whole or not at all, with its folder.
+
+    Raises:
+        OSError: the folder can't be written.
+    """
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(target)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
 
 
 def plan_of(sketch: Sketch) -> Plan:
@@ -151,14 +174,16 @@ def _flat_slopes(sketch: Sketch) -> frozenset[str]:
         if node.op == "PRelu"
         and len(shape := sketch.dims.get(node.inputs[1], ())) == 1
         and shape[0] > 1
-        and _is_feature_map(node.inputs[0], producers)
+        and is_feature_map(node.inputs[0], producers)
     )
 
 
-def _is_feature_map(name: str, producers: Mapping[str, NodeSketch]) -> bool:
+def is_feature_map(
+    name: str, producers: Mapping[str, NodeSketch], through: Set[str] = frozenset(SHAPE_KEEPING)
+) -> bool:
     """Whether a tensor has (n, c, h, w): it comes out of a convolution, not of a dense layer."""
     node = producers.get(name)
-    while node is not None and node.op in _SHAPE_KEEPING:
+    while node is not None and node.op in through:
         node = next((producers[item] for item in node.inputs if item in producers), None)
     return node is not None and node.op in _SPATIAL
 
@@ -194,7 +219,7 @@ def _scan_or_refuse(model: Path) -> Sketch:
         raise CardError(f"{model}: {error}") from error
 
 
-def _fingerprint(model: Path) -> str:
+def fingerprint(model: Path) -> str:
     """sha256 of the file and of every file that holds some of its weights."""
     from faceprint.zoo.external import external_locations
     from faceprint.zoo.store import file_sha256
@@ -209,7 +234,7 @@ def _fingerprint(model: Path) -> str:
     return hashlib.sha256("".join([digest, *parts]).encode()).hexdigest() if parts else digest
 
 
-def _find(cache_dir: Path, prefix: str) -> Path | None:
+def find_kept(cache_dir: Path, prefix: str) -> Path | None:
     """An earlier rewriting whose bytes are still those that its name says."""
     from faceprint.zoo.store import file_sha256
 

@@ -5,7 +5,7 @@ A step must be exact: the rewritten graph computes what its author meant, to the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from faceprint.types import Array
     from faceprint.zoo.legacy import Plan
 
-__all__ = ["PASSES", "Pass", "rewrite"]
+__all__ = ["PASSES", "Pass", "add_weight", "replace_items", "rewrite"]
 
 Pass = Callable[[Any, "Plan"], None]
 """(onnx.ModelProto, plan) -> None; changes the model in place."""
@@ -34,8 +34,11 @@ _STABLE = {
 }  # fmt: skip
 
 
-def rewrite(model: Path, plan: Plan) -> bytes:
+def rewrite(model: Path, plan: Plan, steps: Sequence[Pass] | None = None) -> bytes:
     """The rewritten file's bytes, weights inside.
+
+    Args:
+        steps: what is done; `PASSES` when None.
 
     Raises:
         MissingExtraError: the onnx package is not installed.
@@ -47,7 +50,7 @@ def rewrite(model: Path, plan: Plan) -> bytes:
         proto = onnx.load(str(model))
     except (messages.DecodeError, ValueError, OSError) as error:
         raise CardError(f"{model}: not an ONNX graph ({error})") from error
-    for step in PASSES:
+    for step in PASSES if steps is None else steps:
         step(proto, plan)
     content: bytes = proto.SerializeToString(deterministic=True)
     try:
@@ -75,7 +78,7 @@ def drop_dropout(model: Any, plan: Plan) -> None:
             kept.append(node)
         else:
             kept.append(node)
-    _replace(graph.node, kept)
+    replace_items(graph.node, kept)
 
 
 def plain_batch_norm(model: Any, plan: Plan) -> None:
@@ -95,7 +98,7 @@ def plain_batch_norm(model: Any, plan: Plan) -> None:
             continue
         attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
         del node.output[1:]
-        _replace(node.attribute, [a for a in node.attribute if a.name == "epsilon"])
+        replace_items(node.attribute, [a for a in node.attribute if a.name == "epsilon"])
         if attributes.get("spatial", 1) != 0 or len(weights[node.input[1]].dims) == 1:
             kept.append(node)
             continue
@@ -104,12 +107,12 @@ def plain_batch_norm(model: Any, plan: Plan) -> None:
         )
         factor = gamma / np.sqrt(variance + attributes.get("epsilon", 1e-5))
         name = node.output[0]
-        _add_weight(graph, f"{name}/factor", factor.astype(np.float32))
-        _add_weight(graph, f"{name}/offset", (beta - mean * factor).astype(np.float32))
+        add_weight(graph, f"{name}/factor", factor.astype(np.float32))
+        add_weight(graph, f"{name}/offset", (beta - mean * factor).astype(np.float32))
         product, total = f"{name}/product", [name]
         kept.append(helper.make_node("Mul", [node.input[0], f"{name}/factor"], [product]))
         kept.append(helper.make_node("Add", [product, f"{name}/offset"], total))
-    _replace(graph.node, kept)
+    replace_items(graph.node, kept)
 
 
 def tall_slopes(model: Any, plan: Plan) -> None:
@@ -156,7 +159,7 @@ def free_batch(model: Any, plan: Plan) -> None:
 def delist_weights(model: Any, plan: Plan) -> None:
     """Weights that are inputs too can be overridden, so nothing may be folded into them."""
     weights = {item.name for item in model.graph.initializer}
-    _replace(model.graph.input, [i for i in model.graph.input if i.name not in weights])
+    replace_items(model.graph.input, [i for i in model.graph.input if i.name not in weights])
     model.ir_version = max(model.ir_version, _IR)
 
 
@@ -176,7 +179,9 @@ def drop_unused(model: Any, plan: Plan) -> None:
     graph = model.graph
     read = {name for node in graph.node for name in node.input}
     read |= {item.name for item in graph.output}
-    _replace(graph.node, [n for n in graph.node if n.op_type != "Constant" or n.output[0] in read])
+    replace_items(
+        graph.node, [n for n in graph.node if n.op_type != "Constant" or n.output[0] in read]
+    )
     unread = [i for i, item in enumerate(graph.initializer) if item.name not in read]
     for i in reversed(unread):
         del graph.initializer[i]
@@ -194,13 +199,15 @@ PASSES: tuple[Pass, ...] = (
 """In the order in which they run."""
 
 
-def _replace(field: Any, items: list[Any]) -> None:
+def replace_items(field: Any, items: list[Any]) -> None:
+    """Give a repeated field new contents, which may be parts of the old."""
     copies = [type(item).FromString(item.SerializeToString()) for item in items]
     del field[:]
     field.extend(copies)
 
 
-def _add_weight(graph: Any, name: str, value: Array) -> None:
+def add_weight(graph: Any, name: str, value: Array) -> None:
+    """One more initializer."""
     from onnx import numpy_helper
 
     graph.initializer.append(numpy_helper.from_array(value, name))

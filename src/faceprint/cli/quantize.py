@@ -1,0 +1,170 @@
+"""`faceprint models quantize`: int8, taken only where it is faster and hardly less accurate."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from faceprint.cli import options
+from faceprint.cli.exit_codes import DONE, NO
+from faceprint.cli.output import note, print_json, print_table
+from faceprint.errors import UsageError
+
+if TYPE_CHECKING:
+    from faceprint.cli.quantize_trial import Trial
+
+__all__ = ["quantize", "register"]
+
+
+def quantize(
+    card_id: Annotated[str, typer.Argument(metavar="ID", help="An embedder's card id.")],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE.onnx", help="The new graph; its card beside it.")
+    ],
+    on: Annotated[
+        Path,
+        typer.Option("--on", metavar="FOLDER", help="Photographs of faces, to calibrate on."),
+    ],
+    pairs: Annotated[
+        Path | None,
+        typer.Option(
+            "--pairs", metavar="F", help="LFW's pairs.txt over FOLDER. [FOLDER/pairs.txt]"
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NEWID", help="Of the new card. [ID-int8]")
+    ] = None,
+    limit: Annotated[
+        float, typer.Option("--limit", help="Percentage points of accuracy that may be lost.")
+    ] = 0.2,
+    min_speedup: Annotated[
+        float, typer.Option("--min-speedup", help="Times as fast as float32 on this machine.")
+    ] = 1.2,
+    photographs: Annotated[
+        int, typer.Option("--photographs", metavar="N", min=1, help="Photographs to calibrate on.")
+    ] = 128,
+    speed_only: Annotated[
+        bool, typer.Option("--speed-only", help="Take it without an accuracy measured.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Overwrite FILE and the card of the same id.")
+    ] = False,
+    as_json: options.Json = False,
+    detector: options.Detector = None,
+    threads: options.Threads = None,
+) -> int:
+    """Make an int8 model of an embedder. Exit code 1: not worth it here, and nothing is kept.
+
+    It is taken when it loses no more than --limit on the pairs and is --min-speedup times as fast
+    on this machine. Its embeddings never compare with those of ID.
+    JSON: id, name, kept, reasons[], cpu, cpu_flags, reduce_range, calibration{photographs, crops},
+    speed{float32_ms, int8_ms, rows, rounds, threads, ratio}, agreement{mean, lowest, crops},
+    accuracy{pairs, float32, int8, lost_points} (null with --speed-only), out, card (null: refused).
+    """
+    from faceprint.cli import quantize_trial
+    from faceprint.training.quantize import decide
+    from faceprint.zoo import catalog
+
+    new_id = name or f"{card_id}-int8"
+    if out.suffix != ".onnx" or not out.parent.is_dir():
+        raise UsageError(f"{out}: expected a file FILE.onnx in a folder that is there")
+    taken = [str(out)] if out.exists() else []
+    taken += [f"the card {new_id}"] if new_id in catalog.card_ids() else []
+    if taken and not replace:
+        raise UsageError(f"{' and '.join(taken)}: there already; --replace overwrites")
+    listed = None if speed_only else pairs or on / "pairs.txt"
+    if listed is not None and not listed.is_file():
+        raise UsageError(
+            f"{listed}: no such list of pairs, so nothing could say what int8 costs; give --pairs, "
+            "or --speed-only to take it unguarded"
+        )
+    with tempfile.TemporaryDirectory(prefix="faceprint-int8-") as place:
+        trial = quantize_trial.run(
+            card_id,
+            Path(place) / out.name,
+            on,
+            listed,
+            new_id=new_id,
+            photographs=photographs,
+            detector=detector,
+            threads=threads,
+        )
+        decision = decide(trial.ratio, trial.accuracy, limit=limit, min_speedup=min_speedup)
+        card_path = quantize_trial.take(trial, out) if decision.kept else None
+    document = _document(trial, card_id) | asdict(decision)
+    document |= {
+        "out": str(out) if decision.kept else None,
+        "card": None if card_path is None else str(card_path),
+    }
+    if as_json:
+        print_json(document)
+    else:
+        _print(document)
+    return DONE if decision.kept else NO
+
+
+def _document(trial: Trial, card_id: str) -> dict[str, Any]:
+    from faceprint import _cpu
+
+    accuracy: dict[str, Any] | None = None
+    if trial.accuracy is not None:
+        before, after = trial.accuracy
+        accuracy = {
+            "pairs": trial.pairs,
+            "float32": before,
+            "int8": after,
+            "lost_points": round(100 * (before - after), 6),
+        }
+    return {
+        "id": card_id,
+        "name": trial.card.id,
+        "cpu": _cpu.cpu_name(),
+        "cpu_flags": _cpu.cpu_flags(),
+        "reduce_range": trial.reduce_range,
+        "calibration": {"photographs": trial.photographs, "crops": trial.agreement.crops},
+        "speed": {**trial.speed, "ratio": trial.ratio},
+        "agreement": asdict(trial.agreement),
+        "accuracy": accuracy,
+    }
+
+
+def _print(document: dict[str, Any]) -> None:
+    speed, accuracy, agrees = document["speed"], document["accuracy"], document["agreement"]
+    flags = ", ".join(document["cpu_flags"]) or "unknown"
+    bits = "7 bits, as this processor needs" if document["reduce_range"] else "8 bits"
+    rows = [
+        ("processor", f"{document['cpu']}; instruction sets: {flags}"),
+        ("weights", bits),
+        ("calibrated on", f"{agrees['crops']} crops"),
+        (
+            "speed",
+            f"{speed['ratio']:.2f} x ({speed['float32_ms']:.1f} ms to {speed['int8_ms']:.1f} ms "
+            f"for {speed['rows']} crops, {speed['threads']} threads)",
+        ),
+        ("cosine to float32", f"{agrees['mean']:.4f}, lowest {agrees['lowest']:.4f}"),
+    ]
+    if accuracy is None:
+        rows.append(("accuracy", "not measured"))
+    else:
+        rows.append(
+            (
+                "accuracy",
+                f"{accuracy['float32']:.4f} to {accuracy['int8']:.4f}, "
+                f"{accuracy['lost_points']:+.2f} points lost on {accuracy['pairs']:,} pairs",
+            )
+        )
+    print_table((document["id"], f"as {document['name']}"), rows)
+    if document["kept"]:
+        typer.echo(f"taken: {document['out']}, card {document['card']}")
+        note("its embeddings never compare with the old ones; it has no operating points yet")
+    else:
+        typer.echo(f"float32 stays: {'; '.join(document['reasons'])}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to `faceprint models`."""
+    app.command()(quantize)

@@ -1,0 +1,86 @@
+"""PRelu over feature maps in the operators that ONNX Runtime runs fast."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from faceprint.zoo.graph_view import GraphView, depthwise
+from faceprint.zoo.legacy_passes import replace_items
+
+if TYPE_CHECKING:
+    from faceprint.types import Array
+    from faceprint.zoo.legacy import Plan
+
+__all__ = ["prelu_into_convolutions", "prelu_into_relu"]
+
+
+def prelu_into_relu(model: Any, plan: Plan) -> None:
+    """PRelu over feature maps as Relu(x) + DW(-a)(Relu(DW(-1)(x))), DW a depthwise 1 x 1.
+
+    ONNX Runtime has no vectorised PRelu and none in its blocked layout, so each one costs two
+    reorderings besides; these three run fast and inside that layout. Outputs are the same to the
+    last bit. One slope for all channels is a LeakyRelu, which is fused into the convolution before.
+    """
+    _replace_prelu(model.graph, _as_relus)
+
+
+def prelu_into_convolutions(model: Any, plan: Plan) -> None:
+    """PRelu with slopes up to 1 as DW(a)(x) + Relu(DW(1 - a)(x)).
+
+    As fast, not the same to the last bit, and without a Relu that stands alone: in int8 that one
+    alone would have to go through float32.
+    """
+    _replace_prelu(model.graph, _as_convolutions)
+
+
+def _replace_prelu(graph: Any, write: Callable[[Any, str, str, Array], list[Any]]) -> None:
+    from onnx import helper
+
+    view, kept = GraphView(graph), []
+    for node in graph.node:
+        slope = view.weight(node.input[1]) if node.op_type == "PRelu" else None
+        count = 0 if slope is None else slope.size
+        x, result = node.input[0], node.output[0]
+        if slope is not None and count == 1:
+            alpha = float(slope.reshape(()))
+            kept.append(helper.make_node("LeakyRelu", [x], [result], name=node.name, alpha=alpha))
+        elif slope is not None and slope.shape in ((count, 1, 1), (1, count, 1, 1)):
+            kept += write(graph, x, result, slope.reshape(count))
+        else:
+            kept.append(node)
+    replace_items(graph.node, kept)
+    del graph.value_info[:]
+
+
+def _as_relus(graph: Any, x: str, result: str, slope: Array) -> list[Any]:
+    above, negated, below, scaled = (
+        f"{result}/{part}" for part in ("above", "negated", "below", "scaled")
+    )
+    return [
+        _node("Relu", [x], above),
+        depthwise(graph, x, negated, np.full_like(slope, -1)),
+        _node("Relu", [negated], below),
+        depthwise(graph, below, scaled, -slope),
+        _node("Add", [above, scaled], result),
+    ]
+
+
+def _as_convolutions(graph: Any, x: str, result: str, slope: Array) -> list[Any]:
+    if (slope > 1).any():
+        return _as_relus(graph, x, result, slope)
+    rest, above, line = (f"{result}/{part}" for part in ("rest", "above", "line"))
+    return [
+        depthwise(graph, x, line, slope),
+        depthwise(graph, x, rest, 1 - slope),
+        _node("Relu", [rest], above),
+        _node("Add", [line, above], result),
+    ]
+
+
+def _node(op: str, inputs: list[str], output: str) -> Any:
+    from onnx import helper
+
+    return helper.make_node(op, inputs, [output], name=output)
