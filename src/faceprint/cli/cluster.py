@@ -171,6 +171,9 @@ def _report(album: Album, out: Path | None, folders: str, as_json: bool) -> None
     typer.echo(
         f"{len(album.people)} people in {faces} faces; {len(album.unassigned)} faces unassigned"
     )
+    if not faces and not album.unassigned:
+        note("no face was found in what was named")
+        return
     for person in album.people[:20]:
         label = f"{person.id} {person.name}".strip()
         typer.echo(f"  {label}: {len(person.faces)}, as {person.faces[0].source}")
