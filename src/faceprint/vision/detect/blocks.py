@@ -1,8 +1,8 @@
 """MTCNN's networks in pieces that stay in a core's cache, side by side on threads.
 
 The three networks have few channels, so their time goes into moving activations and not into
-arithmetic: a call whose activations leave the second-level cache takes two to four times as long a
-pixel (docs/performance.md). The pieces are cut here, below the cascade, which hands over all crops
+arithmetic: a call whose activations leave the second-level cache takes longer a pixel, a little on
+an idle machine and several times as long on a busy one (docs/performance.md). The pieces are cut here, below the cascade, which hands over all crops
 of a stage at once.
 """
 
