@@ -2,8 +2,8 @@
 
 The three networks have few channels, so their time goes into moving activations and not into
 arithmetic: a call whose activations leave the second-level cache takes longer a pixel, a little on
-an idle machine and several times as long on a busy one (docs/performance.md). The pieces are cut here, below the cascade, which hands over all crops
-of a stage at once.
+an idle machine and several times as long on a busy one (docs/performance.md). The pieces are cut
+here, below the cascade, which hands over all crops of a stage at once.
 """
 
 from __future__ import annotations
