@@ -137,8 +137,7 @@ class Graph:
         """PRelu; over a feature map as max(x, 0) - a max(-x, 0), the same bit for bit.
 
         Multiplying by -1 and -a is left to convolutions of one value a channel: ONNX Runtime runs
-        its own PRelu unvectorised and outside its blocked layout, and the whole network 1.2 to 2.1
-        times as slowly.
+        its own PRelu unvectorised and outside its blocked layout (docs/performance.md).
         """
         slopes = weights[0]
         if slopes.ndim == 1:

@@ -44,6 +44,7 @@ def test_enrol_and_identify(run: Run, tmp_path: Path, shared_samples: Path) -> N
             "template": "1",
             "source": str(shared_samples / "obama.jpg"),
             "new": True,
+            "face_count": 1,
         }
     ]
     code, out = run(
@@ -178,3 +179,12 @@ def test_a_line_is_printed_once_its_template_is_on_disk(
     rest = lines(process.stdout.read())
     assert process.wait() == 0
     assert len(rest) == 35
+
+
+def test_a_group_is_enrolled_with_a_word_about_it(
+    tmp_path: Path, shared_faces: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    group = shared_faces / "insightface" / "t1.jpg"
+    with pytest.raises(SystemExit):
+        main(["enroll", str(tmp_path / "g.db"), "ada", str(group)])
+    assert "6 faces, the largest was enrolled; see --faces" in capsys.readouterr().err

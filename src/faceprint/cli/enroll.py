@@ -81,7 +81,8 @@ def enroll(
     """Add templates; the gallery is made if there is none. Exit code 3: some could not be used.
 
     JSON lines, each once its template is on disk: subject, template, source, new (false: it was
-    there); template is null where a photograph was not used, and reason says why.
+    there), face_count where it is new; template is null where a photograph was not used, and
+    reason says why.
     """
     from faceprint.recognition.gallery import EnrolOptions, Gallery
     from faceprint.recognition.gallery.crypto import read_key_file
@@ -116,6 +117,9 @@ def enroll(
             elif not as_json:
                 known = "" if line["new"] else " (was there)"
                 typer.echo(f"{line['subject']}: template {line['template']}{known}")
+            if (line.get("face_count") or 1) > 1:
+                count = line["face_count"]
+                note(f"{line['source']}: {count} faces, the largest was enrolled; see --faces")
             if len(pairs) > 1:
                 show(done, len(pairs))
     note(f"{used} enrolled, {skipped} not used")
@@ -183,5 +187,6 @@ def _line(outcome: Outcome) -> dict[str, Any]:
 
     line: dict[str, Any] = {"subject": outcome.subject, "template": None, "source": outcome.source}
     if isinstance(outcome, Enrolled):
-        return line | {"template": outcome.template, "new": outcome.new}
+        line |= {"template": outcome.template, "new": outcome.new}
+        return line | ({"face_count": outcome.face_count} if outcome.new else {})
     return line | {"reason": outcome.reason}

@@ -121,7 +121,11 @@ def _enrol_chunk(
         else:
             usable[place] = (item, face)
     if usable:
-        outcomes.update(_store(core, analyzer, usable, options))
+        shown = {place: len(r.faces) for place, r in zip(fresh, found, strict=True)}
+        for place, outcome in _store(core, analyzer, usable, options).items():
+            if isinstance(outcome, Enrolled) and outcome.new:
+                outcome = replace(outcome, face_count=shown[place])
+            outcomes[place] = outcome
     return [outcomes[place] for place in range(len(chunk))]
 
 

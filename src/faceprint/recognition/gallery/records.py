@@ -226,12 +226,17 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """A photograph whose template is durable; `new` is False when it was there already."""
+    """A photograph whose template is durable; `new` is False when it was there already.
+
+    Attributes:
+        face_count: faces that the photograph shows; None when it was not looked at again.
+    """
 
     subject: str
     template: str
     source: str
     new: bool = True
+    face_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
