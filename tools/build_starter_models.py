@@ -12,9 +12,12 @@ below before anything in them is read. The same sources give the same bytes, alw
 
 All graphs take float32 [batch, 3, rows, columns], RGB, upright; the batch is dynamic.
 
-- `mtcnn_pnet.onnx`: any size, (x - 127.5) / 128. `score` [batch, h, w] is the probability of a face
-  in the 12x12 window whose corner lies at (2 * column, 2 * row); `offsets` [batch, 4, h, w] are
-  x1, y1, x2, y2, to be added to the window's edges in units of its width and height.
+MTCNN's graphs take pixels of 0 to 255; the published (x - 127.5) / 128 lies in their first
+convolution.
+
+- `mtcnn_pnet.onnx`: any size. `score` [batch, h, w] is the probability of a face in the 12x12
+  window whose corner lies at (2 * column, 2 * row); `offsets` [batch, 4, h, w] are x1, y1, x2, y2,
+  to be added to the window's edges in units of its width and height.
 - `mtcnn_rnet.onnx`: 24x24. `score` [batch], `offsets` [batch, 4].
 - `mtcnn_onet.onnx`: 48x48. Also `landmarks` [batch, 10]: five x, then five y, from 0 to 1 across
   the box: eye at the image's left, eye at its right, nose, mouth corner left, mouth corner right.
@@ -37,7 +40,8 @@ from pathlib import Path
 import dlib_dat
 import mtcnn_keras
 import numpy as np
-from mtcnn_keras import Graph, onet, pnet, rnet, value
+from mtcnn_graphs import onet, pnet, rnet
+from mtcnn_keras import Graph, value
 
 WEIGHTS = Path(__file__).resolve().parents[1] / "src/faceprint/zoo/weights"
 SUMS = "SHA256SUMS"

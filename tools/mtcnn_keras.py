@@ -1,4 +1,4 @@
-"""Reads MTCNN's weights as the `mtcnn` distribution ships them, and writes its three ONNX graphs.
+"""Reads MTCNN's weights as the `mtcnn` distribution ships them; what graphs are put together by.
 
 Each of its files is a joblib pickle, compressed with lz4, of one list of float32 arrays in Keras
 order: kernel and bias for each convolution or dense layer, slopes for each PReLU. The networks take
@@ -39,12 +39,6 @@ ONET = (*PNET[:6], "conv4", "prelu4", "dense5", "prelu5", "offsets", "landmarks"
 
 FLATTENED = {"dense4": (3, 3, 64), "dense5": (3, 3, 128)}
 """(width, height, channels) of the map that the first dense layer of R-Net and O-Net reads."""
-
-OFFSETS = "x1, y1, x2, y2: shift of each edge, in units of the box's width and height"
-LANDMARKS = (
-    "x of five points, then y of the same five, from 0 to 1 across the box: eye at the image's "
-    "left, eye at its right, nose, mouth corner at the left, mouth corner at the right"
-)
 
 
 def _unpickle(data: bytes, sha256: str) -> list[Array]:
@@ -118,8 +112,13 @@ class Graph:
         return name
 
     def node(self, kind: str, name: str, *inputs: str, **attributes: Any) -> str:
-        self._nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **attributes))
+        self.nodes(kind, [name], *inputs, **attributes)
         return name
+
+    def nodes(self, kind: str, names: list[str], *inputs: str, **attributes: Any) -> None:
+        """A node with several outputs, named after the first."""
+        made = helper.make_node(kind, list(inputs), names, name=names[0], **attributes)
+        self._nodes.append(made)
 
     def conv(self, name: str, x: str, weights: tuple[Array, ...], **attributes: Any) -> str:
         """Convolution by weights [out, in, rows, columns] plus bias [out]."""
@@ -171,65 +170,3 @@ class Graph:
 
 def value(name: str, dims: Dims, note: str) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, TensorProto.FLOAT, dims, doc_string=note)
-
-
-def _conv_block(graph: Graph, weights: Weights, number: int, x: str) -> str:
-    x = graph.conv(f"conv{number}", x, weights[f"conv{number}"])
-    return graph.prelu(f"prelu{number}", x, weights[f"prelu{number}"])
-
-
-def _pool(graph: Graph, number: int, x: str, size: int) -> str:
-    """Max-pool by two. A window may hang over the right and bottom edge, as Keras' "same" and
-    Caffe's rounding up both have it; where Keras says "valid" the map fits and nothing hangs."""
-    attributes = {"kernel_shape": [size, size], "strides": [2, 2], "ceil_mode": 1}
-    return graph.node("MaxPool", f"pool{number}", x, **attributes)
-
-
-def pnet(weights: Weights, metadata: dict[str, str]) -> bytes:
-    """The proposal network: fully convolutional, any size of image."""
-    size: Dims = ["batch", 3, "height", "width"]
-    graph = Graph("mtcnn_pnet", size, "RGB, (x - 127.5) / 128")
-    x = _pool(graph, 1, _conv_block(graph, weights, 1, "input"), 2)
-    x = _conv_block(graph, weights, 3, _conv_block(graph, weights, 2, x))
-    graph.probability(graph.conv("score.logit", x, weights["score"]))
-    graph.conv("offsets", x, weights["offsets"])
-    outputs = [
-        value("score", ["batch", "h", "w"], "probability of a face; windows 12x12, stride 2"),
-        value("offsets", ["batch", 4, "h", "w"], OFFSETS),
-    ]
-    return graph.model(outputs, metadata)
-
-
-def rnet(weights: Weights, metadata: dict[str, str]) -> bytes:
-    """The refinement network, on crops of 24x24."""
-    graph = Graph("mtcnn_rnet", ["batch", 3, 24, 24], "RGB, (x - 127.5) / 128")
-    x = _pool(graph, 1, _conv_block(graph, weights, 1, "input"), 3)
-    x = _pool(graph, 2, _conv_block(graph, weights, 2, x), 3)
-    x = graph.node("Flatten", "flatten", _conv_block(graph, weights, 3, x), axis=1)
-    x = graph.prelu("prelu4", graph.dense("dense4", x, weights["dense4"]), weights["prelu4"])
-    graph.probability(graph.dense("score.logit", x, weights["score"]))
-    graph.dense("offsets", x, weights["offsets"])
-    outputs = [
-        value("score", ["batch"], "probability of a face"),
-        value("offsets", ["batch", 4], OFFSETS),
-    ]
-    return graph.model(outputs, metadata)
-
-
-def onet(weights: Weights, metadata: dict[str, str]) -> bytes:
-    """The output network, on crops of 48x48."""
-    graph = Graph("mtcnn_onet", ["batch", 3, 48, 48], "RGB, (x - 127.5) / 128")
-    x = _pool(graph, 1, _conv_block(graph, weights, 1, "input"), 3)
-    x = _pool(graph, 2, _conv_block(graph, weights, 2, x), 3)
-    x = _pool(graph, 3, _conv_block(graph, weights, 3, x), 2)
-    x = graph.node("Flatten", "flatten", _conv_block(graph, weights, 4, x), axis=1)
-    x = graph.prelu("prelu5", graph.dense("dense5", x, weights["dense5"]), weights["prelu5"])
-    graph.probability(graph.dense("score.logit", x, weights["score"]))
-    graph.dense("offsets", x, weights["offsets"])
-    graph.dense("landmarks", x, weights["landmarks"])
-    outputs = [
-        value("score", ["batch"], "probability of a face"),
-        value("offsets", ["batch", 4], OFFSETS),
-        value("landmarks", ["batch", 10], LANDMARKS),
-    ]
-    return graph.model(outputs, metadata)
