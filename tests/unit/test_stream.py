@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faceprint.vision.stream import chunk_size, map_chunks
+from faceprint.vision.stream import chunk_size, chunks, map_chunks
 
 
 @settings(max_examples=30, deadline=None)
@@ -36,9 +36,9 @@ def test_reads_no_further_than_it_must() -> None:
     results = map_chunks(lambda chunk: chunk, endless(), size=4, workers=2)
     assert read == [], "nothing is read before the first result is wanted"
     assert next(results) == 0
-    assert len(read) <= 4 * 3
+    assert len(read) <= 4 * 5
     results.close()
-    assert len(read) <= 4 * 3
+    assert len(read) <= 4 * 5
 
 
 def test_workers_run_side_by_side() -> None:
@@ -57,7 +57,7 @@ def test_an_error_comes_in_its_place() -> None:
             raise ValueError("five")
         return chunk
 
-    results = map_chunks(work, range(9), size=2, workers=3)
+    results = map_chunks(work, iter(range(9)), size=2, workers=3)
     assert [next(results) for _ in range(4)] == [0, 1, 2, 3]
     with pytest.raises(ValueError, match="five"):
         next(results)
@@ -80,19 +80,50 @@ def test_closing_starts_nothing_more() -> None:
 
 
 @pytest.mark.parametrize(
-    ("length", "batch", "workers", "size"),
-    [
-        (1000, 32, 2, 16),
-        (1000, 32, 16, 8),
-        (1000, 4, 2, 4),
-        (6, 32, 2, 3),
-        (1, 32, 2, 1),
-        (0, 8, 2, 1),
-    ],
+    ("batch", "workers", "size"), [(32, 2, 16), (32, 16, 8), (4, 2, 4), (1, 8, 1), (64, 1, 64)]
 )
-def test_chunks_keep_all_workers_busy(length: int, batch: int, workers: int, size: int) -> None:
-    assert chunk_size(range(length), batch, workers) == size
+def test_a_batch_is_shared_among_the_workers(batch: int, workers: int, size: int) -> None:
+    assert chunk_size(batch, workers) == size
 
 
-def test_chunks_of_unknown_length_share_the_batch() -> None:
-    assert chunk_size(iter(range(3)), 32, 2) == 16
+@given(st.integers(0, 400), st.integers(1, 20), st.integers(1, 8))
+def test_a_stream_of_known_length_ends_in_small_chunks(
+    length: int, size: int, workers: int
+) -> None:
+    cut = list(chunks(range(length), size, workers))
+    assert [item for chunk in cut for item in chunk] == list(range(length))
+    lengths = [len(chunk) for chunk in cut]
+    assert lengths == sorted(lengths, reverse=True)
+    assert max(lengths, default=0) <= size
+    # Whoever takes the last one, keeps the others waiting for one item alone.
+    assert lengths[-1:] in ([], [1])
+    # Each takes at most half of an even share of what is left, so all stay busy to the end.
+    left = length
+    for taken in lengths:
+        assert taken <= -(-left // (2 * workers))
+        left -= taken
+
+
+def test_chunks_of_unknown_length_are_whole() -> None:
+    assert [len(chunk) for chunk in chunks(iter(range(20)), 8, 2)] == [8, 8, 4]
+
+
+def test_one_slow_chunk_holds_nobody_up() -> None:
+    release = threading.Event()
+    others = threading.Semaphore(0)
+
+    def work(chunk: list[int]) -> list[int]:
+        if chunk[0] == 0:
+            assert release.wait(20)
+        else:
+            others.release()
+        return chunk
+
+    results = map_chunks(work, iter(range(100)), size=1, workers=2)
+    reader = threading.Thread(target=lambda: next(results))
+    reader.start()
+    for _ in range(4):
+        assert others.acquire(timeout=20), "the other worker goes on meanwhile"
+    release.set()
+    reader.join(20)
+    results.close()

@@ -75,7 +75,7 @@ def embed(
         seen: called with 1 for every photograph done.
     """
     counts, errors, parts = [], [], []
-    stream = fp.analyze_many(_opened(sources), batch_size=batch_size)
+    stream = fp.analyze_many(_Opened(sources), batch_size=batch_size)
     for source, stamp, result in zip(sources, stamps, stream, strict=True):
         error = None if result.error is None else _plain(source, result.error)
         if stamp_of(source)[0] != stamp:
@@ -144,9 +144,17 @@ def reason(error: str) -> str:
     return re.split(r"[:,;(]", general, maxsplit=1)[0].strip()
 
 
-def _opened(sources: Sequence[str]) -> Iterator[str | bytes]:
-    for source in sources:
-        yield _bytes_or_name(source)
+class _Opened:
+    """Photographs that are fetched when their turn comes; their number is known."""
+
+    def __init__(self, sources: Sequence[str]) -> None:
+        self._sources = sources
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def __iter__(self) -> Iterator[str | bytes]:
+        return map(_bytes_or_name, self._sources)
 
 
 def _bytes_or_name(source: str) -> str | bytes:

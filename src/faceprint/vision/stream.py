@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-__all__ = ["chunk_size", "map_chunks"]
+__all__ = ["chunk_size", "chunks", "map_chunks"]
 
 Source = TypeVar("Source")
 Result = TypeVar("Result")
@@ -17,16 +17,26 @@ _SMALLEST = 8
 """Photographs below which a network's batch costs speed."""
 
 
-def chunk_size(sources: Iterable[object], batch_size: int, workers: int) -> int:
-    """Photographs that one worker takes at a time.
+def chunk_size(batch_size: int, workers: int) -> int:
+    """Photographs that one worker takes at a time: a batch is shared among the workers."""
+    return min(batch_size, max(_SMALLEST, batch_size // workers))
 
-    A batch is shared among the workers, so that a short stream keeps all of them busy; a stream of
-    known length that is shorter still is dealt out evenly.
+
+def chunks(sources: Iterable[Source], size: int, workers: int) -> Iterator[list[Source]]:
+    """`sources` in lists of `size`; where their number is known, less towards the end.
+
+    A worker that took a whole list as the last one would leave the others idle for as long. Half of
+    an even share of what is left keeps all busy until nearly the same moment.
     """
-    size = min(batch_size, max(_SMALLEST, batch_size // workers))
-    if isinstance(sources, Sized):
-        size = min(size, max(1, -(-len(sources) // workers)))
-    return size
+    reader = iter(sources)
+    left = len(sources) if isinstance(sources, Sized) else None
+    while True:
+        take = size if left is None else min(size, max(1, -(-left // (2 * workers))))
+        chunk = list(islice(reader, take))
+        if not chunk:
+            return
+        left = None if left is None else left - len(chunk)
+        yield chunk
 
 
 def map_chunks(
@@ -38,16 +48,17 @@ def map_chunks(
 ) -> Iterator[Result]:
     """Yield work's results in the order of the sources.
 
-    At most `workers` chunks are worked on and one more waits; nothing further is read from
-    `sources` until the caller takes results. An exception of `work` is raised in its place in the
-    order, one of `sources` at once. Closing the iterator drops what waits and ends after what runs.
+    At most `workers` lists of `size` or fewer are worked on, and as many and one more wait, so that
+    a slow one holds nobody up; nothing further is read from `sources` until the caller takes
+    results. An exception of `work` is raised in its place in the order, one of `sources` at once.
+    Closing the iterator drops what waits and ends after what runs.
     """
-    reader = iter(sources)
+    reader = chunks(sources, size, workers)
     waiting: deque[Future[list[Result]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="faceprint")
     try:
         while True:
-            while len(waiting) <= workers and (chunk := list(islice(reader, size))):
+            while len(waiting) <= 2 * workers and (chunk := next(reader, None)) is not None:
                 waiting.append(pool.submit(work, chunk))
             if not waiting:
                 return
