@@ -14,9 +14,6 @@ __all__ = ["Letterbox", "apply_affine", "iou_matrix", "letterbox", "nms", "simil
 _MATRIX_LIMIT = 2000
 """Boxes above which the overlap matrix costs more than a loop over the kept ones."""
 
-_GROUPED_LIMIT = 300
-"""Boxes above which groups go one by one: their common matrix is mostly about strangers."""
-
 
 def similarity_transforms(source: Array, target: Array, weights: Array | None = None) -> Array:
     """Least-squares similarity transforms (rotation, uniform scale, shift; never a reflection).
@@ -86,28 +83,60 @@ def nms(
     Returns:
         Indices of the kept boxes, best score first.
     """
-    order = np.argsort(-scores, kind="stable")
-    if groups is not None and len(order) > _GROUPED_LIMIT:
-        kept = np.zeros(len(order), np.bool_)
-        for group in np.unique(groups):
-            mine = np.flatnonzero(groups == group)
-            kept[mine[nms(boxes[mine], scores[mine], threshold, over_minimum=over_minimum)]] = True
-        return np.asarray(order[kept[order]], np.intp)
+    if not len(boxes):
+        return np.empty(0, np.intp)
+    if groups is None:
+        groups = np.zeros(len(boxes), np.intp)
+    order = np.lexsort((-scores, groups))
+    starts = np.flatnonzero(np.diff(groups[order], prepend=groups[order[0]] - 1))
+    sizes = np.diff(starts, append=len(order))
+    if len(sizes) * int(sizes.max()) ** 2 > _MATRIX_LIMIT**2:
+        parts = np.split(order, starts[1:])
+        kept = np.concatenate([_nms_one(boxes, part, threshold, over_minimum) for part in parts])
+    else:
+        kept = order[_nms_side_by_side(boxes[order], sizes, threshold, over_minimum)]
+    best: NDArray[np.intp] = kept[np.lexsort((kept, -scores[kept]))]
+    return best
+
+
+def _nms_side_by_side(
+    boxes: Array, sizes: NDArray[np.intp], threshold: float, over_minimum: bool
+) -> NDArray[np.bool_]:
+    """(n,) whether a box is kept; groups of these sizes lie behind one another, best box first.
+
+    All groups go through at once, each as a row of boxes as long as the longest: comparing the
+    boxes of one group alone is what keeps the matrices small.
+    """
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    rank = np.arange(len(boxes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    rows = np.zeros((len(sizes), sizes.max(), 4), boxes.dtype)
+    rows[group, rank] = boxes
+    return _fixed_point(_overlaps(rows, rows, over_minimum) > threshold)[group, rank]
+
+
+def _nms_one(
+    boxes: Array, order: NDArray[np.intp], threshold: float, over_minimum: bool
+) -> NDArray[np.intp]:
+    """The kept ones of a group, which `order` lists best first."""
     if len(order) > _MATRIX_LIMIT:
         return _nms_greedy(boxes, order, threshold, over_minimum)
     ranked = boxes[order]
-    overlap = _overlaps(ranked, ranked, over_minimum) > threshold
-    if groups is not None:
-        overlap &= groups[order][:, None] == groups[order][None]
-    # suppresses[i, j]: box i, if kept, removes the worse box j. Greedy suppression is the one fixed
-    # point of keep[j] = not any(keep[i] and suppresses[i, j]); iteration reaches it from the top
-    # down, in as many rounds as the longest chain of suppressions.
+    return order[_fixed_point(_overlaps(ranked, ranked, over_minimum) > threshold)]
+
+
+def _fixed_point(overlap: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(..., n, n) which boxes overlap, best first, to (..., n) which of them are kept.
+
+    Box i, if kept, removes every worse box j that it overlaps. Greedy suppression is the one fixed
+    point of keep[j] = not any(keep[i] and overlap[i, j], i < j); iteration reaches it from the top
+    down, in as many rounds as the longest chain of suppressions.
+    """
     suppresses = np.triu(overlap, 1)
-    keep = np.ones(len(order), np.bool_)
+    keep = np.ones(overlap.shape[:-1], np.bool_)
     while True:
-        again = np.logical_not((suppresses & keep[:, None]).any(axis=0))
+        again = np.logical_not((suppresses & keep[..., None]).any(axis=-2))
         if np.array_equal(again, keep):
-            return np.asarray(order[keep], np.intp)
+            return keep
         keep = again
 
 
@@ -124,17 +153,23 @@ def _nms_greedy(
 
 
 def _overlaps(a: Array, b: Array, over_minimum: bool) -> Array:
-    inner_w = np.minimum(a[:, None, 2], b[None, :, 2]) - np.maximum(a[:, None, 0], b[None, :, 0])
-    inner_h = np.minimum(a[:, None, 3], b[None, :, 3]) - np.maximum(a[:, None, 1], b[None, :, 1])
-    inner = np.maximum(inner_w, 0) * np.maximum(inner_h, 0)
-    area_a, area_b = _areas(a)[:, None], _areas(b)[None]
+    """(..., n, 4) and (..., m, 4) boxes to (..., n, m)."""
+    x1, y1, x2, y2 = (a[..., :, None, side] for side in range(4))
+    left, top, right, bottom = (b[..., None, :, side] for side in range(4))
+    width = np.minimum(x2, right)
+    width -= np.maximum(x1, left)
+    height = np.minimum(y2, bottom)
+    height -= np.maximum(y1, top)
+    inner = np.maximum(width, 0, out=width)
+    inner *= np.maximum(height, 0, out=height)
+    area_a, area_b = _areas(a)[..., :, None], _areas(b)[..., None, :]
     base = np.minimum(area_a, area_b) if over_minimum else area_a + area_b - inner
     return np.asarray(inner / np.maximum(base, 1e-9), np.float32)
 
 
 def _areas(boxes: Array) -> Array:
-    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0)
-    return np.asarray(sides[:, 0] * sides[:, 1])
+    sides = np.maximum(boxes[..., 2:] - boxes[..., :2], 0)
+    return np.asarray(sides[..., 0] * sides[..., 1])
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ __all__ = [
     "embed_pictures",
 ]
 
-EMBEDDING_VERSION = 1
+EMBEDDING_VERSION = 2
 """Raised when faceprint itself changes what it makes of a picture (decoding, warp, decoders)."""
 
 Progress = Callable[[int, int], None]

@@ -51,8 +51,12 @@ def align(
 
     Returns:
         (n, size, size, 3) uint8 RGB.
+
+    Raises:
+        DecodeError: a crop is worth more than the reduced scale that the photograph is here at, and
+            it can't be decoded anew.
     """
-    mips = image if isinstance(image, Mipmaps) else Mipmaps(image)
+    mips = Mipmaps.of(image)
     if landmarks is None:
         transforms = box_alignment_transforms(boxes, alignment)
     else:

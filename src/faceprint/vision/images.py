@@ -14,11 +14,11 @@ import re
 import stat
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
 
@@ -35,7 +35,18 @@ from faceprint.vision import pillow
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
-__all__ = ["DEFAULT_LIMITS", "ImageLimits", "ImageSource", "decode", "describe"]
+    from faceprint.vision.warp import Mipmaps
+
+__all__ = [
+    "DEFAULT_LIMITS",
+    "ImageLimits",
+    "ImageSource",
+    "decode",
+    "decode_scaled",
+    "describe",
+]
+
+_JPEG = b"\xff\xd8\xff"
 
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | PILImage | Image"
 """A path, an encoded photograph, a PIL image, or an RGB uint8 array of shape (H, W, 3)."""
@@ -76,18 +87,48 @@ def decode(source: ImageSource, *, limits: ImageLimits = DEFAULT_LIMITS) -> Imag
     if isinstance(source, np.ndarray):
         return np.ascontiguousarray(check_image(source))
     name = describe(source)
-    if isinstance(source, bytes | bytearray | memoryview):
-        data = bytes(source)
-        _check_bytes(len(data), name, limits)
-    elif isinstance(source, str | os.PathLike):
-        data = _read(name, limits)
-    else:
-        return _decode_pil(source, name, limits)
-    if not data:
-        raise DecodeError(f"{name}: empty, 0 bytes")
+    data = _encoded(source, name, limits)
+    if not isinstance(data, bytes):
+        return _decode_pil(data, name, limits)
+    return _decode_bytes(data, name, limits)
+
+
+def decode_scaled(
+    source: ImageSource,
+    enough: Callable[[int, int], float],
+    *,
+    limits: ImageLimits = DEFAULT_LIMITS,
+) -> Mipmaps:
+    """Decode a photograph as far as detection needs, and the rest when a crop is worth it.
+
+    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where `enough`, told the width and height,
+    answers that this share of them will do; the compressed bytes are then kept. Everything else is
+    what `decode` gives.
+
+    Raises:
+        See `decode`.
+    """
+    from faceprint.vision.warp import Mipmaps  # decoding alone does without OpenCV
+
+    if isinstance(source, np.ndarray):
+        return Mipmaps(decode(source))
+    name = describe(source)
+    data = _encoded(source, name, limits)
+    if not isinstance(data, bytes):
+        return Mipmaps(_decode_pil(data, name, limits))
     with _reasons(name):
         opened = pillow.open_photo(data, lambda size: _check_size(size, name, limits))
-        return pillow.upright_rgb(opened)
+        size = opened.size
+        halvings = pillow.shrink(opened, enough(*size)) if data.startswith(_JPEG) else 0
+        pixels = pillow.upright_rgb(opened)
+        if not halvings:
+            return Mipmaps(pixels)
+        size = size[::-1] if pillow.lies_on_its_side(opened) else size
+
+    def load() -> Image:
+        return _decode_bytes(data, name, limits)
+
+    return Mipmaps(pixels, halvings=halvings, size=size, load=load)
 
 
 def describe(source: object) -> str:
@@ -99,6 +140,26 @@ def describe(source: object) -> str:
     if isinstance(source, np.ndarray):
         return "<array>"
     return str(getattr(source, "filename", "") or "<image>")
+
+
+def _encoded(source: ImageSource, name: str, limits: ImageLimits) -> bytes | PILImage:
+    """The bytes of a photograph; a PIL image as it is."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        data = bytes(source)
+        _check_bytes(len(data), name, limits)
+    elif isinstance(source, str | os.PathLike):
+        data = _read(name, limits)
+    else:
+        return cast("PILImage", source)
+    if not data:
+        raise DecodeError(f"{name}: empty, 0 bytes")
+    return data
+
+
+def _decode_bytes(data: bytes, name: str, limits: ImageLimits) -> Image:
+    with _reasons(name):
+        opened = pillow.open_photo(data, lambda size: _check_size(size, name, limits))
+        return pillow.upright_rgb(opened)
 
 
 def _decode_pil(source: PILImage, name: str, limits: ImageLimits) -> Image:

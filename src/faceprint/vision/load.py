@@ -15,6 +15,7 @@ from faceprint.types import Detections, Image
 from faceprint.vision.detect.mtcnn import MtcnnDetector, MtcnnSettings
 from faceprint.vision.detect.single_shot import SingleShotDetector
 from faceprint.vision.embed import VectorEmbedder
+from faceprint.vision.warp import Mipmaps
 from faceprint.zoo import catalog, legacy, optimise, packs, store
 from faceprint.zoo.card import ModelCard
 
@@ -24,8 +25,12 @@ __all__ = ["Detector", "LoadOptions", "load_detector", "load_embedder", "resolve
 class Detector(Protocol):
     """Images in, faces out."""
 
-    def detect(self, images: Sequence[Image]) -> list[Detections]:
+    def detect(self, images: Sequence[Image | Mipmaps]) -> list[Detections]:
         """Faces of each image, best score first."""
+        ...
+
+    def enough(self, width: int, height: int) -> float:
+        """The share of a photograph's sides, 0 to 1, that the search for faces needs."""
         ...
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import io
+import math
 import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from faceprint.types import Image
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
-__all__ = ["open_photo", "upright_rgb"]
+__all__ = ["lies_on_its_side", "open_photo", "shrink", "upright_rgb"]
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _KNOWN_OTHERS = {b"GIF8": "GIF", b"%PDF": "PDF", b"\0\0\x01\0": "ICO", b"8BPS": "Photoshop"}
@@ -39,6 +40,30 @@ def open_photo(data: bytes, check_size: Callable[[tuple[int, int]], None]) -> PI
     opened = _open(data, check_size)
     check_size(opened.size)
     return opened
+
+
+def shrink(image: PILImage, share: float) -> int:
+    """Have a JPEG decoded at 1/2, 1/4 or 1/8 of its size where that is at least `share` of it.
+
+    The decoder then makes that many pixels alone, each the mean of what it stands for (the inverse
+    transform of fewer coefficients). Call it before the pixels are made.
+
+    Returns:
+        How often its sides are halved; 0 for other formats.
+    """
+    from PIL.JpegImagePlugin import JpegImageFile
+
+    halvings = min(3, int(-math.log2(share))) if 0 < share <= 1 else 0
+    if not halvings or not isinstance(image, JpegImageFile):
+        return 0
+    width, height = image.size
+    image.draft(None, (width >> halvings, height >> halvings))
+    return halvings if image.size != (width, height) else 0
+
+
+def lies_on_its_side(image: PILImage) -> bool:
+    """Whether EXIF orientation will swap width and height."""
+    return _orientation(image) >= 5
 
 
 def _open(data: bytes, check_size: Callable[[tuple[int, int]], None]) -> PILImage:

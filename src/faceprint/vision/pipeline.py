@@ -11,9 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from faceprint import settings
-from faceprint.errors import FaceprintError, InputError, InvalidImageArrayError, UsageError
+from faceprint.errors import InputError, UsageError
 from faceprint.types import AnalyzedImage, Detections, Embedding, Face, Image
-from faceprint.vision import align, images
 from faceprint.vision.embed import VectorEmbedder
 from faceprint.vision.images import ImageSource
 from faceprint.vision.load import (
@@ -23,15 +22,12 @@ from faceprint.vision.load import (
     load_embedder,
     resolve,
 )
+from faceprint.vision.photos import Photo, batches
 from faceprint.vision.quality import assess
 from faceprint.vision.stream import chunk_size, map_chunks
-from faceprint.vision.warp import Mipmaps
-from faceprint.zoo.card import ModelCard
+from faceprint.zoo.card import Alignment, ModelCard
 
 __all__ = ["FacePrint", "load"]
-
-_BATCH_PIXELS = 48_000_000
-"""Pixels that one batch may hold: bounds memory when photographs are large."""
 
 
 class FacePrint:
@@ -93,7 +89,10 @@ class FacePrint:
         Raises:
             DecodeError: the photograph can't be used.
         """
-        return self._analyze_batch([images.decode(source)], embed, keep_crops)[0]
+        (result,) = self._analyze([Photo.open(source, self._enough)], embed, keep_crops)
+        if result.error is not None:
+            raise result.error
+        return result.faces
 
     def analyze_many(
         self,
@@ -139,19 +138,12 @@ class FacePrint:
 
         def work(chunk: list[ImageSource]) -> list[AnalyzedImage]:
             results: list[AnalyzedImage] = []
-            for batch in _decoded(chunk):
-                good = [item for _, item in batch if not isinstance(item, Exception)]
+            for photos in batches(chunk, models._enough):
                 with turn:
-                    faces = iter(models._analyze_batch(good, embed, keep_crops))
-                for name, item in batch:
-                    if isinstance(item, Exception):
-                        results.append(AnalyzedImage(name, [], error=item))
-                    else:
-                        height, width = item.shape[:2]
-                        results.append(AnalyzedImage(name, next(faces), width, height))
+                    results += models._analyze(photos, embed, keep_crops)
             return results
 
-        size = chunk_size(sources, batch_size, workers)
+        size = chunk_size(batch_size, workers)
         return map_chunks(work, sources, size=size, workers=workers)
 
     def _one_thread_each(self) -> FacePrint | None:
@@ -173,31 +165,52 @@ class FacePrint:
                 )
             return self._single
 
-    def _analyze_batch(
-        self, batch: Sequence[Image], embed: bool, keep_crops: bool
-    ) -> list[list[Face]]:
+    def _analyze(
+        self, photos: Sequence[Photo], embed: bool, keep_crops: bool
+    ) -> list[AnalyzedImage]:
+        """Faces of each photograph, or why it can't be used; their pixels are let go on the way."""
+        good = [photo for photo in photos if photo.mips]
         alignment = self.embedder_card.alignment
-        if alignment is None or not batch:
-            return [[] for _ in batch]
+        faces: list[list[Face]] = [[] for _ in good]
+        if good and alignment is not None:
+            faces = self._faces(good, alignment, embed, keep_crops)
+        for photo, found in zip(good, faces, strict=True):
+            photo.faces = found
+        return [photo.outcome() for photo in photos]
+
+    def _faces(
+        self, photos: Sequence[Photo], alignment: Alignment, embed: bool, keep_crops: bool
+    ) -> list[list[Face]]:
         if embed and self._embedder is None:
             self.open()
-        found = [_largest_first(found) for found in self.detector.detect(batch)]
-        crops = [
-            align.align(Mipmaps(image), detections.landmarks, detections.boxes, alignment)
-            for image, detections in zip(batch, found, strict=True)
-        ]
+        found = [_largest_first(detections) for detections in self._detect(photos)]
+        crops = [photo.cut(d, alignment) for photo, d in zip(photos, found, strict=True)]
         embeddings: Iterator[Embedding] = iter(())
         if embed:
             embeddings = iter(self.embedder.embed(np.concatenate(crops)))
         results = []
         for detections, chips in zip(found, crops, strict=True):
-            faces = [_face(detections, chips, index) for index in range(len(detections))]
+            faces = [_face(detections, chips, index) for index in range(len(chips))]
             if embed:
                 faces = [replace(face, embedding=next(embeddings)) for face in faces]
             if not keep_crops:
                 faces = [replace(face, crop=None) for face in faces]
             results.append(faces)
         return results
+
+    def _detect(self, photos: Sequence[Photo]) -> list[Detections]:
+        try:
+            return self.detector.detect([photo.mips for photo in photos if photo.mips])
+        except InputError as error:
+            if len(photos) == 1:
+                photos[0].fail(error)
+                return [Detections.empty()]
+            # One of them had to be decoded anew, and can't be; which, only one by one can tell.
+            return [found for photo in photos for found in self._detect([photo])]
+
+    def _enough(self, width: int, height: int) -> float:
+        # Asked for when a photograph has been opened: one that can't be, says so before any model.
+        return self.detector.enough(width, height)
 
 
 def load(
@@ -245,28 +258,3 @@ def _face(detections: Detections, crops: Image, index: int) -> Face:
         quality=assess(box, landmarks, crops[index]),
         crop=crops[index],
     )
-
-
-_Decoded = tuple[str, Image | FaceprintError]
-
-
-def _decoded(chunk: Sequence[ImageSource]) -> Iterator[list[_Decoded]]:
-    """Decode a chunk; more than one batch where the photographs are large."""
-    batch: list[_Decoded] = []
-    pixels = 0
-    for source in chunk:
-        decoded = _decode(source)
-        size = 0 if isinstance(decoded, Exception) else decoded.size // 3
-        if batch and pixels + size > _BATCH_PIXELS:
-            yield batch
-            batch, pixels = [], 0
-        batch.append((images.describe(source), decoded))
-        pixels += size
-    yield batch
-
-
-def _decode(source: ImageSource) -> Image | FaceprintError:
-    try:
-        return images.decode(source)
-    except (InputError, InvalidImageArrayError) as error:
-        return error

@@ -9,7 +9,7 @@ here, below the cascade, which hands over all crops of a stage at once.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise
 from typing import TypeVar
 
@@ -20,6 +20,9 @@ from faceprint.runtime.session import Session
 from faceprint.types import Array, Image
 
 __all__ = ["CELL", "STRIDE", "BlockRunner", "proposal_grid"]
+
+Tile = tuple[slice, slice, slice]
+"""Images, rows and columns of P-Net's output."""
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -55,32 +58,43 @@ class BlockRunner:
         outputs = list(self._map(lambda part: session.run(_blob(crops[part])), parts))
         return tuple(np.concatenate(pieces) for pieces in zip(*outputs, strict=True))
 
-    def proposals(self, session: Session, images: Image) -> tuple[Array, Array]:
-        """P-Net over (n, h, w, 3) uint8 images.
+    def proposals(self, session: Session, levels: Iterable[Image]) -> list[tuple[Array, Array]]:
+        """P-Net over the levels of a pyramid, (n, h, w, 3) uint8 images each.
+
+        With threads, a level's pieces run while the next level is still being made.
 
         Returns:
-            (n, rows, columns) face probability and (n, 4, rows, columns) offsets.
+            For each level (n, rows, columns) face probability and (n, 4, rows, columns) offsets.
         """
-        count, height, width = images.shape[:3]
-        rows, columns = proposal_grid(height, width)
-        scores = np.empty((count, rows, columns), np.float32)
-        offsets = np.empty((count, 4, rows, columns), np.float32)
-
-        def run(tile: tuple[slice, slice, slice]) -> None:
-            which, down, across = tile
-            window = images[which, _pixels(down, height, rows), _pixels(across, width, columns)]
-            score, offset = session.run(_blob(window))
-            scores[which, down, across], offsets[which, :, down, across] = score, offset
-
-        for _ in self._map(run, _tiles(count, height, width)):
-            pass
-        return scores, offsets
+        maps: list[tuple[Array, Array]] = []
+        waiting: list[Future[None]] = []
+        for images in levels:
+            count, height, width = images.shape[:3]
+            grid = proposal_grid(height, width)
+            found = np.empty((count, *grid), np.float32), np.empty((count, 4, *grid), np.float32)
+            maps.append(found)
+            for tile in _tiles(count, height, width):
+                if self._pool is None:
+                    _propose(session, images, tile, found)
+                else:
+                    waiting.append(self._pool.submit(_propose, session, images, tile, found))
+        for piece in waiting:
+            piece.result()
+        return maps
 
     def _map(self, work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
         return map(work, jobs) if self._pool is None else self._pool.map(work, jobs)
 
 
-def _tiles(count: int, height: int, width: int) -> Iterator[tuple[slice, slice, slice]]:
+def _propose(session: Session, images: Image, tile: Tile, found: tuple[Array, Array]) -> None:
+    """Run P-Net on the pixels of one tile and write what it says where it belongs."""
+    which, down, across = tile
+    (rows, columns), (height, width) = found[0].shape[1:], images.shape[1:3]
+    window = images[which, _pixels(down, height, rows), _pixels(across, width, columns)]
+    found[0][which, down, across], found[1][which, :, down, across] = session.run(_blob(window))
+
+
+def _tiles(count: int, height: int, width: int) -> Iterator[Tile]:
     """(images, rows, columns) of P-Net's output that one call takes."""
     rows, columns = proposal_grid(height, width)
     if height * width <= _CACHED_PIXELS:
@@ -106,12 +120,11 @@ def _pixels(cells: slice, side: int, total: int) -> slice:
 
 
 def _blob(images: Image) -> Array:
-    """(n, h, w, 3) uint8 to (n, 3, h, w) float32, (x - 127.5) / 128: MTCNN's input contract."""
+    """(n, h, w, 3) uint8 to (n, 3, h, w) float32, which is all that MTCNN's graphs ask for."""
     count, height, width = images.shape[:3]
     blob = np.empty((count, 3, height, width), np.float32)
-    # Split as one tall image: the float loops then run over contiguous planes.
+    # Split as one tall image: the change of type then runs over contiguous planes.
     tall = np.ascontiguousarray(images).reshape(-1, width, 3)
     for channel, plane in enumerate(cv2.split(tall)):
-        np.subtract(plane.reshape(count, height, width), np.float32(127.5), out=blob[:, channel])
-    blob *= np.float32(1 / 128)
+        blob[:, channel] = plane.reshape(count, height, width)
     return blob

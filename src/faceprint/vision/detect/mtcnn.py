@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,12 +17,16 @@ from faceprint.geometry import nms
 from faceprint.runtime.session import Session
 from faceprint.types import Array, Detections, Image
 from faceprint.vision.detect.blocks import CELL, STRIDE, BlockRunner
-from faceprint.vision.warp import Mipmaps, box_transforms
+from faceprint.vision.detect.pyramid import Level, levels_of, pyramid
+from faceprint.vision.warp import Mipmaps, halved
 
 __all__ = ["MtcnnDetector", "MtcnnSettings"]
 
 _CHUNK = 1024
 """Crops cut at a time; bounds memory when a crowd is analysed."""
+
+_RNET_SIDE, _ONET_SIDE = 24, 48
+"""Crops' sides in pixels."""
 
 _RNET_ROWS, _ONET_ROWS = 16, 4
 """Crops that one call of a network takes: as many as stay in a core's cache."""
@@ -35,10 +38,14 @@ class MtcnnSettings:
 
     Attributes:
         pnet_threshold, rnet_threshold, onet_threshold: least face probability a stage lets through.
-        factor: ratio of neighbouring pyramid levels.
-        min_face: smallest face searched for, pixels.
-        min_face_share: the same as a share of the image's shorter side; the larger of the two
-            counts, so that the cost of a photograph does not grow with its megapixels.
+        levels_per_octave: pyramid levels from one size to half of it; 2 is the published ratio of
+            0.709, and lets every level but the first two be a plain halving of another.
+        min_face: smallest face ever searched for, pixels.
+        min_face_share: the same as a share of the image's shorter side, so that the cost of a
+            photograph does not grow with its megapixels.
+        clear_face: pixels from which a face is recognised as well as a larger one
+            (docs/decisions/0004-smallest-face.md). Smaller ones cost the most to find, and are
+            searched for only down to `clear_face_share` of the shorter side.
         border: pixels added around each coarse pyramid level, so that faces which fill or leave
             the frame are proposed too.
         max_proposals: proposals an image may send to R-Net, best first.
@@ -47,9 +54,11 @@ class MtcnnSettings:
     pnet_threshold: float = 0.6
     rnet_threshold: float = 0.7
     onet_threshold: float = 0.8
-    factor: float = 0.709
+    levels_per_octave: int = 2
     min_face: float = 20.0
     min_face_share: float = 0.02
+    clear_face: float = 30.0
+    clear_face_share: float = 0.03
     border: int = 6
     max_proposals: int = 4000
 
@@ -60,14 +69,16 @@ class MtcnnSettings:
         settings = replace(cls(), **known)  # type: ignore[arg-type]
         return replace(
             settings,
+            levels_per_octave=max(1, int(settings.levels_per_octave)),
             border=int(settings.border),
             max_proposals=int(settings.max_proposals),
         )
 
     def smallest_face(self, width: int, height: int) -> float:
         """Side in pixels of the smallest face searched for in an image of that size."""
-        share = self.min_face_share * min(width, height)
-        return max(self.min_face, share, float(CELL))
+        side = min(width, height)
+        clear = min(self.clear_face, self.clear_face_share * side)
+        return max(self.min_face, self.min_face_share * side, clear, float(CELL))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -105,9 +116,13 @@ class MtcnnDetector:
         self._blocks = BlockRunner(threads)
         self.settings = settings or MtcnnSettings()
 
-    def detect(self, images: Sequence[Image]) -> list[Detections]:
+    def enough(self, width: int, height: int) -> float:
+        """The share of a photograph's sides at which R-Net sees the smallest face as it is."""
+        return min(1.0, _RNET_SIDE / self.settings.smallest_face(width, height))
+
+    def detect(self, images: Sequence[Image | Mipmaps]) -> list[Detections]:
         """Faces of each image, best score first."""
-        mipmaps = [Mipmaps(image) for image in images]
+        mipmaps = [Mipmaps.of(image) for image in images]
         found = self._propose(mipmaps)
         boxes = _square(_shift(found.boxes, found.offsets))
         scores, offsets = self._refine(mipmaps, boxes, found.owner)
@@ -120,14 +135,22 @@ class MtcnnDetector:
         by_size: dict[tuple[int, int], list[int]] = {}
         for index, mips in enumerate(mipmaps):
             by_size.setdefault((mips.width, mips.height), []).append(index)
-        parts: list[_Candidates] = []
-        for (width, height), indices in by_size.items():
-            levels = [
-                self._propose_level([mipmaps[i] for i in indices], np.asarray(indices), *level)
-                for level in self._levels(width, height)
+        octave, parts = self.settings.levels_per_octave, []
+        for size, indices in by_size.items():
+            scale = CELL / self.settings.smallest_face(*size)
+            levels = levels_of(size, scale, octave, self.settings.border)
+            images = pyramid([mipmaps[i] for i in indices], levels, octave)
+            maps = self._blocks.proposals(self._pnet, images)
+            found = [
+                self._proposed(*both, level, size) for level, both in zip(levels, maps, strict=True)
             ]
-            merged = _concatenate(levels)
+            merged = _concatenate(found)
+            # Within a level first, then whatever is left of an image's levels.
+            level = np.repeat(np.arange(len(found)), [len(part.scores) for part in found])
+            groups = level * len(indices) + merged.owner
+            merged = merged[nms(merged.boxes, merged.scores, 0.5, groups=groups)]
             merged = merged[nms(merged.boxes, merged.scores, 0.7, groups=merged.owner)]
+            merged = replace(merged, owner=np.asarray(indices)[merged.owner])
             parts.append(self._limit(merged))
         return _concatenate(parts)
 
@@ -140,46 +163,18 @@ class MtcnnDetector:
             keep[np.flatnonzero(found.owner == owner)[: self.settings.max_proposals]] = True
         return found[keep]
 
-    def _levels(self, width: int, height: int) -> list[tuple[int, int, int]]:
-        """(width, height, border) of the pyramid's levels in pixels, fine to coarse."""
-        scale = CELL / self.settings.smallest_face(width, height)
-        border = self.settings.border
-        levels: list[tuple[int, int, int]] = []
-        while True:
-            w, h = max(1, round(width * scale)), max(1, round(height * scale))
-            # Windows hang over the edge by `border` pixels only where they are large in the image.
-            extra = border if min(w, h) < 4 * CELL else 0
-            if min(w, h) + 2 * extra < CELL or min(w, h) < CELL - extra:
-                return levels
-            levels.append((w, h, extra))
-            scale *= self.settings.factor
-
-    def _propose_level(
-        self,
-        mipmaps: Sequence[Mipmaps],
-        indices: NDArray[np.intp],
-        width: int,
-        height: int,
-        border: int,
+    def _proposed(
+        self, scores: Array, offsets: Array, level: Level, size: tuple[int, int]
     ) -> _Candidates:
-        images = [mips.resized(width, height) for mips in mipmaps]
-        if border:
-            images = [
-                cv2.copyMakeBorder(image, border, border, border, border, cv2.BORDER_REPLICATE)
-                for image in images
-            ]
-        score, offsets = self._blocks.proposals(self._pnet, np.stack(images))
-        batch, row, column = np.nonzero(score >= self.settings.pnet_threshold)
-        corner = np.stack([column, row], axis=1).astype(np.float32) * STRIDE - border
-        ratio = np.asarray((mipmaps[0].width / width, mipmaps[0].height / height), np.float32)
+        """What P-Net found in one level, in pixels of images of `size`; owners as in the batch."""
+        batch, row, column = np.nonzero(scores >= self.settings.pnet_threshold)
+        corner = np.stack([column, row], axis=1).astype(np.float32) * STRIDE - level.border
+        ratio = np.asarray((size[0] / level.width, size[1] / level.height), np.float32)
         boxes = np.concatenate([corner * ratio, (corner + CELL) * ratio], axis=1)
-        found = _Candidates(
-            boxes.astype(np.float32),
-            score[batch, row, column],
-            offsets[batch, :, row, column],
-            indices[batch],
+        found = offsets[batch, :, row, column]
+        return _Candidates(
+            boxes.astype(np.float32), scores[batch, row, column], found, batch.astype(np.intp)
         )
-        return found[nms(found.boxes, found.scores, 0.5, groups=found.owner)]
 
     def _refine(
         self, mipmaps: Sequence[Mipmaps], boxes: Array, owner: NDArray[np.intp]
@@ -187,7 +182,7 @@ class MtcnnDetector:
         scores, offsets = np.zeros(len(boxes), np.float32), np.zeros((len(boxes), 4), np.float32)
         for start in range(0, len(boxes), _CHUNK):
             part = slice(start, start + _CHUNK)
-            crops = _crops(mipmaps, boxes[part], owner[part], 24)
+            crops = _crops(mipmaps, boxes[part], owner[part], _RNET_SIDE)
             scores[part], offsets[part] = self._blocks.crops(self._rnet, crops, _RNET_ROWS)
         return scores, offsets
 
@@ -199,19 +194,19 @@ class MtcnnDetector:
         relative = np.zeros((len(boxes), 10), np.float32)
         for start in range(0, len(boxes), _CHUNK):
             part = slice(start, start + _CHUNK)
-            crops = _crops(mipmaps, boxes[part], owner[part], 48)
+            crops = _crops(mipmaps, boxes[part], owner[part], _ONET_SIDE)
             outputs = self._blocks.crops(self._onet, crops, _ONET_ROWS)
             scores[part], offsets[part], relative[part] = outputs
         sides = boxes[:, 2:] - boxes[:, :2]
         points = np.stack([relative[:, :5], relative[:, 5:]], axis=2)
         landmarks = boxes[:, None, :2] + points * sides[:, None]
         final = _shift(boxes, offsets)
-        results = []
-        for index in range(len(mipmaps)):
-            mine = np.flatnonzero((owner == index) & (scores >= self.settings.onet_threshold))
-            mine = mine[nms(final[mine], scores[mine], 0.7, over_minimum=True)]
-            results.append(Detections(final[mine], scores[mine], landmarks[mine]))
-        return results
+        faces = np.flatnonzero(scores >= self.settings.onet_threshold)
+        best = nms(final[faces], scores[faces], 0.7, over_minimum=True, groups=owner[faces])
+        faces = faces[best]
+        whose = owner[faces]
+        found = Detections(final[faces], scores[faces], landmarks[faces])
+        return [found[whose == index] for index in range(len(mipmaps))]
 
 
 def _crops(mipmaps: Sequence[Mipmaps], boxes: Array, owner: NDArray[np.intp], size: int) -> Image:
@@ -221,18 +216,15 @@ def _crops(mipmaps: Sequence[Mipmaps], boxes: Array, owner: NDArray[np.intp], si
     what they were trained on; the offsets they answer with are meant for the whole box.
     """
     # R-Net's 24 pixels are few: averaging 2 x 2 samples keeps fine structure from aliasing.
-    over = 2 if size == 24 else 1
+    over = 2 if size == _RNET_SIDE else 1
     crops = np.empty((len(boxes), size, size, 3), np.uint8)
     for index in np.unique(owner):
         mine, mips = owner == index, mipmaps[index]
         limit = np.asarray((mips.width, mips.height) * 2, np.float32)
-        transforms = box_transforms(np.clip(boxes[mine], 0, limit), size * over)
-        cut = mips.crops(transforms, size * over, replicate=True)
+        cut = mips.box_crops(np.clip(boxes[mine], 0, limit), size * over)
         if over == 2:
             # The crops below one another are one tall image; halving it averages 2 x 2 samples.
-            tall = cut.reshape(-1, 2 * size, 3)
-            half = cv2.resize(tall, (size, len(tall) // 2), interpolation=cv2.INTER_AREA)
-            cut = half.reshape(-1, size, size, 3)
+            cut = halved(cut.reshape(-1, 2 * size, 3)).reshape(-1, size, size, 3)
         crops[mine] = cut
     return crops
 

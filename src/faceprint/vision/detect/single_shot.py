@@ -24,10 +24,11 @@ import numpy as np
 from faceprint.errors import CardError
 from faceprint.geometry import nms
 from faceprint.runtime.session import Session
-from faceprint.types import Array, Detections, Image, check_image
+from faceprint.types import Array, Detections, Image
 from faceprint.vision.detect import retinaface, scrfd, ultraface, yunet
 from faceprint.vision.detect.windows import Window, free_canvas, merge, spans
 from faceprint.vision.preprocess import fit, to_blob
+from faceprint.vision.warp import Mipmaps
 from faceprint.zoo.card import ModelCard
 
 __all__ = ["DECODERS", "Decoder", "SearchSettings", "SingleShotDetector"]
@@ -110,7 +111,11 @@ class SingleShotDetector:
         flat = any(len(output.shape) == 2 for output in session.info.outputs)
         self._batch = 1 if flat or (spec and spec[0] == 1) else _BATCH
 
-    def detect(self, images: Sequence[Image]) -> list[Detections]:
+    def enough(self, width: int, height: int) -> float:
+        """The share of a photograph's sides that the first pass over it needs."""
+        return min(1.0, _scale((width, height), self._canvas((width, height))))
+
+    def detect(self, images: Sequence[Image | Mipmaps]) -> list[Detections]:
         """Faces of each image, best score first.
 
         Args:
@@ -120,7 +125,8 @@ class SingleShotDetector:
             InvalidImageArrayError: an array of another kind.
             CardError, ModelError: outputs that are not the decoder's, or not finite.
         """
-        sizes = [(check_image(image).shape[1], image.shape[0]) for image in images]
+        mipmaps = [Mipmaps.of(image) for image in images]
+        sizes = [(mips.width, mips.height) for mips in mipmaps]
         found = [Detections.empty(landmarks=self.card.landmarks)] * len(images)
         for level in range(2 + self._zooms()):
             windows = [
@@ -129,7 +135,7 @@ class SingleShotDetector:
                 if not len(found[index])
                 for window in self._windows(index, size, level)
             ]
-            for owner, parts in self._search(images, windows).items():
+            for owner, parts in self._search(mipmaps, windows).items():
                 found[owner] = merge(parts, sizes[owner])
         return found
 
@@ -152,7 +158,7 @@ class SingleShotDetector:
         elif level == 1 and self.settings.margin > 0:
             yield Window(owner, whole, canvas, self.settings.margin)
         elif level > 1:
-            scale = min(canvas[0] / size[0], canvas[1] / size[1])
+            scale = _scale(size, canvas)
             # A level that would enlarge by less than 1.2 over the one before it finds nothing new.
             if scale * 2 ** (level - 2) * 1.2 > 1:
                 return
@@ -169,7 +175,7 @@ class SingleShotDetector:
         return free_canvas(size, min(max(*size, low), self.settings.max_side))
 
     def _search(
-        self, images: Sequence[Image], windows: Sequence[Window]
+        self, mipmaps: Sequence[Mipmaps], windows: Sequence[Window]
     ) -> dict[int, list[tuple[Window, Detections]]]:
         """Faces of each window in its image's pixels, by image."""
         by_canvas: dict[tuple[int, int], list[Window]] = {}
@@ -179,18 +185,18 @@ class SingleShotDetector:
         for canvas, group in by_canvas.items():
             for start in range(0, len(group), self._batch):
                 part = group[start : start + self._batch]
-                for window, faces in zip(part, self._run(images, part, canvas), strict=True):
+                for window, faces in zip(part, self._run(mipmaps, part, canvas), strict=True):
                     found.setdefault(window.owner, []).append((window, faces))
         return found
 
     def _run(
-        self, images: Sequence[Image], windows: Sequence[Window], canvas: tuple[int, int]
+        self, mipmaps: Sequence[Mipmaps], windows: Sequence[Window], canvas: tuple[int, int]
     ) -> list[Detections]:
-        fitted = []
+        fitted, places = [], []
         for window in windows:
-            left, top, right, bottom = window.area
-            view = images[window.owner][top:bottom, left:right]
+            view, place = _view(mipmaps[window.owner], window)
             fitted.append(fit(view, canvas, margin=window.margin))
+            places.append(place)
         blob = to_blob([picture for picture, _ in fitted], self.card.input)
         names = [output.name for output in self._session.info.outputs]
         outputs = dict(zip(names, self._session.run(blob), strict=True))
@@ -198,17 +204,39 @@ class SingleShotDetector:
             outputs, canvas=canvas, score_threshold=self.settings.score_threshold
         )
         results = []
-        for faces, window, (_, box) in zip(decoded, windows, fitted, strict=True):
-            corner = np.asarray(window.area[:2], np.float32)
+        for faces, window, (_, box), (corner, step) in zip(
+            decoded, windows, fitted, places, strict=True
+        ):
             points = faces.landmarks
             placed = Detections(
-                box.undo_boxes(faces.boxes) + np.tile(corner, 2),
+                box.undo_boxes(faces.boxes) * np.tile(step, 2) + np.tile(corner, 2),
                 faces.scores,
-                None if points is None else box.undo(points) + corner,
+                None if points is None else box.undo(points) * step + corner,
             )
             placed = placed[(placed.boxes[:, 2:] - placed.boxes[:, :2]).max(1) >= window.least]
             results.append(placed[nms(placed.boxes, placed.scores, self.settings.nms_threshold)])
         return results
+
+
+def _scale(size: tuple[int, int], canvas: tuple[int, int]) -> float:
+    """Of (width, height) fitted into a canvas."""
+    return min(canvas[0] / size[0], canvas[1] / size[1])
+
+
+def _view(mips: Mipmaps, window: Window) -> tuple[Image, tuple[Array, Array]]:
+    """A window's pixels; of a photograph at a reduced scale those, where its canvas has no more.
+
+    Returns:
+        The pixels; where their corner lies in the image and how wide and high each is there, (2,).
+    """
+    left, top, right, bottom = window.area
+    shrunk = _scale((right - left, bottom - top), window.canvas) * (1 - 2 * window.margin)
+    image = mips.level(min(mips.halvings, int(max(0.0, -np.log2(shrunk)))))
+    step = np.asarray((mips.width / image.shape[1], mips.height / image.shape[0]), np.float32)
+    left, right = round(left / float(step[0])), round(right / float(step[0]))
+    top, bottom = round(top / float(step[1])), round(bottom / float(step[1]))
+    corner = np.asarray((left, top), np.float32) * step
+    return image[top:bottom, left:right], (corner, step)
 
 
 def _fixed_canvas(shape: Sequence[int | None], card: ModelCard) -> tuple[int, int] | None:

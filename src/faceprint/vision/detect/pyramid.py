@@ -1,0 +1,76 @@
+"""The sizes at which MTCNN's first network looks at a photograph, for many photographs at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from faceprint.types import Image
+from faceprint.vision.detect.blocks import CELL
+from faceprint.vision.warp import Mipmaps, halved
+
+__all__ = ["Level", "levels_of", "pyramid"]
+
+
+class Level(NamedTuple):
+    """A size in pixels, and how far windows hang over its edges."""
+
+    width: int
+    height: int
+    border: int
+
+
+def levels_of(size: tuple[int, int], scale: float, octave: int, border: int) -> list[Level]:
+    """The levels for an image of (width, height), fine to coarse.
+
+    Args:
+        scale: of the finest level.
+        octave: levels from one size to half of it; all but the first of them are halvings.
+        border: pixels added around levels on which windows are large in the image.
+    """
+    width, height = size
+    levels: list[Level] = []
+    while True:
+        if len(levels) < octave:
+            shrunk = scale * 2.0 ** (-len(levels) / octave)
+            w, h = max(1, round(width * shrunk)), max(1, round(height * shrunk))
+        else:
+            w, h = (-(-side // 2) for side in levels[-octave][:2])
+        extra = border if min(w, h) < 4 * CELL else 0
+        if min(w, h) + 2 * extra < CELL or min(w, h) < CELL - extra:
+            return levels
+        levels.append(Level(w, h, extra))
+
+
+def pyramid(mipmaps: Sequence[Mipmaps], levels: Sequence[Level], octave: int) -> Iterator[Image]:
+    """The levels of n images of one size, (n, h, w, 3) each, made as they are asked for."""
+    made: list[Image] = []
+    for level in levels:
+        if len(made) < octave:
+            made.append(np.stack([mips.resized(*level[:2]) for mips in mipmaps]))
+        else:
+            made.append(_halved(made[-octave]))
+        yield _framed(made[-1], level.border) if level.border else made[-1]
+
+
+def _halved(images: Image) -> Image:
+    count, height, width = images.shape[:3]
+    if height % 2:
+        return np.stack([halved(image) for image in images])
+    # Below one another they are one tall image, no two rows of which are averaged across images.
+    return halved(images.reshape(-1, width, 3)).reshape(count, height // 2, -1, 3)
+
+
+def _framed(images: Image, border: int) -> Image:
+    """With the edges repeated outwards."""
+    count, height, width = images.shape[:3]
+    rows, columns = slice(border, border + height), slice(border, border + width)
+    out = np.empty((count, height + 2 * border, width + 2 * border, 3), np.uint8)
+    out[:, rows, columns] = images
+    out[:, rows, :border] = images[:, :, :1]
+    out[:, rows, columns.stop :] = images[:, :, -1:]
+    out[:, :border] = out[:, border : border + 1]
+    out[:, rows.stop :] = out[:, rows.stop - 1 : rows.stop]
+    return out

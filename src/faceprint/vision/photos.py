@@ -1,0 +1,92 @@
+"""Photographs on their way through the engine: opened in batches, let go as soon as may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from faceprint.errors import FaceprintError, InputError, InvalidImageArrayError
+from faceprint.types import AnalyzedImage, Detections, Face, Image
+from faceprint.vision import images
+from faceprint.vision.align import align
+from faceprint.vision.images import ImageSource
+from faceprint.vision.warp import Mipmaps
+from faceprint.zoo.card import Alignment
+
+__all__ = ["Photo", "batches"]
+
+_BATCH_PIXELS = 48_000_000
+"""Pixels that one batch may hold: bounds memory when photographs are large."""
+
+Enough = Callable[[int, int], float]
+"""Width and height to the share of them that the search for faces needs."""
+
+
+@dataclass(slots=True, eq=False)
+class Photo:
+    """A photograph, and what has become of it.
+
+    Attributes:
+        mips: its pixels, until its crops are cut.
+        size: (width, height), upright.
+    """
+
+    source: str
+    mips: Mipmaps | None = None
+    size: tuple[int, int] = (0, 0)
+    faces: list[Face] = field(default_factory=list)
+    error: FaceprintError | None = None
+
+    @classmethod
+    def open(cls, source: ImageSource, enough: Enough) -> Photo:
+        """Decode as much of it as the search for faces needs.
+
+        Raises:
+            DecodeError, InvalidImageArrayError: see `images.decode`.
+        """
+        mips = images.decode_scaled(source, enough)
+        return cls(images.describe(source), mips, (mips.width, mips.height))
+
+    def fail(self, error: FaceprintError) -> None:
+        """It can't be used after all."""
+        self.error, self.mips = error, None
+
+    def cut(self, found: Detections, alignment: Alignment) -> Image:
+        """The aligned crops of its faces, and the pixels are let go.
+
+        What had to be decoded anew goes with them, before it is the next photograph's turn. No
+        crops where that failed.
+        """
+        mips, self.mips = self.mips, None
+        if mips is not None:
+            try:
+                return align(mips, found.landmarks, found.boxes, alignment)
+            except InputError as error:
+                self.fail(error)
+        return np.empty((0, alignment.size, alignment.size, 3), np.uint8)
+
+    def outcome(self) -> AnalyzedImage:
+        """What came of it."""
+        if self.error is not None:
+            return AnalyzedImage(self.source, [], error=self.error)
+        return AnalyzedImage(self.source, self.faces, *self.size)
+
+
+def batches(chunk: Sequence[ImageSource], enough: Enough) -> Iterator[list[Photo]]:
+    """Open a chunk of a stream; more than one batch where the photographs are large."""
+    batch: list[Photo] = []
+    pixels = 0
+    for source in chunk:
+        try:
+            photo = Photo.open(source, enough)
+        except (InputError, InvalidImageArrayError) as error:
+            photo = Photo(images.describe(source), error=error)
+        size = photo.mips.pixels if photo.mips else 0
+        if batch and pixels + size > _BATCH_PIXELS:
+            yield batch
+            batch, pixels = [], 0
+        batch.append(photo)
+        pixels += size
+    yield batch

@@ -1,0 +1,150 @@
+"""Large JPEGs are decoded as far as detection needs, and wholly only where a crop is worth it."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+import faceprint
+from faceprint.errors import DecodeError, ImageTooLargeError
+from faceprint.geometry import iou_matrix
+from faceprint.vision import images
+from faceprint.vision.images import ImageLimits, decode, decode_scaled
+
+SAMPLES = Path(faceprint.__file__).parent / "samples"
+
+
+def enlarged(side: int, *, faces_at: float = 1.0, orientation: int = 1, **save: object) -> bytes:
+    """The portrait of a sample as a JPEG of `side` pixels a side, or a small part of it."""
+    portrait = PIL.Image.open(SAMPLES / "collins.jpg").convert("RGB")
+    inner = round(side * faces_at)
+    picture = PIL.Image.new("RGB", (side, side), (90, 110, 120))
+    picture.paste(portrait.resize((inner, inner)), ((side - inner) // 2, (side - inner) // 2))
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=90, exif=exif, **save)
+    return out.getvalue()
+
+
+@pytest.fixture(scope="module")
+def fp() -> faceprint.FacePrint:
+    return faceprint.load("starter")
+
+
+@pytest.fixture
+def decodes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """The (width, height) of everything that is decoded."""
+    sizes: list[tuple[int, int]] = []
+    real = images.pillow.upright_rgb
+
+    def noted(image: PIL.Image.Image) -> np.ndarray:
+        pixels = real(image)
+        sizes.append((pixels.shape[1], pixels.shape[0]))
+        return pixels
+
+    monkeypatch.setattr(images.pillow, "upright_rgb", noted)
+    return sizes
+
+
+@pytest.mark.parametrize("share, halvings", [(1.0, 0), (0.51, 0), (0.5, 1), (0.3, 1), (0.1, 3)])
+def test_the_scale_is_the_smallest_that_is_enough(share: float, halvings: int) -> None:
+    mips = decode_scaled(enlarged(1001), lambda width, height: share)
+    assert (mips.width, mips.height, mips.halvings) == (1001, 1001, halvings)
+    side = -(-1001 // 2**halvings)
+    assert mips.level(halvings).shape == (side, side, 3)
+    assert mips.level(0).shape == (1001, 1001, 3), "decoded anew on demand"
+
+
+def test_a_reduced_photograph_looks_like_the_halved_one() -> None:
+    data = enlarged(1600)
+    reduced = decode_scaled(data, lambda width, height: 0.5).level(1).astype(int)
+    whole = PIL.Image.fromarray(decode(data)).reduce(2)
+    assert np.abs(reduced - np.asarray(whole, int)).mean() < 1.0
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_orientation_is_applied_at_every_scale(orientation: int) -> None:
+    portrait = PIL.Image.open(SAMPLES / "collins.jpg").convert("RGB").resize((1200, 2000))
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    out = io.BytesIO()
+    portrait.save(out, "JPEG", exif=exif)
+    mips = decode_scaled(out.getvalue(), lambda width, height: 0.25)
+    upright = decode(out.getvalue())
+    assert (mips.height, mips.width) == upright.shape[:2]
+    small = PIL.Image.fromarray(upright).reduce(4)
+    assert np.abs(mips.level(2).astype(int) - np.asarray(small, int)).mean() < 2.0
+
+
+def test_a_large_face_is_never_decoded_whole(
+    fp: faceprint.FacePrint, decodes: list[tuple[int, int]]
+) -> None:
+    data = enlarged(3000)
+    (face,) = fp.analyze(data)
+    assert decodes == [(1500, 1500)]
+    (same,) = fp.analyze(decode(data))
+    assert iou_matrix(face.box[None], same.box[None])[0, 0] > 0.95
+    assert face.embedding is not None and same.embedding is not None
+    assert faceprint.compare(face.embedding, same.embedding) > 0.995
+
+
+def test_a_small_face_is_cut_from_the_whole_photograph(
+    fp: faceprint.FacePrint, decodes: list[tuple[int, int]]
+) -> None:
+    data = enlarged(3000, faces_at=0.2)
+    (face,) = fp.analyze(data, keep_crops=True)
+    assert decodes == [(1500, 1500), (3000, 3000)]
+    (same,) = fp.analyze(decode(data), keep_crops=True)
+    assert iou_matrix(face.box[None], same.box[None])[0, 0] > 0.9
+    assert face.embedding is not None and same.embedding is not None
+    assert faceprint.compare(face.embedding, same.embedding) > 0.99
+
+
+def test_every_way_of_running_gives_the_same(fp: faceprint.FacePrint, tmp_path: Path) -> None:
+    data = enlarged(2600)
+    path = tmp_path / "large.jpg"
+    path.write_bytes(data)
+    (one,) = fp.analyze(path)
+    (many,) = next(fp.analyze_many([path])).faces
+    (of_bytes,) = fp.analyze(data)
+    for other in (many, of_bytes):
+        np.testing.assert_allclose(one.box, other.box, atol=1e-3)
+        assert one.embedding is not None and other.embedding is not None
+        assert faceprint.compare(one.embedding, other.embedding) > 1 - 1e-6
+
+
+def test_a_photograph_that_fails_on_second_reading_is_one_error_of_the_stream(
+    fp: faceprint.FacePrint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = enlarged(3000, faces_at=0.2)
+    portrait = (SAMPLES / "obama.jpg").read_bytes()
+
+    def refused(data: bytes, name: str, limits: ImageLimits) -> np.ndarray:
+        raise DecodeError(f"{name}: not enough memory for the pixels it claims")
+
+    monkeypatch.setattr(images, "_decode_bytes", refused)
+    first, broken, last = fp.analyze_many([portrait, small, portrait])
+    assert isinstance(broken.error, DecodeError)
+    assert not broken.faces
+    assert len(first.faces) == len(last.faces) == 1
+    with pytest.raises(DecodeError, match="not enough memory"):
+        fp.analyze(small)
+
+
+def test_limits_and_damage_are_told_as_ever() -> None:
+    data = enlarged(2600)
+    with pytest.raises(ImageTooLargeError):
+        decode_scaled(data, lambda *size: 0.1, limits=ImageLimits(max_pixels=10_000))
+    with pytest.raises(DecodeError, match="truncated"):
+        decode_scaled(data[: len(data) // 2], lambda *size: 0.1)
+
+
+def test_other_formats_are_decoded_whole() -> None:
+    out = io.BytesIO()
+    PIL.Image.new("RGB", (900, 900)).save(out, "PNG")
+    assert decode_scaled(out.getvalue(), lambda *size: 0.1).halvings == 0
