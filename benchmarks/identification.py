@@ -16,6 +16,7 @@ goes through a gallery on disk, and the others through the same arithmetic.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tempfile
@@ -49,7 +50,10 @@ ENROLLED, TEMPLATES, STRANGERS = 5, 2, 500
 TARGETS = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 SIDES = {
     "starter": ("mtcnn", "dlib-resnet"),
+    "yunet-2023mar + mobileface": ("yunet-2023mar", "mobileface"),
+    "yunet-2023mar + edgeface-xs": ("yunet-2023mar", "edgeface-xs-dequant"),
     "yunet-2023mar + w600k-mbf": ("yunet-2023mar", "w600k-mbf-dequant"),
+    "yunet-2023mar + w600k-mbf int8": ("yunet-2023mar", "w600k-mbf-int8-dynamic"),
 }
 
 
@@ -78,6 +82,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cache", type=Path, help="keeps embeddings between runs")
     parser.add_argument("--draws", type=int, default=20)
+    parser.add_argument("--only", choices=tuple(SIDES), help="one row, not written anywhere")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(
@@ -88,10 +93,14 @@ def main() -> int:
         )
         register(SHARED / "models", Path(folder) / "cards-in")
         rows = {}
-        for name, (detector, embedder) in SIDES.items():
+        chosen = {given.only: SIDES[given.only]} if given.only else SIDES
+        for name, (detector, embedder) in chosen.items():
             fp = load(detector=detector, embedder=embedder)
             faces = _embed(fp, given.cache or Path(folder) / "embeddings")
             rows[name] = _measure(fp, faces, given.draws, Path(folder))
+    if given.only:
+        print(json.dumps(rows, indent=2))
+        return 0
     write(
         "identification",
         {
