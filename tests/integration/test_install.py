@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 MAX_DISTRIBUTIONS = 26
 MAX_MEGABYTES = 350
-"""Of 2**20 bytes, as `du -m` counts."""
+"""Of a million bytes."""
 
 COUNT = """
 import importlib.metadata, json, pathlib
@@ -27,7 +27,7 @@ for found in importlib.metadata.distributions():
         # As shipped: Python compiles what it imports, here or not, and at any later time.
         if path.suffix != ".pyc" and path.is_file():
             size += path.stat().st_size
-print(json.dumps({"names": sorted(names), "megabytes": size / 2**20}))
+print(json.dumps({"names": sorted(names), "megabytes": size / 1e6}))
 """
 
 
