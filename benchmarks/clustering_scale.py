@@ -5,7 +5,7 @@
 
 TABLE is an embedding table of a folder a person (LFW); the central face of each photograph counts.
 More people are made of the real ones: each copy of all faces is reflected along some of the
-principal axes, drawn at random, so that similarities within a copy stay as they are, and those of
+principal axes of the people's centres, drawn at random, so that similarities within a copy stay as they are, and those of
 two copies are spread as those of two people of one copy are; then every face gets noise, a quarter
 of what a person's faces scatter around their centre. Every run is a process of its own, so that the
 peak of memory is its own; it includes the vectors. One that takes longer than --timeout is cut off.
@@ -47,12 +47,12 @@ def multiplied(x: Array, y: Any, n: int) -> tuple[Array, Any]:
     middle = x.mean(axis=0)
     middle /= np.linalg.norm(middle)
     across = x - (x @ middle)[:, None] * middle
-    axes = np.linalg.eigh(across.T @ across)[1].astype(np.float32)  # one of them is the middle
-    sums = np.zeros((people, d), np.float32)
-    np.add.at(sums, y, x)
+    centres = np.zeros((people, d), np.float32)
+    np.add.at(centres, y, across)
     counts = np.bincount(y)
-    several = counts[y] > 1
-    scatter = np.linalg.norm(x - (sums / counts[:, None])[y], axis=1)[several]
+    centres /= counts[:, None]
+    axes = np.linalg.eigh(centres.T @ centres)[1].astype(np.float32)  # one of them is the middle
+    scatter = np.linalg.norm(across - centres[y], axis=1)[counts[y] > 1]
     noise = np.float32(0.25 * np.sqrt((scatter**2).mean() / d))
     rows, labels = np.empty((n, d), np.float32), np.empty(n, np.int64)
     for copy, start in enumerate(range(0, n, len(x))):

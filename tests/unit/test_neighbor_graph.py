@@ -136,8 +136,7 @@ def compared(rows, monkeypatch) -> int:
 @pytest.mark.parametrize("kind", ["people", "equal"])
 def test_the_work_grows_in_proportion(kind, monkeypatch):
     def rows(n: int):
-        one = people(n // 5, 5, dim=16) if kind == "people" else np.ones((n, 16), np.float32) / 4
-        return np.asarray(one)
+        return people(n // 5, 5) if kind == "people" else np.full((n, 16), 0.25, np.float32)
 
     small, large = (compared(rows(n), monkeypatch) for n in (10_000, 40_000))
     assert large < 4.6 * small

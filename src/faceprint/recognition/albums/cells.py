@@ -39,7 +39,7 @@ __all__ = ["FANS", "SAMPLE", "Leaders", "cell_pairs", "choose_leaders", "leaders
 FANS = (12, 2)
 """Cells a face goes to: of the first leaders, and in each of these of the cell's own leaders."""
 
-SAMPLE = 96
+SAMPLE = 32
 """Faces a leader that its place is found from."""
 
 _LEAF = 320

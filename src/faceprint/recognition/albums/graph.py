@@ -73,7 +73,7 @@ def neighbor_graph(
 
     Args:
         vectors: (n, d) unit rows; a `numpy.memmap` is read block by block, and what is dealt out
-            to cells is kept in its folder meanwhile (d bytes for each of a face's eight cells).
+            to cells is kept in its folder meanwhile (d bytes for each of a face's twelve cells).
         exact: compare every pair; None decides by n.
         threads: all cores that may be used when None.
         run: who does the tasks; threads of this process when None.
