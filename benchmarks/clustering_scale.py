@@ -5,10 +5,11 @@
 
 TABLE is an embedding table of a folder a person (LFW); the central face of each photograph counts.
 More people are made of the real ones: each copy of all faces is reflected along some of the
-principal axes of the people's centres, drawn at random, so that similarities within a copy stay as they are, and those of
-two copies are spread as those of two people of one copy are; then every face gets noise, a quarter
-of what a person's faces scatter around their centre. Every run is a process of its own, so that the
-peak of memory is its own; it includes the vectors. One that takes longer than --timeout is cut off.
+principal axes of the people's centres, drawn at random, so that similarities within a copy stay as
+they are, and those of two copies are spread as those of two people of one copy are; then every face
+gets noise, a quarter of what a person's faces scatter around their centre. Every run is a process
+of its own, so that the peak of memory is its own; it includes the vectors. One that takes longer
+than --timeout is cut off.
 Rows of earlier runs with other sizes or methods stay in the file.
 """
 

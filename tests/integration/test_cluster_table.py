@@ -88,9 +88,9 @@ def test_parquet_of_any_kind_is_read_as_npz_is(tmp_path: Path, kind: str) -> Non
 
 def test_rows_without_a_face_and_with_an_error(tmp_path: Path) -> None:
     rows = faces(2, 2)
+    quality = {"size": 50.0, "sharpness": None, "yaw": 0.0, "value": 0.5}
     path = parquet(tmp_path / "a.parquet", rows, face=[0, 1, None, 0],
-                   error=[None, "", None, "not an image"],
-                   quality=[{"size": 50.0, "sharpness": None, "yaw": 0.0, "value": 0.5}] * 4)  # fmt: skip
+                   error=[None, "", None, "not an image"], quality=[quality] * 4)  # fmt: skip
     table = read_table(path)
     assert len(table) == 2
     assert table.failed == (("gone/0001.jpg", "not an image"),)

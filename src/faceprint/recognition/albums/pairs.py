@@ -151,8 +151,9 @@ def nearest_pairs(
     pair = np.concatenate([of_a, of_b])
     end = np.concatenate([a[asked[of_a]], b[asked[of_b]]])
     # One whole number to sort by is several times as fast as two columns.
-    whole = known if known.dtype.kind == "i" else np.rint(known * np.float64(1 << 30))
-    order = np.argsort((end << 33) - whole.astype(np.int64)[pair])
+    if known.dtype.kind == "f":
+        known = np.rint(known.astype(np.float64) * (1 << 30))
+    order = np.argsort((end << 33) - known.astype(np.int64)[pair])
     first = np.flatnonzero(np.diff(end[order], prepend=-1))
     rank = np.arange(len(order)) - np.repeat(first, np.diff(first, append=len(order)))
     kept = ~(at_a & at_b)
