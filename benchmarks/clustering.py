@@ -31,9 +31,12 @@ from faceprint.recognition.cluster import cluster_embeddings
 def central_faces(path: Path) -> tuple[Any, Any]:
     """(n, d) unit vectors and (n,) person numbers: the face nearest to each photograph's middle.
 
-    The photographs of LFW measure 250 pixels and are named Name/Name_0001.jpg.
+    Photographs without a face are left out. Those of LFW measure 250 pixels and are named
+    Name/Name_0001.jpg.
     """
-    table = np.load(path)
+    with np.load(path) as columns:
+        there = columns["face"] >= 0  # a photograph without a face is a row too
+        table = {name: columns[name][there] for name in ("box", "source", "embedding")}
     centre = (table["box"][:, :2] + table["box"][:, 2:]) / 2 - 125
     order = np.lexsort((np.hypot(*centre.T), table["source"]))
     sources = table["source"][order]

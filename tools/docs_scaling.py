@@ -18,7 +18,7 @@ from typing import Any
 __all__ = ["Plan", "plan_table", "scaling_page"]
 
 BEGIN, END = "<!-- begin: tools/docs_scaling.py -->\n", "<!-- end -->\n"
-_CELLS = 12
+_CELLS = 16
 """Cells a face is sent to (`albums/cells.py`)."""
 
 
@@ -130,7 +130,8 @@ def _clustering(faces: float, power: float, read: Any) -> list[tuple[str, str, s
     return [
         (
             "the neighbour graph",
-            f"{flat:,.0f} to {steep:,.0f} core-hours; {flat / power:,.1f} to {steep / power:,.1f} h",
+            f"{flat:,.0f} to {steep:,.0f} core-hours; {flat / power:,.1f} to "
+            f"{steep / power:,.1f} h",
             f"{graph[large]['cpu_s'] / int(large) * 1e6:,.0f} core-microseconds a face at "
             f"{int(large):,}, growing as n ** {exponent:.2f} from {int(small):,} "
             "(`clustering_scale_mbf.json`)",

@@ -3,7 +3,7 @@
 Faces are dealt out to the nearest of some leaders, each to several, and within such a cell again to
 leaders of its own, until cells are small enough to compare everybody with everybody. A cell's
 leaders are faces drawn at random that were moved once to the middle of those nearest to them, as in
-k-means. Two faces of one person nearly always share one of their two dozen cells;
+k-means. Two faces of one person nearly always share one of their thirty cells;
 docs/decisions/0006-clustering.md has how often. Partitions that overlap, with a fan-out a level and
 matrix products in the leaves, are those of Rubel et al., "PiPNN: Ultra-Scalable Graph-Based Nearest
 Neighbor Indexing" (arXiv 2602.21247).
@@ -36,16 +36,19 @@ from faceprint.types import Array
 
 __all__ = ["FANS", "SAMPLE", "Leaders", "cell_pairs", "choose_leaders", "leaders_for", "members_of"]
 
-FANS = (12, 2)
+FANS = (16, 2)
 """Cells a face goes to: of the first leaders, and in each of these of the cell's own leaders."""
 
-SAMPLE = 32
+SAMPLE = 64
 """Faces a leader that its place is found from."""
 
 _LEAF = 320
 """Faces in a cell of the second kind, on average."""
 
 _LIMIT = 4 * _LEAF
+_ASPECT = 2
+_FEW = 3
+"""The largest fan for which looking for the best one by one is the faster way."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,16 +70,23 @@ class Leaders:
             return np.broadcast_to(np.arange(count, dtype=np.int32), (len(faces), count))
         scores = integer_products(faces, self.codes)
         scores -= self.bias
-        if fan == 1:
-            best = scores.argmax(axis=1)[:, None]
-        else:
+        if fan > _FEW:
             best = np.argpartition(scores, count - fan, axis=1)[:, count - fan :]
-        return np.asarray(best, np.int32)
+            return np.asarray(best, np.int32)
+        few = np.empty((len(faces), fan), np.int32)
+        for place in range(fan):
+            few[:, place] = scores.argmax(axis=1)
+            scores[np.arange(len(faces)), few[:, place]] = np.iinfo(np.int32).min
+        return few
 
 
-def leaders_for(n: int) -> int:
-    """How many leaders on each of both levels bring n faces down to cells of the size wanted."""
-    return max(2, round(float(np.sqrt(n * np.prod(FANS) / _LEAF))))
+def leaders_for(n: int) -> tuple[int, int]:
+    """How many leaders bring n faces down to cells of the size wanted, and how many in each cell.
+
+    A face is compared with the first ones once, with those in a cell in each of its cells.
+    """
+    both = float(np.sqrt(n * np.prod(FANS) / _LEAF))
+    return max(2, round(both * _ASPECT)), max(2, round(both / _ASPECT))
 
 
 def choose_leaders(sample: Codes, count: int) -> Leaders:

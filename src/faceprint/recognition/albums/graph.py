@@ -73,7 +73,7 @@ def neighbor_graph(
 
     Args:
         vectors: (n, d) unit rows; a `numpy.memmap` is read block by block, and what is dealt out
-            to cells is kept in its folder meanwhile (d bytes for each of a face's twelve cells).
+            to cells is kept in its folder meanwhile (d bytes for each of a face's sixteen cells).
         exact: compare every pair; None decides by n.
         threads: all cores that may be used when None.
         run: who does the tasks; threads of this process when None.
@@ -87,15 +87,16 @@ def neighbor_graph(
     nearest = _Nearest(vectors, k, least)
     if n < 2:
         return nearest.edges()
-    run = run or in_threads(threads or settings.available_cores())
+    count = threads or settings.available_cores()
+    run = run or in_threads(count)
     exact = n <= EXACT_UP_TO if exact is None else exact
     floor = Floor(scale_for(vectors), least, 4 * k + 16 if exact else 2 * k)
     if exact:
         for (first, second), (a, b) in run(block_pairs, _blocks(vectors, floor)):
             nearest.add(a + first, b + second)
     else:
-        with dealt(vectors, floor) as cells:
-            tasks = ((ids, (codes, cells.leaders, floor)) for ids, codes in cells)
+        with dealt(vectors, floor, count) as cells:
+            tasks = ((ids, (codes, cells.inner, floor)) for ids, codes in cells)
             for ids, (a, b) in run(cell_pairs, tasks):
                 nearest.add(ids[a], ids[b])
     return nearest.edges()

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from faceprint.recognition.albums.graph import Edges, Ints, dots
 from faceprint.recognition.albums.mapped import group_sums
+from faceprint.recognition.albums.pairs import distinct
 from faceprint.types import Array
 
 __all__ = ["average_linkage", "merge_groups"]
@@ -169,5 +170,5 @@ def merge_groups(root: Ints) -> Ints:
 
 def _pair_keys(a: Ints, b: Ints, count: int) -> Ints:
     low, high = np.minimum(a, b), np.maximum(a, b)
-    keys = np.unique(low * count + high)
+    keys = distinct(low * count + high)
     return np.asarray(keys[keys // count != keys % count], np.int64)

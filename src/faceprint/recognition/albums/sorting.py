@@ -56,7 +56,8 @@ def sort_faces(
         return [(a, b) for a, b in moved if a >= 0 and b >= 0]
 
     labels = np.full(len(table), -1)
-    photos = np.asarray(table.sources, object)[chosen].astype(str)
+    numbers: dict[str, int] = {}
+    photos = np.asarray([numbers.setdefault(table.sources[i], len(numbers)) for i in chosen])
     labels[chosen] = partition(
         take_rows(table.vectors, chosen),
         threshold,
