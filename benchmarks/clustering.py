@@ -1,6 +1,6 @@
-"""Sorting LFW into people: methods side by side, and what 100,000 faces cost.
+"""Sorting LFW into people: methods side by side. `clustering_scale.py` has what many faces cost.
 
-    python benchmarks/clustering.py TABLE.npz [--scale]
+    python benchmarks/clustering.py TABLE.npz [--fast]
 
 TABLE is an embedding table of a folder a person, the central face of each photograph counts. Each
 method's parameter is chosen on half of the people and reported on the other half, then on all.
@@ -11,8 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -29,15 +27,16 @@ from faceprint.recognition.albums.graph import neighbor_graph
 from faceprint.recognition.albums.partition import merge_groups
 from faceprint.recognition.cluster import cluster_embeddings
 
-SCALES = (25_000, 100_000)
-
 
 def central_faces(path: Path) -> tuple[Any, Any]:
     """(n, d) unit vectors and (n,) person numbers: the face nearest to each photograph's middle.
 
-    The photographs of LFW measure 250 pixels and are named Name/Name_0001.jpg.
+    Photographs without a face are left out. Those of LFW measure 250 pixels and are named
+    Name/Name_0001.jpg.
     """
-    table = np.load(path)
+    with np.load(path) as columns:
+        there = columns["face"] >= 0  # a photograph without a face is a row too
+        table = {name: columns[name][there] for name in ("box", "source", "embedding")}
     centre = (table["box"][:, :2] + table["box"][:, 2:]) / 2 - 125
     order = np.lexsort((np.hypot(*centre.T), table["source"]))
     sources = table["source"][order]
@@ -168,75 +167,18 @@ def compare(x: Any, y: Any, fast: bool) -> dict[str, Any]:
     return table
 
 
-def multiplied(x: Any, y: Any, n: int) -> tuple[Any, Any]:
-    """n faces: LFW's people again and again, their centres turned at random, faces with noise."""
-    rng = np.random.default_rng(1)
-    people, parts, copies = y.max() + 1, [], []
-    for copy in range(-(-n // len(x))):
-        turn = np.linalg.qr(rng.standard_normal((x.shape[1],) * 2))[0].astype(np.float32)
-        turned = (x if copy == 0 else x @ turn).astype(np.float32)
-        noise = rng.standard_normal(x.shape).astype(np.float32) * 0.25 / np.sqrt(x.shape[1])
-        parts.append(turned + noise)
-        copies.append(y + copy * people)
-    rows, labels = np.concatenate(parts)[:n], np.concatenate(copies)[:n]
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True), labels
-
-
-def one_scale(path: Path, method: str, n: int, threshold: float) -> None:
-    """A process of its own, so that the peak of memory is this method's."""
-    x, y = multiplied(*central_faces(path), n)
-    start = time.perf_counter()
-    labels = METHODS[method](x, threshold)
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    f = cluster_scores(y, labels).bcubed.f
-    print(f"RESULT {seconds:.2f} {peak:.0f} {f:.4f}")
-
-
-def scales(path: Path, threshold: float) -> dict[str, Any]:
-    """Seconds and memory at each size; a method that takes over ten minutes is cut off."""
-    result: dict[str, Any] = {}
-    for method in ("average linkage (faceprint)", "DBSCAN", "HDBSCAN"):
-        for n in SCALES:
-            command = [sys.executable, __file__, str(path), "--one", method, str(n), str(threshold)]
-            key = f"{method}, {n:,}"
-            try:
-                done = subprocess.run(command, capture_output=True, text=True, timeout=600)
-            except subprocess.TimeoutExpired:
-                result[key] = "over 600 s"
-                break
-            lines = [line for line in done.stdout.splitlines() if line.startswith("RESULT")]
-            if not lines:
-                result[key] = f"failed: exit {done.returncode}"
-                break
-            seconds, peak, f = map(float, lines[0].split()[1:])
-            result[key] = {"seconds": seconds, "peak_mb": peak, "bcubed_f": f}
-            print(key, result[key], file=sys.stderr, flush=True)
-    return result
-
-
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("table", type=Path)
     parser.add_argument("--name", default="clustering")
-    parser.add_argument("--scale", action="store_true")
     parser.add_argument("--fast", action="store_true", help="leave HDBSCAN out")
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    if given.one:
-        one_scale(given.table, given.one[0], int(given.one[1]), float(given.one[2]))
-        return
     os.environ.setdefault("OMP_NUM_THREADS", "2")
     x, y = central_faces(given.table)
     result: dict[str, Any] = provenance("scikit-learn", "usearch", "igraph", "leidenalg")
     result |= {"photographs": len(x), "people": int(y.max()) + 1}
-    if given.scale:
-        point = own_point(x, [str(i) for i in range(len(x))])
-        assert point is not None
-        result["scale"] = scales(given.table, point.threshold)
-    else:
-        result["methods"] = compare(x, y, given.fast)
+    result["methods"] = compare(x, y, given.fast)
     write(given.name, result)
 
 

@@ -1,6 +1,6 @@
 """Write the generated pages of docs/, or check that they are what would be written.
 
-    python tools/make_docs.py            writes docs/cli.md and docs/models.md
+    python tools/make_docs.py            writes docs/cli.md, docs/models.md and docs/scaling.md
     python tools/make_docs.py --check    exit code 1, naming each page that is stale
 
 Needs the package and nothing else: no model is opened, no network is touched, and the width of the
@@ -16,11 +16,15 @@ from pathlib import Path
 
 from docs_cli import cli_page
 from docs_models import models_page
+from docs_scaling import scaling_page
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES: dict[str, Callable[[], str]] = {
     "docs/cli.md": cli_page,
     "docs/models.md": lambda: models_page(ROOT / "benchmarks" / "results" / "lfw.json"),
+    "docs/scaling.md": lambda: scaling_page(
+        ROOT / "docs" / "scaling.md", ROOT / "benchmarks" / "results"
+    ),
 }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ import numpy as np
 
 from faceprint._optional import require
 from faceprint.bulk import work
+from faceprint.bulk.cluster import joined_cluster
 from faceprint.bulk.local import Part
 from faceprint.bulk.rows import FIELDS, Rows, concatenate
 from faceprint.bulk.work import Content, Outcome, Seen
@@ -53,20 +53,10 @@ class RayEngine:
     def __init__(
         self, load: Load, batch_size: int, *, address: str | None, workers: int, cpus: int = 1
     ) -> None:
-        self._ray, self._data = require("ray", extra="ray"), require("ray.data", extra="ray")
+        self._ray = joined_cluster(address, workers * cpus)
+        self._data = require("ray.data", extra="ray")
         self._load, self.batch_size = load, batch_size
         self._workers, self._cpus = workers, cpus
-        if not self._ray.is_initialized():
-            own = {name: os.environ[name] for name in os.environ if name.startswith("FACEPRINT_")}
-            cores = None if address else workers * cpus
-            self._ray.init(
-                address=address,
-                num_cpus=cores,
-                include_dashboard=False if address is None else None,
-                runtime_env={"env_vars": own},
-                log_to_driver=False,
-                logging_level="warning",
-            )
         context = self._data.DataContext.get_current()
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False

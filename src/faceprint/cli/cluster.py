@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,6 +21,8 @@ from faceprint.recognition.albums.people import Album
 
 if TYPE_CHECKING:
     from faceprint.recognition.albums.faces import FaceTable
+    from faceprint.recognition.albums.store import AlbumFile
+    from faceprint.recognition.albums.tasks import Run
     from faceprint.vision.pipeline import FacePrint
 
 __all__ = ["cluster"]
@@ -31,7 +36,11 @@ def cluster(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="DIR", help="Folders a person, contact sheet, album file."),
+        typer.Option(
+            "--out",
+            metavar="DIR|FILE",
+            help="Contact sheet, folders a person, album file; or a table: .parquet or .npz.",
+        ),
     ] = None,
     must_link: Annotated[
         _Files, typer.Option("--must-link", metavar="F", help="Pairs that are one person.")
@@ -62,6 +71,22 @@ def cluster(
     threshold: Annotated[
         float | None, typer.Option("--threshold", help="Strictness, as a cosine similarity.")
     ] = None,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(
+            "--scratch", metavar="DIR", help="Keep the embeddings of --from in files there."
+        ),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option("--engine", metavar="NAME", help="Finds neighbours: local, or ray.")
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option("--address", metavar="HOST:PORT", help="Of a Ray cluster. [this machine]"),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="N", min=1, help="Tasks of the Ray engine.")
+    ] = 2,
     as_json: options.Json = False,
     pack: options.Pack = None,
     detector: options.Detector = None,
@@ -75,56 +100,106 @@ def cluster(
     each, and DIR/album.db is what the next run goes on from: run it again with new photographs and
     --corrections, and people keep their numbers. JSON: people[]: id, name, faces[]: source, box;
     unassigned[]: source, box, reason. Exit code 3: some photographs could not be used.
+
+    --scratch is for a table that is larger than memory; the people then go to --out FILE or --json.
+    With --engine ray a cluster compares the faces.
     """
     from faceprint.recognition import cluster as clustering
-    from faceprint.recognition.albums.growing import grow, take_in
-    from faceprint.recognition.albums.incremental import forget as let_go
-    from faceprint.recognition.albums.said import correct
-    from faceprint.recognition.albums.store import AlbumFile
+    from faceprint.recognition.albums.people_table import check_name, is_table
 
     if folders not in ("link", "copy", "none"):
         raise UsageError(f"--folders is {folders!r}; it is link, copy or none")
     if table is not None and paths:
         raise UsageError("give photographs or --from TABLE, not both")
-    if out is not None:
+    if out is not None and is_table(out):
+        check_name(out)
+    elif out is not None:
         out.mkdir(parents=True, exist_ok=True)
         state = state or out / "album.db"
+    if scratch is not None and (table is None or state is not None):
+        raise UsageError("--scratch goes with --from TABLE, and with --out FILE or --json")
     if table is None and not paths and (state is None or not state.exists()):
         raise UsageError("give photographs or folders, --from TABLE, or --state FILE of an album")
+    if state is None and forget:
+        raise UsageError("--forget needs an album: --out DIR or --state FILE")
     said = _read(must_link, cannot_link, corrections)
     given = {"threshold": threshold, "fmr": fmr}
+    run = _run(engine, address, workers, threads)
     analyzer = options.analyzer(pack, detector, embedder, runtime, threads) if paths else None
     if state is None:
-        if forget:
-            raise UsageError("--forget needs an album: --out DIR or --state FILE")
-        if analyzer is not None:
-            faces = _analyse(analyzer, paths or [])
-        else:
-            from faceprint.recognition.albums.tables import read_table
-
-            assert table is not None
-            faces = read_table(table)
-        point = clustering.threshold_for(faces, _detector(analyzer), **given)
-        album = clustering.cluster_table(faces, point, said)
+        with _faces(analyzer, paths, table, scratch) as faces:
+            point = clustering.threshold_for(faces, _detector(analyzer), **given)
+            album = clustering.cluster_table(faces, point, said, run=run)
     else:
+        from faceprint.recognition.albums.incremental import forget as let_go
+        from faceprint.recognition.albums.said import correct
+        from faceprint.recognition.albums.store import AlbumFile
+
         with AlbumFile(state) as file:
             let_go(file, forget or [])
-            failed: tuple[tuple[str, str], ...] = ()
-            if analyzer is not None:
-                done = grow(file, paths or [], analyzer, progress=progress("photographs"))
-                note(f"{done.added} new, {done.known} known, {done.removed} removed")
-                failed = done.failed
-            elif table is not None:
-                from faceprint.recognition.albums.tables import read_table
-
-                failed = take_in(file, read_table(table)).failed
+            failed = _grown(file, analyzer, paths, table)
             notes = correct(file, said)
             point = clustering.threshold_for(file.stored().table, _detector(analyzer), **given)
-            album = replace(clustering.cluster_file(file, point), failed=failed, notes=notes)
+            album = clustering.cluster_file(file, point, run=run)
+            album = replace(album, failed=failed, notes=notes)
     _report(album, out, folders, as_json)
     if album.failed:
         return INPUT
     return DONE if album.people or album.unassigned else NO
+
+
+def _run(engine: str, address: str | None, workers: int, threads: int | None) -> Run | None:
+    if engine not in ("local", "ray"):
+        raise UsageError(f"--engine {engine}: there are local and ray")
+    if engine == "ray":
+        from faceprint.bulk.cluster import on_ray
+
+        return on_ray(address=address, workers=workers)
+    if address is not None:
+        raise UsageError("--address belongs to --engine ray")
+    if threads is None:
+        return None
+    from faceprint.recognition.albums.tasks import in_threads
+
+    return in_threads(threads)
+
+
+@contextmanager
+def _faces(
+    analyzer: FacePrint | None, paths: list[Path] | None, table: Path | None, scratch: Path | None
+) -> Iterator[FaceTable]:
+    """The faces of photographs or of a table, while files of theirs are there."""
+    if analyzer is not None:
+        yield _analyse(analyzer, paths or [])
+        return
+    from faceprint.recognition.albums.tables import read_table
+
+    assert table is not None
+    if scratch is None:
+        yield read_table(table)
+        return
+    scratch.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(
+        dir=scratch, prefix="faceprint-", ignore_cleanup_errors=True
+    ) as folder:
+        yield read_table(table, Path(folder))
+
+
+def _grown(
+    file: AlbumFile, analyzer: FacePrint | None, paths: list[Path] | None, table: Path | None
+) -> tuple[tuple[str, str], ...]:
+    """Takes in what is new; what could not be used comes back, with the reasons."""
+    from faceprint.recognition.albums.growing import grow, take_in
+
+    if analyzer is not None:
+        done = grow(file, paths or [], analyzer, progress=progress("photographs"))
+        note(f"{done.added} new, {done.known} known, {done.removed} removed")
+        return done.failed
+    if table is None:
+        return ()
+    from faceprint.recognition.albums.tables import read_table
+
+    return take_in(file, read_table(table)).failed
 
 
 def _detector(analyzer: FacePrint | None) -> str:
@@ -152,11 +227,16 @@ def _read(must_link: _Files, cannot_link: _Files, corrections: _Files) -> Correc
 
 
 def _report(album: Album, out: Path | None, folders: str, as_json: bool) -> None:
+    from faceprint.recognition.albums.people_table import is_table, write_people
+
     for source, error in album.failed:
         note(f"faceprint: {error if source in error else f'{source}: {error}'}")
     for line in album.notes:
         note(line)
-    if out is not None:
+    if out is not None and is_table(out):
+        write_people(album, out)
+        note(f"people: {out}")
+    elif out is not None:
         from faceprint.recognition.albums.output import write_folders
         from faceprint.recognition.albums.sheet import write_sheet
 

@@ -21,6 +21,7 @@ from faceprint.recognition.albums.people import Album, arrange
 from faceprint.recognition.albums.said import check_consistent, correct
 from faceprint.recognition.albums.sorting import Links, partition, sort_faces
 from faceprint.recognition.albums.store import AlbumFile
+from faceprint.recognition.albums.tasks import Run
 from faceprint.recognition.operating import choose_point, measured_points
 from faceprint.similarity import normalize
 from faceprint.types import AnalyzedImage, Array, OperatingPoint
@@ -57,7 +58,6 @@ def cluster(
         UsageError: no threshold can be derived (few photographs, a model that nobody measured),
             both rules were given, or corrections contradict each other.
         ModelMismatchError: faces of several models.
-        MissingExtraError: over 20,000 faces need usearch.
     """
     if state is None:
         table = collect(results)
@@ -83,9 +83,17 @@ def cluster(
 
 
 def cluster_table(
-    table: FaceTable, point: OperatingPoint, corrections: Corrections, fitness: Fitness = _FIT
+    table: FaceTable,
+    point: OperatingPoint,
+    corrections: Corrections,
+    fitness: Fitness = _FIT,
+    run: Run | None = None,
 ) -> Album:
-    """Sort faces that are in memory; ids count from 1, the most photographed person first."""
+    """Sort the faces of a table; ids count from 1, the most photographed person first.
+
+    Args:
+        run: who looks for neighbours; threads of this process when None.
+    """
     pairs = (*corrections.must_link, *corrections.cannot_link)
     keys = [key for pair in pairs for key in pair] + [key for key, _ in corrections.names]
     rows = find_faces(keys, table.sources, table.boxes)
@@ -95,7 +103,7 @@ def cluster_table(
         kinds.append([(a, b) for a, b in found if a is not None and b is not None and a != b])
     check_consistent(*kinds)
     links = Links(tuple(kinds[0]), tuple(kinds[1]))
-    labels, reasons = sort_faces(table, point.threshold, links, fitness)
+    labels, reasons = sort_faces(table, point.threshold, links, fitness, run)
     ids = labels.copy()
     ids[labels >= 0] = 1 + by_size(labels[labels >= 0])
     names = {
@@ -109,11 +117,13 @@ def cluster_table(
     )
 
 
-def cluster_file(album: AlbumFile, point: OperatingPoint, fitness: Fitness = _FIT) -> Album:
-    """Sort the faces of an album file and keep the outcome in it."""
+def cluster_file(
+    album: AlbumFile, point: OperatingPoint, fitness: Fitness = _FIT, run: Run | None = None
+) -> Album:
+    """Sort the faces of an album file and keep the outcome in it; `run` as in `cluster_table`."""
     stored = album.stored()
     links = links_of(album, stored)
-    labels, reasons = sort_faces(stored.table, point.threshold, links, fitness)
+    labels, reasons = sort_faces(stored.table, point.threshold, links, fitness, run)
     ids = keep_people(album, stored, labels)
     people, waiting = arrange(stored.table, ids, reasons, point.threshold, named_people(album))
     return Album(people, waiting, point.threshold, stored.table.embedder, point.source)
@@ -182,7 +192,6 @@ def cluster_embeddings(
 
     Raises:
         UsageError: shapes that do not fit, a threshold outside -1..1, or contradictory corrections.
-        MissingExtraError: usearch is needed for so many faces and is not installed.
     """
     rows = np.asarray(vectors, np.float32)
     if rows.ndim != 2:

@@ -135,8 +135,11 @@ def collect(
     return replace(joined(parts), failed=tuple(failed))
 
 
-def joined(parts: list[FaceTable]) -> FaceTable:
+def joined(parts: list[FaceTable], vectors: Array | None = None) -> FaceTable:
     """Tables one after another.
+
+    Args:
+        vectors: of all of them, where they lie in one array already.
 
     Raises:
         ModelMismatchError: of several models.
@@ -152,7 +155,7 @@ def joined(parts: list[FaceTable]) -> FaceTable:
         np.concatenate([part.boxes for part in parts]),
         np.concatenate([part.scores for part in parts]),
         np.concatenate([part.quality for part in parts]),
-        np.concatenate([part.vectors for part in parts]),
+        np.concatenate([part.vectors for part in parts]) if vectors is None else vectors,
         models[0],
         tuple(picture for part in parts for picture in part.thumbnails),
     )

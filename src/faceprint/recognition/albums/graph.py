@@ -1,31 +1,46 @@
 """The nearest neighbours of every face: who may be joined to whom.
 
-Small albums are compared exactly, in blocks. From `EXACT_UP_TO` faces on, where that would cost
-more than everything else together, usearch's HNSW graph finds candidates (Malkov and Yashunin 2016)
-and their similarities are computed exactly afterwards.
+Small albums are compared whole, in blocks. From `EXACT_UP_TO` faces on that would cost more than
+everything else together, and only faces that share a cell are compared (`cells.py`). Blocks and
+cells are tasks of their own: threads work on them, or the machines of a cluster. Vectors may be a
+mapped file that is larger than memory.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from faceprint import settings
 from faceprint.errors import UsageError
+from faceprint.recognition.albums.cell_store import dealt
+from faceprint.recognition.albums.cells import cell_pairs
+from faceprint.recognition.albums.pairs import (
+    Codes,
+    Floor,
+    Ints,
+    block_pairs,
+    distinct,
+    encode,
+    nearest_pairs,
+    scale_for,
+)
+from faceprint.recognition.albums.tasks import Run, Task, in_threads
 from faceprint.types import Array
 
 __all__ = ["EXACT_UP_TO", "Edges", "Ints", "dots", "neighbor_graph"]
 
-Ints = NDArray[np.int64]
-
 EXACT_UP_TO = 20_000
-"""Faces up to which every pair is compared: 400 million products, seconds on two cores."""
+"""Faces up to which every pair is compared: 200 million products, half a second on two cores."""
 
-_BLOCK = 1 << 23
-_PAIRS = 1 << 15
-_SLICE = 20_000
+_BLOCK = 4_096
+_HELD = 1 << 22
+"""New pairs after which they are compared exactly, and all but the nearest are forgotten."""
+
+_FLOATS = 1 << 18
+"""Numbers gathered at a time for exact products: what stays in a core's cache."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,76 +61,112 @@ class Edges:
 
 
 def neighbor_graph(
-    vectors: Array, *, k: int, least: float, exact: bool | None = None, threads: int | None = None
+    vectors: Array,
+    *,
+    k: int,
+    least: float,
+    exact: bool | None = None,
+    threads: int | None = None,
+    run: Run | None = None,
 ) -> Edges:
     """Join every face to its k nearest of similarity `least` or more.
 
     Args:
-        vectors: (n, d) unit rows.
-        exact: compare every pair; None decides by n, and True needs no usearch.
+        vectors: (n, d) unit rows; a `numpy.memmap` is read block by block, and what is dealt out
+            to cells is kept in its folder meanwhile (d bytes for each of a face's sixteen cells).
+        exact: compare every pair; None decides by n.
+        threads: all cores that may be used when None.
+        run: who does the tasks; threads of this process when None.
 
     Raises:
         UsageError: k below 1.
-        MissingExtraError: usearch is needed and not installed.
     """
     if k < 1:
         raise UsageError(f"k is {k}; a graph needs at least one neighbour a face")
-    if exact is None:
-        exact = len(vectors) <= EXACT_UP_TO
-    k = min(k, len(vectors) - 1)
-    if k < 1:
-        nothing = np.empty(0, np.int64)
-        return Edges(nothing, nothing, np.empty(0, np.float32))
-    rows, columns = _exact(vectors, k, least) if exact else _approximate(vectors, k, threads)
-    low, high = np.minimum(rows, columns), np.maximum(rows, columns)
-    keys = np.unique(low * len(vectors) + high)
-    a, b = keys // len(vectors), keys % len(vectors)
-    similarity = dots(vectors, a, b)
-    near = similarity >= least
-    return Edges(a[near], b[near], similarity[near])
+    n = len(vectors)
+    nearest = _Nearest(vectors, k, least)
+    if n < 2:
+        return nearest.edges()
+    count = threads or settings.available_cores()
+    run = run or in_threads(count)
+    exact = n <= EXACT_UP_TO if exact is None else exact
+    floor = Floor(scale_for(vectors), least, 4 * k + 16 if exact else 2 * k)
+    if exact:
+        for (first, second), (a, b) in run(block_pairs, _blocks(vectors, floor)):
+            nearest.add(a + first, b + second)
+    else:
+        with dealt(vectors, floor, count) as cells:
+            tasks = ((ids, (codes, cells.inner, floor)) for ids, codes in cells)
+            for ids, (a, b) in run(cell_pairs, tasks):
+                nearest.add(ids[a], ids[b])
+    return nearest.edges()
 
 
 def dots(vectors: Array, a: Ints, b: Ints) -> Array:
     """(e,) products of rows a[i] and b[i], in blocks that stay in the cache."""
     out = np.empty(len(a), np.float32)
-    for start in range(0, len(a), _PAIRS):
-        part = slice(start, start + _PAIRS)
+    step = max(1, _FLOATS // max(1, vectors.shape[1]))
+    for start in range(0, len(a), step):
+        part = slice(start, start + step)
         np.einsum("ed,ed->e", vectors[a[part]], vectors[b[part]], out=out[part])
     return out
 
 
-def _exact(vectors: Array, k: int, least: float) -> tuple[Ints, Ints]:
-    n = len(vectors)
-    rows, columns = [], []
-    step = max(1, _BLOCK // n)
-    for start in range(0, n, step):
-        block = vectors[start : start + step] @ vectors.T
-        local = np.arange(len(block))
-        block[local, start + local] = -np.inf
-        best = np.argpartition(block, n - k, axis=1)[:, n - k :]
-        near = np.take_along_axis(block, best, 1) >= least
-        rows.append((start + local[:, None] + np.zeros_like(best))[near])
-        columns.append(best[near])
-    return np.concatenate(rows), np.concatenate(columns)
+def _blocks(vectors: Array, floor: Floor) -> Iterator[Task]:
+    """Every block with itself and with those behind it."""
+
+    def coded(start: int) -> Codes:
+        return encode(vectors[start : start + _BLOCK], floor.scale)
+
+    for first in range(0, len(vectors), _BLOCK):
+        left = coded(first)
+        yield (first, first), (left, None, floor)
+        for second in range(first + _BLOCK, len(vectors), _BLOCK):
+            yield (first, second), (left, coded(second), floor)
 
 
-def _approximate(vectors: Array, k: int, threads: int | None) -> tuple[Ints, Ints]:
-    from faceprint._optional import require
+class _Nearest:
+    """Edges so far: pairs of at least that similarity, and of these the k nearest of either."""
 
-    module = require("usearch.index", extra="ann")
-    count = threads or settings.available_cores()
-    n, d = vectors.shape
-    graph = module.Index(
-        ndim=d, metric="cos", dtype="i8", connectivity=16, expansion_add=64, expansion_search=64
-    )
-    graph.add(np.arange(n, dtype=np.uint64), vectors, threads=count)
-    rows, columns = [], []
-    for start in range(0, n, _SLICE):
-        part = vectors[start : start + _SLICE]
-        found = np.asarray(graph.search(part, k + 1, threads=count).keys).astype(np.int64)
-        found = found.reshape(len(part), -1)
-        own = np.broadcast_to(np.arange(start, start + len(part))[:, None], found.shape)
-        other = (found != own) & (found >= 0) & (found < n)
-        rows.append(own[other])
-        columns.append(found[other])
-    return np.concatenate(rows), np.concatenate(columns)
+    def __init__(self, vectors: Array, k: int, least: float) -> None:
+        self._vectors, self._k, self._least = vectors, k, np.float32(least)
+        self._keys, self._similarity = np.empty(0, np.int64), np.empty(0, np.float32)
+        self._new: list[Ints] = []
+        self._count = 0
+
+    def add(self, a: Ints, b: Ints) -> None:
+        """Pairs, in any order, known or not."""
+        self._new.append(np.minimum(a, b) * len(self._vectors) + np.maximum(a, b))
+        self._count += len(a)
+        if self._count >= _HELD:
+            self._settle()
+
+    def edges(self) -> Edges:
+        """What was found."""
+        self._settle()
+        a, b = np.divmod(self._keys, max(1, len(self._vectors)))
+        return Edges(a, b, self._similarity)
+
+    def _settle(self) -> None:
+        if not self._new:
+            return
+        keys = distinct(np.concatenate(self._new))
+        self._new, self._count = [], 0
+        keys = keys[~_among(keys, self._keys)]
+        similarity = dots(self._vectors, *np.divmod(keys, len(self._vectors)))
+        near = similarity >= self._least
+        keys = np.concatenate([self._keys, keys[near]])
+        similarity = np.concatenate([self._similarity, similarity[near]])
+        order = np.argsort(keys, kind="stable")
+        keys, similarity = keys[order], similarity[order]
+        a, b = np.divmod(keys, len(self._vectors))
+        kept = nearest_pairs(a, b, self._k, lambda places: similarity[places])
+        self._keys, self._similarity = keys[kept], similarity[kept]
+
+
+def _among(keys: Ints, known: Ints) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+    """Which of some sorted keys are among others, sorted too."""
+    if not len(known):
+        return np.zeros(len(keys), bool)
+    place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
+    return np.asarray(known[place] == keys)

@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceprint.recognition.albums.graph import Edges, Ints, dots
+from faceprint.recognition.albums.mapped import group_sums
+from faceprint.recognition.albums.pairs import distinct
 from faceprint.types import Array
 
 __all__ = ["average_linkage", "merge_groups"]
@@ -61,12 +63,7 @@ class _Agglomeration:
         count = int(groups.max(initial=-1)) + 1
         each = np.ones(len(vectors), np.float32) if weights is None else weights
         self.weights = np.bincount(groups, each, minlength=count).astype(np.float32)
-        if count == len(vectors):
-            self.sums = np.empty_like(vectors)
-            self.sums[groups] = vectors * each[:, None]
-        else:
-            self.sums = np.zeros((count, vectors.shape[1]), np.float32)
-            np.add.at(self.sums, groups, vectors * each[:, None])
+        self.sums = group_sums(vectors, groups, count, each)
         self.groups = groups
         self.root = np.arange(count)
         self.apart: dict[int, set[int]] = defaultdict(set)
@@ -173,5 +170,5 @@ def merge_groups(root: Ints) -> Ints:
 
 def _pair_keys(a: Ints, b: Ints, count: int) -> Ints:
     low, high = np.minimum(a, b), np.maximum(a, b)
-    keys = np.unique(low * count + high)
+    keys = distinct(low * count + high)
     return np.asarray(keys[keys // count != keys % count], np.int64)

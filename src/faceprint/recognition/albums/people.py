@@ -10,6 +10,7 @@ import numpy as np
 
 from faceprint.recognition.albums.faces import FaceTable
 from faceprint.recognition.albums.graph import Ints
+from faceprint.recognition.albums.mapped import group_sums, slices
 from faceprint.types import Array
 
 __all__ = ["Album", "AlbumFace", "Person", "arrange"]
@@ -125,13 +126,13 @@ def _mean_similarity(vectors: Array, labels: Ints) -> Array:
     if not len(labels):
         return np.empty(0, np.float32)
     _, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    sums = np.zeros((len(counts), vectors.shape[1]), np.float32)
-    np.add.at(sums, numbers, vectors)
-    own = np.einsum("nd,nd->n", vectors, vectors)
-    total = np.einsum("nd,nd->n", vectors, sums[numbers]) - own
-    others = counts[numbers] - 1
-    mean = total / np.maximum(others, 1)
-    return np.asarray(np.where(others > 0, mean, np.nan), np.float32)
+    sums = group_sums(vectors, numbers, len(counts), np.ones(len(labels), np.float32))
+    mean = np.full(len(labels), np.nan, np.float32)
+    for part in slices(vectors):
+        rows, others = vectors[part], counts[numbers[part]] - 1
+        total = np.einsum("nd,nd->n", rows, sums[numbers[part]] - rows)
+        mean[part][others > 0] = (total / np.maximum(others, 1))[others > 0]
+    return mean
 
 
 def _rounded(box: Array) -> tuple[float, float, float, float]:

@@ -9,7 +9,9 @@ import numpy as np
 from faceprint.recognition.albums.constraints import Constraints, Pairs, constrain, united
 from faceprint.recognition.albums.faces import FaceTable, Fitness
 from faceprint.recognition.albums.graph import Edges, Ints, neighbor_graph
+from faceprint.recognition.albums.mapped import take_rows
 from faceprint.recognition.albums.partition import average_linkage
+from faceprint.recognition.albums.tasks import Run
 from faceprint.types import Array
 
 __all__ = ["NEIGHBORS", "Links", "partition", "sort_faces"]
@@ -35,11 +37,11 @@ class Links:
 
 
 def sort_faces(
-    table: FaceTable, threshold: float, links: Links, fitness: Fitness
+    table: FaceTable, threshold: float, links: Links, fitness: Fitness, run: Run | None = None
 ) -> tuple[Ints, tuple[str, ...]]:
     """(n,) labels from 0, -1 for faces that wait, and the reason of each (empty: none).
 
-    A face that the owner linked takes part whatever its quality.
+    A face that the owner linked takes part whatever its quality. `run` finds the neighbours.
     """
     reasons = fitness.reasons(table.quality)
     spoken_for = np.zeros(len(table), bool)
@@ -54,12 +56,14 @@ def sort_faces(
         return [(a, b) for a, b in moved if a >= 0 and b >= 0]
 
     labels = np.full(len(table), -1)
-    photos = np.asarray(table.sources, object)[chosen].astype(str)
+    numbers: dict[str, int] = {}
+    photos = np.asarray([numbers.setdefault(table.sources[i], len(numbers)) for i in chosen])
     labels[chosen] = partition(
-        table.vectors[chosen],
+        take_rows(table.vectors, chosen),
         threshold,
         Links(*(tuple(within(p)) for p in (links.must, links.cannot, links.pins, links.separate))),
         photos=photos,
+        run=run,
     )
     waiting = tuple("" if at >= 0 else why for at, why in zip(place, reasons, strict=True))
     return labels, waiting
@@ -73,11 +77,12 @@ def partition(
     photos: np.ndarray[tuple[int, ...], np.dtype[np.generic]] | None = None,
     weights: Array | None = None,
     exact: bool | None = None,
+    run: Run | None = None,
 ) -> Ints:
     """(n,) labels from 0 of unit rows, in no particular order."""
     if not len(vectors):
         return np.empty(0, np.int64)
-    edges = neighbor_graph(vectors, k=NEIGHBORS, least=threshold, exact=exact)
+    edges = neighbor_graph(vectors, k=NEIGHBORS, least=threshold, exact=exact, run=run)
 
     def linked(limits: Constraints, groups: Ints, part: Edges) -> Ints:
         place = coarser(limits.groups, groups)

@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import json
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from faceprint._optional import require
 from faceprint.errors import InputError, ModelMismatchError, SourceNotFoundError
-from faceprint.recognition.albums.faces import FaceTable, photo_faces
+from faceprint.recognition.albums.columns import Columns, Vectors, read_columns
+from faceprint.recognition.albums.faces import FaceTable, joined, photo_faces
+from faceprint.recognition.albums.mapped import new_rows
 from faceprint.similarity import normalize
 from faceprint.types import Array
 
 __all__ = ["read_table"]
 
 _QUALITY = ("size", "sharpness", "yaw", "value")
+_COLUMNS = ("source", "face", "box", "score", "quality", "embedding", "embedder", "error")
 
 
-def read_table(path: Path) -> FaceTable:
+def read_table(path: Path, scratch: Path | None = None) -> FaceTable:
     """The faces of an embedding table, each once; its failed files come along as `failed`.
 
     Columns as CONTRACT.md has them: source, face, box, score, landmarks, quality, embedding,
     embedder, error; of these box, score, quality and error may be missing. `quality` is a number
     (its value), a struct or JSON text with size, sharpness, yaw and value, or four numbers.
+
+    Args:
+        scratch: a folder for a file that the vectors are mapped from, instead of memory. Parquet
+            is read a few thousand rows at a time; npz at once.
 
     Raises:
         SourceNotFoundError: no such file.
@@ -36,67 +41,93 @@ def read_table(path: Path) -> FaceTable:
     """
     if not path.is_file():
         raise SourceNotFoundError(f"{path}: no such file")
-    columns = _npz(path) if path.suffix.lower() == ".npz" else _parquet(path)
-    for name in ("source", "embedding"):
-        if name not in columns:
-            raise InputError(f"{path}: no column {name}; found {', '.join(columns) or 'none'}")
-    n = len(columns["source"])
-    if any(len(c) != n for c in columns.values() if isinstance(c, list) or np.ndim(c)):
+    count, chunks = read_columns(path, _COLUMNS)
+    vectors = _Store(count, scratch)
+    parts, failed = [], []
+    for columns in chunks:
+        for name in ("source", "embedding"):
+            if name not in columns:
+                raise InputError(f"{path}: no column {name}; found {', '.join(columns) or 'none'}")
+        part, lost = _faces(columns, path)
+        failed += lost
+        parts.append(replace(part, vectors=vectors.add(part.vectors, path)))
+    try:
+        table = joined(parts, vectors.all())
+    except ModelMismatchError as error:
+        raise ModelMismatchError(f"{path}: {error}") from error
+    return replace(table, failed=tuple(failed))
+
+
+class _Store:
+    """All vectors, in one array from the start, so that they are there once."""
+
+    def __init__(self, count: int, scratch: Path | None) -> None:
+        self._count, self._scratch, self._filled = count, scratch, 0
+        self._rows: Array | None = None
+
+    def add(self, vectors: Array, path: Path) -> Array:
+        """Append (n, d) rows of any length; their place in the whole comes back."""
+        try:
+            unit, _ = normalize(vectors)
+        except ValueError as error:
+            raise InputError(f"{path}: {error}") from error
+        if not len(unit):
+            return unit
+        if self._rows is None:
+            self._rows = new_rows((self._count, unit.shape[1]), self._scratch)
+        if unit.shape[1] != self._rows.shape[1]:
+            raise InputError(f"{path}: embeddings of {self._rows.shape[1]} and {unit.shape[1]}")
+        start, self._filled = self._filled, self._filled + len(unit)
+        self._rows[start : self._filled] = unit
+        return self._rows[start : self._filled]
+
+    def all(self) -> Array:
+        """What was added."""
+        return np.empty((0, 0), np.float32) if self._rows is None else self._rows[: self._filled]
+
+
+def _faces(columns: Columns, path: Path) -> tuple[FaceTable, list[tuple[str, str]]]:
+    """The faces among some rows of a table, with vectors as they are, and the failed files."""
+    found = columns["embedding"]
+    sources = columns["source"]
+    n = len(sources)
+    if any(len(c) != n for c in columns.values() if isinstance(c, (list, Vectors)) or np.ndim(c)):
         raise InputError(f"{path}: columns of different lengths")
-    errors = columns.get("error", [None] * n)
+    errors = [_text(value) for value in columns.get("error", [None] * n)]
+    failed = [(str(sources[i]), errors[i]) for i in range(n) if errors[i]]
     # A photograph without a face is a row too: its `face` is null, or -1 in npz.
     numbers = columns.get("face", [0] * n)
-    nobody = {i for i in range(n) if numbers[i] is None or numbers[i] < 0}
-    good = [
-        i
-        for i in range(n)
-        if i not in nobody and columns["embedding"][i] is not None and not _text(errors[i])
-    ]
-    failed = tuple(
-        (str(columns["source"][i]), _text(errors[i])) for i in range(n) if _text(errors[i])
-    )
-    if not good:
-        return replace(photo_faces([], ""), failed=failed)
-    models = _models(columns.get("embedder"), good)
-    if len(models) > 1:
-        raise ModelMismatchError(f"{path}: embeddings of {' and '.join(sorted(models))}")
     try:
-        vectors, _ = normalize(np.stack([_row(columns["embedding"][i]) for i in good]))
+        good = [
+            i
+            for i in range(n)
+            if found.there[i] and not errors[i] and numbers[i] is not None and numbers[i] >= 0
+        ]
+        if not good:
+            return photo_faces([], ""), failed
+        models = _models(columns.get("embedder"), good)
+        if len(models) > 1:
+            raise ModelMismatchError(f"{path}: embeddings of {' and '.join(sorted(models))}")
         boxes = _matrix(columns.get("box"), good, 4)
-        scores = _matrix(columns.get("score"), good, 1)[:, 0]
-        quality = np.stack([_quality(columns["quality"][i]) for i in good]) if (
-            "quality" in columns
-        ) else np.full((len(good), 4), np.nan, np.float32)  # fmt: skip
+        scores = np.nan_to_num(_matrix(columns.get("score"), good, 1)[:, 0])
+        quality = _qualities(columns.get("quality"), good)
+        vectors = found.rows[good]
     except (ValueError, TypeError, KeyError) as error:
+        if isinstance(error, ModelMismatchError):
+            raise
         raise InputError(f"{path}: a column holds something else than numbers: {error}") from error
-    sources = tuple(str(columns["source"][i]) for i in good)
-    return FaceTable(
-        sources,
-        boxes,
-        np.nan_to_num(scores),
-        quality,
-        vectors,
-        models.pop() if models else "",
-        (None,) * len(good),
-        failed,
-    )
+    names = _shared(str(sources[i]) for i in good)
+    model = models.pop() if models else ""
+    nothing = (None,) * len(good)
+    return FaceTable(tuple(names), boxes, scores, quality, vectors, model, nothing), failed
 
 
-def _npz(path: Path) -> dict[str, Any]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: not an npz table: {error}") from error
-
-
-def _parquet(path: Path) -> dict[str, Any]:
-    module = require("pyarrow.parquet", extra="bulk")
-    try:
-        table = module.read_table(path)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a Parquet table: {error}") from error
-    return {name: table.column(name).to_pylist() for name in table.column_names}
+def _shared(names: Iterable[str]) -> list[str]:
+    """The same names; the faces of one photograph, which follow each other, share theirs."""
+    out: list[str] = []
+    for name in names:
+        out.append(out[-1] if out and out[-1] == name else name)
+    return out
 
 
 def _models(column: Any, good: list[int]) -> set[str]:
@@ -107,14 +138,20 @@ def _models(column: Any, good: list[int]) -> set[str]:
     return {str(column[i]) for i in good}
 
 
-def _row(value: Any) -> Array:
-    return np.asarray(value, np.float32)
-
-
 def _matrix(column: Any, good: list[int], width: int) -> Array:
     if column is None:
         return np.zeros((len(good), width), np.float32)
+    if isinstance(column, Vectors):
+        column = column.rows
     return np.stack([np.asarray(column[i], np.float32).reshape(width) for i in good])
+
+
+def _qualities(column: Any, good: list[int]) -> Array:
+    if column is None:
+        return np.full((len(good), 4), np.nan, np.float32)
+    if isinstance(column, Vectors):
+        return column.rows[good].reshape(len(good), 4)
+    return np.stack([_quality(column[i]) for i in good])
 
 
 def _quality(value: Any) -> Array:

@@ -1,0 +1,74 @@
+"""Rows of numbers that may lie in a file instead of in memory, and what is made from them.
+
+A `numpy.memmap` is read and written like an array while the system keeps in memory what it has room
+for. What is derived from a mapped array is mapped in the same folder; from an array, an array.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from faceprint.types import Array
+
+__all__ = ["folder_of", "group_sums", "new_rows", "slices", "take_rows"]
+
+_NUMBERS = 1 << 23
+"""Numbers worked on at a time: 32 MB."""
+
+
+def folder_of(rows: Array) -> Path | None:
+    """Where mapped rows lie; None for an array in memory."""
+    if isinstance(rows, np.memmap) and rows.filename is not None:
+        return Path(rows.filename).parent
+    return None
+
+
+def new_rows(shape: tuple[int, int], folder: Path | None) -> Array:
+    """Float32 zeros, in a file of that folder if one is given.
+
+    The file has no name any more where the system allows that, so that nothing is left behind.
+    """
+    if folder is None or not all(shape):
+        return np.zeros(shape, np.float32)
+    with tempfile.NamedTemporaryFile(dir=folder, suffix=".f32", delete=False) as file:
+        path = Path(file.name)
+    rows = np.memmap(path, np.float32, "w+", shape=shape)
+    with contextlib.suppress(OSError):
+        path.unlink()
+    return rows
+
+
+def slices(rows: Array) -> Iterator[slice]:
+    """Some rows at a time, all in the end."""
+    step = max(1, _NUMBERS // max(1, rows.shape[1]))
+    return (slice(start, min(start + step, len(rows))) for start in range(0, len(rows), step))
+
+
+def take_rows(rows: Array, chosen: NDArray[np.int64]) -> Array:
+    """The chosen (m,) of (n, d) rows; the same object when all are chosen."""
+    if len(chosen) == len(rows) and np.array_equal(chosen, np.arange(len(rows))):
+        return rows
+    if folder_of(rows) is None:
+        return rows[chosen]
+    taken = new_rows((len(chosen), rows.shape[1]), folder_of(rows))
+    for part in slices(taken):
+        taken[part] = rows[chosen[part]]
+    return taken
+
+
+def group_sums(rows: Array, groups: NDArray[np.int64], count: int, weights: Array) -> Array:
+    """(count, d) sums of the (n, d) rows of each group, each times its weight."""
+    sums = new_rows((count, rows.shape[1]), folder_of(rows))
+    for part in slices(rows):
+        weighted = rows[part] * weights[part, None]
+        if count == len(rows) and len(groups) == count:
+            sums[groups[part]] = weighted  # a group a row
+        else:
+            np.add.at(sums, groups[part], weighted)
+    return sums
