@@ -36,7 +36,7 @@ def open_side(options: dict[str, Any]) -> Side:
         ways={
             "loop": loop(one),
             "pool": pool(one),
-            **{f"batches of {size}": batches(together, size) for size in (4, 16)},
+            **{f"batches of {size}": batches(together, size) for size in (4, 16, 32)},
         },
         plain=lambda faces: [
             {

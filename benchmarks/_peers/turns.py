@@ -67,8 +67,7 @@ def fastest_way(
     tried = [way for way in child.ways if way not in skipped]
     times = {}
     for way in tried:
-        if len(tried) > 1:
-            child.ask("bulk", paths[: max(4, len(paths) // 4)], way=way)  # threads, graphs, caches
+        child.ask("bulk", paths[: max(4, len(paths) // 4)], way=way)  # threads, graphs, caches
         times[way] = 1000 * child.ask("bulk", paths, way=way)["seconds"] / len(paths)
     return min(times, key=times.__getitem__), {way: round(ms, 2) for way, ms in times.items()}
 
