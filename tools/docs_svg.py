@@ -46,10 +46,15 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A title, and rows of a label with its bars, on one scale."""
+    """A title, and rows of a label with its bars, on one scale.
+
+    Attributes:
+        even: where a thin line runs through all rows, as at a ratio of 1; None for no line.
+    """
 
     title: str
     rows: Sequence[tuple[str, Sequence[Bar]]]
+    even: float | None = None
 
 
 def chart(panels: Sequence[Panel], legend: Sequence[tuple[str, str]], description: str) -> str:
@@ -88,7 +93,9 @@ def _panel(body: list[str], panel: Panel, y: int) -> int:
             _bar(body, bar, y, scale)
             y += _BAR + _GAP
         y += _GROUP - _GAP
-    body.append(f'<line class="axis" x1="{_LEFT}" x2="{_LEFT}" y1="{top - 4}" y2="{y - 4}"/>')
+    for value in sorted({0.0, panel.even or 0.0}):
+        x = f"{_LEFT + value * scale:g}"
+        body.append(f'<line class="axis" x1="{x}" x2="{x}" y1="{top - 4}" y2="{y - 4}"/>')
     return y + 6
 
 
@@ -99,16 +106,17 @@ def _bar(body: list[str], bar: Bar, y: int, scale: float) -> None:
     )
     end = width
     if bar.mark is not None:
-        x = _LEFT + bar.mark * scale
-        body.append(
-            f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="{y - 1}" y2="{y + _BAR + 1}"/>'
-        )
-        end = max(end, bar.mark * scale)
+        mark = bar.mark * scale
+        x = f"{_LEFT + mark:.1f}"
+        body.append(f'<line class="mark" x1="{x}" x2="{x}" y1="{y - 1}" y2="{y + _BAR + 1}"/>')
+        # The number stands at the bar's end, and beyond the mark where that would cross it.
+        if width < mark < width + 14 + 7 * len(bar.text):
+            end = mark
     body.append(f'<text x="{_LEFT + end + 7:.1f}" y="{y + 12}">{escape(bar.text)}</text>')
 
 
 def _legend(body: list[str], legend: Sequence[tuple[str, str]], y: int) -> int:
-    x = _LEFT
+    x = 0 if sum(40 + 7 * len(words) for _, words in legend) > _WIDTH - _LEFT else _LEFT
     for kind, words in legend:
         if kind == "mark":
             body.append(

@@ -15,7 +15,7 @@ from _peers.agree import agreement
 from _peers.child import Child, SideFailedError
 from _peers.costs import peak_memory
 from _peers.plan import Entry, Group, SetPlan, options_of
-from _peers.turns import Samples, chunks, fastest_way, ratio, summary, take_turns, turn_order
+from _peers.turns import Samples, chunks, fastest_way, fed, ratio, summary, take_turns, turn_order
 
 __all__ = ["Run", "run_group", "start"]
 
@@ -112,7 +112,11 @@ def run_group(group: Group, run: Run, sets: dict[str, SetPlan]) -> dict[str, Any
     for on, part in result["sets"].items():
         _add_memory(on, part, entries, run, attempt)
         part["agreement"] = _agreements(group, on, shown)
-        part["fed"] = {name: inputs for (name, where), (_, inputs) in shown.items() if where == on}
+        part["fed"] = {
+            name: fed(inputs, len(photographs))
+            for (name, where), (photographs, inputs) in shown.items()
+            if where == on and inputs
+        }
         result["ratios"] += _ratios(group, on, part.pop("samples"))
     return {**result, "left_out": left_out}
 

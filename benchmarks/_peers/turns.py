@@ -12,7 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-__all__ = ["Samples", "chunks", "fastest_way", "ratio", "summary", "take_turns", "turn_order"]
+__all__ = [
+    "Samples",
+    "chunks",
+    "fastest_way",
+    "fed",
+    "ratio",
+    "summary",
+    "take_turns",
+    "turn_order",
+]
 
 Item = TypeVar("Item")
 
@@ -116,4 +125,22 @@ def summary(samples: Samples) -> dict[str, Any]:
         },
         "bulk": {"ms": round(1000 * bulk, 2), "photographs_a_second": round(1 / bulk, 1)},
         "faces": dict(samples.faces),
+    }
+
+
+def fed(inputs: Mapping[str, int], photographs: int) -> dict[str, Any]:
+    """What the networks of a side were shown, by photograph: calls, pixels, the usual shapes.
+
+    Args:
+        inputs: shape as `1x3x640x640` -> calls.
+    """
+    pixels = 0
+    for shape, calls in inputs.items():
+        batch, _, height, width = map(int, shape.split("x"))
+        pixels += batch * height * width * calls
+    most = sorted(inputs.items(), key=lambda item: -item[1])[:6]
+    return {
+        "calls": round(sum(inputs.values()) / photographs, 2),
+        "kilopixels": round(pixels / 1000 / photographs, 1),
+        "shapes": dict(most),
     }

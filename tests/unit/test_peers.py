@@ -80,6 +80,13 @@ def test_turns_add_up_to_a_summary() -> None:
     assert turns.summary(turns.Samples()) == {"photographs": 0}
 
 
+def test_what_networks_were_fed() -> None:
+    found = turns.fed({"1x3x640x640": 4, "2x3x112x112": 2}, 4)
+    assert found["calls"] == 1.5
+    assert found["kilopixels"] == round(640 * 640 / 1000 + 112 * 112 / 1000, 1)
+    assert list(found["shapes"]) == ["1x3x640x640", "2x3x112x112"]
+
+
 def face(box: Sequence[float], vector: Sequence[float] | None = None) -> dict[str, Any]:
     return {"box": list(box), "points": [[box[0], box[1]]] * 5, "vector": vector}
 
