@@ -179,7 +179,7 @@ def _ratio_bars(modes: Modes) -> list[Bar]:
 
 def _sides(on: str, part: Result) -> Iterator[str]:
     repeated = "" if part["distinct"] == part["photographs"] else f" ({part['distinct']} repeated)"
-    yield f"{part['photographs']} photographs{repeated} {_SETS[on]}:"
+    yield f"{part['photographs']} photographs{repeated} {_SETS[on]}{_others(part)}:"
     yield ""
     yield (
         "| side | photographs timed | ms, one at a time | nine in ten below | a second, in bulk "
@@ -202,6 +202,11 @@ def _sides(on: str, part: Result) -> Iterator[str]:
     if said:
         yield ""
         yield f"Ways of bulk work in the trial, milliseconds a photograph: {'; '.join(said)}."
+
+
+def _others(part: Result) -> str:
+    share = part.get("others_used")
+    return "" if share is None else f"; other processes had {100 * share:.0f} % of the processors"
 
 
 def _agreement(result: Result) -> Iterator[str]:

@@ -57,6 +57,11 @@ class Child:
         self.ways: list[str] = ready["ways"]
         self.facts: dict[str, Any] = ready["facts"]
 
+    @property
+    def pid(self) -> int:
+        """The process's number."""
+        return self._process.pid
+
     def ask(self, do: str, paths: Sequence[Path] = (), **more: Any) -> dict[str, Any]:
         """One request and its answer (see serve.py).
 

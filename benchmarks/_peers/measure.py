@@ -14,6 +14,7 @@ from _peers import envs
 from _peers.agree import agreement
 from _peers.child import Child, SideFailedError
 from _peers.costs import peak_memory
+from _peers.machine import Watch
 from _peers.plan import Entry, Group, SetPlan, options_of
 from _peers.turns import Samples, chunks, fastest_way, fed, ratio, summary, take_turns, turn_order
 
@@ -145,6 +146,7 @@ def _run_set(
             ways[name] = found
             _say(f"{on}: {name}: {found[1]}")
     samples = {name: Samples() for name in ways}
+    watch = Watch(child.pid for child in children.values())
     for index, chunk in enumerate(chunks(paths, plan.turn, plan.rounds)):
         takers = [name for name in samples if index % entries[name].every[on] == 0]
         for name in turn_order(takers, index):
@@ -154,12 +156,14 @@ def _run_set(
                 if not done:
                     samples.pop(name)
         _say(f"{on}: turn {index + 1}")
+    others = watch.others()
     sides = {name: summary(sample) for name, sample in samples.items()}
     for name, side in sides.items():
         way, tried = ways[name]
         side["bulk"] |= {"way": way, "ways_ms": tried}
     about = {"photographs": len(paths), "distinct": len(set(paths)), "in_a_turn": plan.turn}
-    return {**about, "rounds": plan.rounds, "results": sides, "samples": samples}
+    about |= {"rounds": plan.rounds, "others_used": others}
+    return {**about, "results": sides, "samples": samples}
 
 
 def _show(

@@ -43,6 +43,7 @@ def results(tmp_path: Path) -> Path:
     part = {
         "photographs": 100,
         "distinct": 100,
+        "others_used": 0.034,
         "results": {
             "faceprint": _side(10.0, 150.0, "analyze_many"),
             "insightface at 320": _side(15.0, 100.0, "pool"),
@@ -84,6 +85,7 @@ def test_the_page_has_every_number_and_marks_what_falls_short(results: Path) -> 
     assert "uniface at 320 was left out: no such weights" in page
     assert "a photograph: insightface at 320: pool 15.0, loop 30.0." in page
     assert "insightface 2.1" in page
+    assert "other processes had 3 % of the processors" in page
     assert "2026-01-02" in page
 
 

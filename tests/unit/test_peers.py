@@ -15,6 +15,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
 from _peers import agree, envs, plan, turns
 from _peers.child import Child, SideFailedError, reason
+from _peers.machine import Watch
 
 ENVIRONMENT = {**os.environ, "PYTHONIOENCODING": "utf-8"}
 
@@ -229,3 +230,23 @@ def test_serve_answers_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = serve.answer(sided, {"do": "show", "paths": ["bb"]})["photographs"]
     assert json.loads(json.dumps(shown)) == [[{"box": [0, 0, 1, 1]}] * 2]
     assert serve.answer(sided, {"do": "memory"})["peak_bytes"] > 1e6
+
+
+def test_others_are_what_is_busy_beyond_our_own(tmp_path: Path) -> None:
+    def counted(machine: int, side: int, below: int) -> None:
+        (tmp_path / "stat").write_text(f"cpu {machine} 0 0 999 9 0 0 0\ncpu0 1 1\n", "utf-8")
+        for pid, ticks in ((11, side), (12, below), (os.getpid(), 0)):
+            place = tmp_path / str(pid)
+            (place / "task" / str(pid)).mkdir(parents=True, exist_ok=True)
+            (place / "stat").write_text(f"{pid} (a (b) c) S{' 0' * 10} {ticks} 0 0 0 0", "utf-8")
+            children = {11: "12", os.getpid(): "11"}.get(pid, "")
+            (place / "task" / str(pid) / "children").write_text(children, "utf-8")
+
+    counted(1000, 10, 20)
+    watch = Watch([11], tmp_path)
+    watch._start -= 100
+    assert watch.others() == 0
+    ticks = os.sysconf("SC_CLK_TCK")
+    counted(1000 + 70 * ticks, 10 + 30 * ticks, 20 + 20 * ticks)
+    assert watch.others() == pytest.approx(20 / 100 / (os.cpu_count() or 1), rel=0.02)
+    assert Watch([1], tmp_path / "nowhere").others() is None
