@@ -32,7 +32,8 @@ class Watch:
             return None
         wall = time.perf_counter() - self._start
         busy, own = (b - a for a, b in zip(self._before, after, strict=True))
-        return round(max(0.0, busy - own) / max(wall * cores, 1e-9), 3)
+        # Counters move in hundredths of a second.
+        return round(min(1.0, max(0.0, busy - own) / max(wall * cores, 0.01)), 3)
 
     def _counts(self) -> tuple[float, float] | None:
         """Seconds in which any processor was busy, and those that were ours."""

@@ -139,7 +139,8 @@ def _run_set(
     trial = paths[: min(plan.turn, _CALIBRATED)] if on == "lfw" else paths[:12]
     ways: dict[str, tuple[str, dict[str, float]]] = {}
     for name, child in children.items():
-        attempt(name, lambda child=child: child.ask("one", trial[:4]))
+        if not attempt(name, lambda child=child: child.ask("one", trial[:4])):
+            continue  # its process has ended
         skipped = entries[name].slow_ways.get(on, ())
         found = attempt(name, lambda c=child, s=skipped: fastest_way(c, trial, s))
         if found:

@@ -13,7 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 
-from _peers import agree, envs, plan, turns
+from _peers import agree, envs, measure, plan, turns
 from _peers.child import Child, SideFailedError, reason
 from _peers.machine import Watch
 
@@ -163,6 +163,63 @@ def test_a_process_that_never_gets_ready_gives_its_reason(tmp_path: Path) -> Non
         Child(sys.executable, [], ENVIRONMENT, script)
     with pytest.raises(SideFailedError):
         Child(tmp_path / "no-python", [], ENVIRONMENT, script)
+
+
+MORTAL = """
+import json, sys
+print(json.dumps({"ready": True, "ways": ["loop"], "facts": {"by": "hand"}}), flush=True)
+for number, line in enumerate(sys.stdin, 1):
+    asked = json.loads(line)
+    count = len(asked["paths"])
+    if number == int(sys.argv[1]):
+        raise OSError("gone")
+    print(json.dumps({
+        "one": {"seconds": [0.01] * count, "faces": [1] * count},
+        "bulk": {"seconds": 0.005 * count, "faces": [1] * count},
+        "show": {"photographs": [[{"box": [0, 0, 9, 9]}]] * count, "inputs": {"1x3x8x8": count}},
+        "memory": {"peak_bytes": 50_000_000},
+    }[asked["do"]]), flush=True)
+"""
+
+
+@pytest.mark.parametrize("last", [1, 2, 5, 9, 99])
+def test_a_side_that_ends_is_left_out_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last: int
+) -> None:
+    script, photograph = tmp_path / "side.py", tmp_path / "a.jpg"
+    script.write_text(MORTAL, "utf-8")
+    photograph.write_bytes(b"x")
+
+    def start(entry: plan.Entry, run: measure.Run) -> Child:
+        return Child(sys.executable, [str(entry.options["last"])], ENVIRONMENT, script)
+
+    monkeypatch.setattr(measure, "start", start)
+    group = plan.Group(
+        "g",
+        "what",
+        {"lfw": plan.SetPlan(2)},
+        (
+            plan.Entry("ours", "x", {"last": 99}, {"lfw": 1}),
+            plan.Entry("theirs", "x", {"last": last}, {"lfw": 1}),
+        ),
+        (plan.Pair("ours", "theirs", "lfw", {"one": 1.0, "bulk": 2.0}),),
+    )
+    run = measure.Run({"lfw": [photograph] * 6}, {}, tmp_path, memory=3)
+    result = measure.run_group(group, run, group.sets)
+    found = result["sets"]["lfw"]["results"]
+    assert found["ours"]["peak_mb"] == 50
+    ratios = [(row["mode"], row["times_as_fast"], row["holds"]) for row in result["ratios"]]
+    if last < 99:
+        assert result["left_out"] == {"theirs": "OSError: gone"}
+        assert list(found) == ["ours"]
+        assert ratios == [("one", None, None), ("bulk", None, None)]
+        return
+    assert result["left_out"] == {}
+    same = {"median": 1.0, "turns": 3}
+    assert ratios == [("one", same, True), ("bulk", same, False)]
+    part = result["sets"]["lfw"]
+    assert part["fed"]["ours"] == {"calls": 1.0, "kilopixels": 0.1, "shapes": {"1x3x8x8": 1}}
+    assert part["agreement"][0]["matched"] == 1
 
 
 def test_reasons() -> None:
