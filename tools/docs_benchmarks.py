@@ -68,6 +68,7 @@ def ratios_plot(results: Path) -> str:
         if rows:
             panels.append(Panel(f"Times as fast as the peer, photographs {words}", rows, 1.0))
     legend = [("ours", "one at a time"), ("ours2", "in bulk"), ("mark", "asked at least")]
+    legend.append(("axis", "as fast as the peer"))
     return chart(panels, legend, "How many times as fast faceprint is as each of its peers")
 
 
@@ -173,7 +174,7 @@ def _ratio_bars(modes: Modes) -> list[Bar]:
         row = modes[mode]
         if row["times_as_fast"]:
             value = row["times_as_fast"]["median"]
-            bars.append(Bar(value, f"{value:.1f} x", kind, row["at_least"]))
+            bars.append(Bar(value, f"{value:.2f} x", kind, row["at_least"]))
     return bars
 
 
