@@ -61,7 +61,7 @@ def chart(panels: Sequence[Panel], legend: Sequence[tuple[str, str]], descriptio
     """The SVG's text.
 
     Args:
-        legend: (class, words); the class `mark` is drawn as a line.
+        legend: (class, words); the classes `mark` and `axis` are drawn as lines.
         description: for readers who don't see it.
     """
     body: list[str] = []
@@ -118,10 +118,9 @@ def _bar(body: list[str], bar: Bar, y: int, scale: float) -> None:
 def _legend(body: list[str], legend: Sequence[tuple[str, str]], y: int) -> int:
     x = 0 if sum(40 + 7 * len(words) for _, words in legend) > _WIDTH - _LEFT else _LEFT
     for kind, words in legend:
-        if kind == "mark":
-            body.append(
-                f'<line class="mark" x1="{x + 6}" x2="{x + 6}" y1="{y + 3}" y2="{y + 17}"/>'
-            )
+        if kind in ("mark", "axis"):
+            ends = f'x1="{x + 6}" x2="{x + 6}" y1="{y + 3}" y2="{y + 17}"'
+            body.append(f'<line class="{kind}" {ends}/>')
         else:
             body.append(f'<rect class="{kind}" x="{x}" y="{y + 4}" width="12" height="12" rx="1"/>')
         body.append(f'<text class="quiet" x="{x + 18}" y="{y + 15}">{escape(words)}</text>')

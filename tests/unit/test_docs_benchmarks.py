@@ -110,7 +110,7 @@ def test_bars_are_as_long_as_their_values(results: Path) -> None:
     marks = [line for line in drawing.iter(f"{_SVG}line") if line.get("class") == "mark"]
     assert len(marks) == 3  # one for each bar, one in the legend
     texts = [text.text for text in drawing.iter(f"{_SVG}text")]
-    assert "1.5 x" in texts
+    assert "1.50 x" in texts
     assert "insightface at 320" in texts
 
 
