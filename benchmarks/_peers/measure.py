@@ -114,9 +114,14 @@ def run_group(group: Group, run: Run, sets: dict[str, SetPlan]) -> dict[str, Any
         _add_memory(on, part, entries, run, attempt)
         part["agreement"] = _agreements(group, on, shown)
         part["fed"] = {
-            name: fed(inputs, len(photographs))
-            for (name, where), (photographs, inputs) in shown.items()
-            if where == on and inputs
+            name: fed(found["inputs"], len(found["photographs"]))
+            for (name, where), found in shown.items()
+            if where == on and found["inputs"]
+        }
+        part["stood_in_share"] = {
+            name: found["stood_in_share"]
+            for (name, where), found in shown.items()
+            if where == on and "stood_in_share" in found
         }
         result["ratios"] += _ratios(group, on, part.pop("samples"))
     return {**result, "left_out": left_out}
@@ -169,8 +174,8 @@ def _run_set(
 
 def _show(
     children: dict[str, Child], entries: dict[str, Entry], run: Run, attempt: Attempt
-) -> dict[tuple[str, str], tuple[list[Any], dict[str, int]]]:
-    """Faces and sizes fed to networks, by side and set, of the photographs that are compared."""
+) -> dict[tuple[str, str], dict[str, Any]]:
+    """What `show` answers, by side and set, of the photographs that are compared."""
     shown = {}
     for name, child in list(children.items()):
         for on in entries[name].every:
@@ -178,7 +183,7 @@ def _show(
                 paths = _compared(on, run)
                 found = attempt(name, lambda c=child, p=paths: c.ask("show", p))
                 if found:
-                    shown[name, on] = (found["photographs"], found["inputs"])
+                    shown[name, on] = found
     return shown
 
 
@@ -192,7 +197,7 @@ def _agreements(group: Group, on: str, shown: dict[tuple[str, str], Any]) -> lis
         {
             "ours": pair.ours,
             "theirs": pair.theirs,
-            **agreement(shown[pair.ours, on][0], shown[pair.theirs, on][0]),
+            **agreement(*(shown[name, on]["photographs"] for name in (pair.ours, pair.theirs))),
         }
         for pair in group.pairs
         if pair.on == on and (pair.ours, on) in shown and (pair.theirs, on) in shown

@@ -43,9 +43,14 @@ def answer(side: Side, asked: dict[str, Any]) -> dict[str, Any]:
         took = time.perf_counter() - start
         return {"seconds": took, "faces": [len(side.plain(result)) for result in results]}
     if asked["do"] == "show":
+        start, before = time.perf_counter(), side.stood_in() if side.stood_in else 0.0
         with recorded_inputs() as inputs:
             shown = [side.plain(side.one(path)) for path in paths]
-        return {"photographs": shown, "inputs": dict(inputs)}
+        found: dict[str, Any] = {"photographs": shown, "inputs": dict(inputs)}
+        if side.stood_in:
+            share = (side.stood_in() - before) / (time.perf_counter() - start)
+            found["stood_in_share"] = round(share, 3)
+        return found
     if asked["do"] == "memory":
         return {"peak_bytes": peak_bytes()}
     raise SystemExit(f"no request named {asked['do']!r}")

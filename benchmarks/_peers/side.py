@@ -24,12 +24,15 @@ class Side:
         plain: a result to faces, outside the timing: `box` as x1, y1, x2, y2, and where the peer
             has them `points` and `vector`.
         facts: how the peer is driven, for the JSON.
+        stood_in: seconds so far in code that stands in for something a peer could not be given;
+            None where there is no such code.
     """
 
     one: One
     ways: dict[str, Many]
     plain: Callable[[Any], list[dict[str, Any]]]
     facts: dict[str, Any] = field(default_factory=dict)
+    stood_in: Callable[[], float] | None = None
 
 
 def cores() -> int:

@@ -286,6 +286,9 @@ def test_serve_answers_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["faces"] == [1, 2, 1, 3]
     shown = serve.answer(sided, {"do": "show", "paths": ["bb"]})["photographs"]
     assert json.loads(json.dumps(shown)) == [[{"box": [0, 0, 1, 1]}] * 2]
+    stands_in = side.Side(one=one, ways={}, plain=sided.plain, stood_in=lambda: 0.0)
+    shown = serve.answer(stands_in, {"do": "show", "paths": ["bb"]})
+    assert shown["stood_in_share"] == 0
     assert serve.answer(sided, {"do": "memory"})["peak_bytes"] > 1e6
 
 
