@@ -165,7 +165,7 @@ MTCNN = Group(
             "mtcnn, TensorFlow",
             "mtcnn",
             _CASCADE,
-            {"lfw": 2, "large": 3},
+            {"lfw": 4, "large": 3},
             {"large": ("batches of 16", "batches of 32")},
         ),
     ),
