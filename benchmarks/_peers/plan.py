@@ -146,7 +146,7 @@ DLIB = Group(
 MTCNN = Group(
     "mtcnn",
     "photograph on disk to boxes and landmarks: the same MTCNN weights and settings on every side",
-    {"lfw": SetPlan(100), "large": SetPlan(12, rounds=5)},
+    {"lfw": SetPlan(100), "large": SetPlan(12)},
     (
         Entry(
             "faceprint, MTCNN",
