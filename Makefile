@@ -31,7 +31,7 @@ docs: $(VENV)/.test
 	$(BIN)/python tools/make_docs.py
 
 bench: $(VENV)/.test
-	$(BIN)/python benchmarks/run_all.py
+	$(BIN)/python benchmarks/run_all.py $(BENCH)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit("faceprint needs Python 3.11 or newer") if sys.version_info < (3, 11) else None'

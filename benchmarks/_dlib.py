@@ -45,13 +45,17 @@ class DlibPipeline:
         """(128,) descriptor of an aligned crop."""
         return np.asarray(self.network.compute_face_descriptor(chip))
 
-    def embed_image(self, image: Image) -> list[NDArray[np.float64]]:
-        """What `face_recognition.face_encodings(image, face_locations(image))` does."""
+    def faces(self, image: Image) -> list[tuple[Any, NDArray[np.float64]]]:
+        """Rectangle and descriptor of each face, as `face_recognition.face_encodings` has them."""
         found = []
         for box in self.boxes(image):
             shape = self.predictor(image, box)
-            found.append(np.asarray(self.network.compute_face_descriptor(image, shape)))
+            found.append((box, np.asarray(self.network.compute_face_descriptor(image, shape))))
         return found
+
+    def embed_image(self, image: Image) -> list[NDArray[np.float64]]:
+        """What `face_recognition.face_encodings(image, face_locations(image))` does."""
+        return [vector for _, vector in self.faces(image)]
 
     def central_chip(self, image: Image) -> tuple[Image, bool]:
         """The chip of the face nearest the middle, and whether a face was found at all.

@@ -17,18 +17,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 import PIL.Image
-from _common import SHARED, median, provenance, rotate, write
+from _common import median, provenance, rotate, write
 from _dlib import DlibPipeline
+from _photographs import above_a_megapixel, lfw
 
 import faceprint
-
-MEGAPIXEL = 1_000_000
-
-
-def size_of(path: Path) -> int:
-    """Pixels, by the header."""
-    with PIL.Image.open(path) as opened:
-        return opened.width * opened.height
 
 
 def sides(dlib: DlibPipeline, fp: faceprint.FacePrint) -> dict[str, Callable[[Path], int]]:
@@ -82,11 +75,7 @@ def main() -> None:
     parser.add_argument("--photographs", type=int, default=200, help="of LFW")
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
-    small = sorted((SHARED / "faces" / "lfw").rglob("*.jpg"))
-    small = small[:: max(1, len(small) // chosen.photographs)][: chosen.photographs]
-    folders = [SHARED / "faces" / name for name in ("face_recognition", "insightface")]
-    found = [path for folder in folders for path in sorted(folder.rglob("*.*"))]
-    large = [p for p in found if p.suffix in (".jpg", ".png") and size_of(p) >= MEGAPIXEL]
+    small, large = lfw(chosen.photographs), above_a_megapixel()
     dlib, fp = DlibPipeline(), faceprint.load("starter")
     result = {
         "what": "photograph on disk to embeddings, starter pack against dlib's own pipeline",

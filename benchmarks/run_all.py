@@ -1,6 +1,8 @@
 """`make bench`: every benchmark in turn, each in a process of its own, results as JSON.
 
-A benchmark whose peer or data is not here says so and is left out; the others still run.
+A benchmark whose peer or data is not here says so and is left out; the others still run. `peers`,
+which compares with other libraries, makes their environments on first use and takes 25 minutes; the
+rest without --long takes ten. `make docs` afterwards puts the numbers into the pages.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 
-QUICK: dict[str, tuple[str, ...]] = {
+USUAL: dict[str, tuple[str, ...]] = {
+    "peers": (),
     "pipeline": (),
     "blocks": (),
     "engine": (),
@@ -32,14 +35,19 @@ LONG: dict[str, tuple[str, ...]] = {
 def main() -> int:
     """0 when everything that was asked for has run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="some of them; all quick ones without")
-    parser.add_argument("--long", action="store_true", help="also those that take over ten minutes")
+    parser.add_argument("names", nargs="*", help="some of them; the usual ones without")
+    parser.add_argument("--long", action="store_true", help="also those that take longest")
+    parser.add_argument(
+        "--quick", action="store_true", help="peers on few photographs, nothing of it written"
+    )
     chosen = parser.parse_args()
-    known = QUICK | LONG
+    known = USUAL | LONG
+    if chosen.quick:
+        known["peers"] = ("--quick",)
     unknown = [name for name in chosen.names if name not in known]
     if unknown:
         parser.error(f"no benchmark named {', '.join(unknown)}; there are {', '.join(known)}")
-    names = chosen.names or list(known if chosen.long else QUICK)
+    names = chosen.names or list(known if chosen.long else USUAL)
     failed = []
     for name in names:
         print(f"== {name}", flush=True)

@@ -1,6 +1,6 @@
 """Write the generated pages of docs/, or check that they are what would be written.
 
-    python tools/make_docs.py            writes docs/cli.md, docs/models.md and docs/scaling.md
+    python tools/make_docs.py            writes the pages and pictures of PAGES below
     python tools/make_docs.py --check    exit code 1, naming each page that is stale
 
 Needs the package and nothing else: no model is opened, no network is touched, and the width of the
@@ -14,17 +14,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from docs_benchmarks import benchmarks_page, ratios_plot, speed_plot
 from docs_cli import cli_page
 from docs_models import models_page
 from docs_scaling import scaling_page
 
 ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 PAGES: dict[str, Callable[[], str]] = {
     "docs/cli.md": cli_page,
-    "docs/models.md": lambda: models_page(ROOT / "benchmarks" / "results" / "lfw.json"),
-    "docs/scaling.md": lambda: scaling_page(
-        ROOT / "docs" / "scaling.md", ROOT / "benchmarks" / "results"
-    ),
+    "docs/models.md": lambda: models_page(RESULTS / "lfw.json"),
+    "docs/scaling.md": lambda: scaling_page(ROOT / "docs" / "scaling.md", RESULTS),
+    "docs/benchmarks.md": lambda: benchmarks_page(RESULTS),
+    "docs/images/benchmarks-ratios.svg": lambda: ratios_plot(RESULTS),
+    "docs/images/benchmarks-speed.svg": lambda: speed_plot(RESULTS),
 }
 
 
