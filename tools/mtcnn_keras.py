@@ -133,21 +133,22 @@ class Graph:
         return self.node("Gemm", name, x, kernel, self.weight(f"{name}.bias", weights[1]), transB=1)
 
     def prelu(self, name: str, x: str, weights: tuple[Array, ...]) -> str:
-        """PRelu; over a feature map as max(x, 0) - a max(-x, 0), the same bit for bit.
+        """PRelu; over a feature map as x + (1 - a) max(-x, 0).
 
-        Multiplying by -1 and -a is left to convolutions of one value a channel: ONNX Runtime runs
-        its own PRelu unvectorised and outside its blocked layout (docs/performance.md).
+        Multiplying by -1 and by 1 - a is left to convolutions of one value a channel, which take in
+        the maximum and the sum: two passes over the map. ONNX Runtime runs its own PRelu
+        unvectorised and outside its blocked layout (docs/performance.md).
         """
         slopes = weights[0]
         if slopes.ndim == 1:
             return self.node("PRelu", name, x, self.weight(f"{name}.slope", slopes))
         one_a_channel = {"group": len(slopes), "kernel_shape": [1, 1]}
         minus = self.weight(f"{name}.minus", -np.ones_like(slopes[:, None]))
-        factor = self.weight(f"{name}.slope", -slopes[:, None])
+        factor = self.weight(f"{name}.rest", 1 - slopes[:, None])
         negated = self.node("Conv", f"{name}.negated", x, minus, **one_a_channel)
         below = self.node("Relu", f"{name}.below", negated)
-        scaled = self.node("Conv", f"{name}.scaled", below, factor, **one_a_channel)
-        return self.node("Add", name, self.node("Relu", f"{name}.above", x), scaled)
+        lift = self.node("Conv", f"{name}.lift", below, factor, **one_a_channel)
+        return self.node("Add", name, x, lift)
 
     def probability(self, x: str) -> str:
         """The output `score` from the single logit in x's axis 1."""

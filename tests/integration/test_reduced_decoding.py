@@ -12,7 +12,7 @@ import pytest
 import faceprint
 from faceprint.errors import DecodeError, ImageTooLargeError
 from faceprint.geometry import iou_matrix
-from faceprint.vision import images
+from faceprint.vision import images, jpeg
 from faceprint.vision.images import ImageLimits, decode, decode_scaled
 
 SAMPLES = Path(faceprint.__file__).parent / "samples"
@@ -40,14 +40,14 @@ def fp() -> faceprint.FacePrint:
 def decodes(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """The (width, height) of everything that is decoded."""
     sizes: list[tuple[int, int]] = []
-    real = images.pillow.upright_rgb
+    real = images._decode_bytes
 
-    def noted(image: PIL.Image.Image) -> np.ndarray:
-        pixels = real(image)
-        sizes.append((pixels.shape[1], pixels.shape[0]))
-        return pixels
+    def noted(*given: object) -> tuple[np.ndarray, int, tuple[int, int]]:
+        made = real(*given)  # type: ignore[arg-type]
+        sizes.append((made[0].shape[1], made[0].shape[0]))
+        return made
 
-    monkeypatch.setattr(images.pillow, "upright_rgb", noted)
+    monkeypatch.setattr(images, "_decode_bytes", noted)
     return sizes
 
 
@@ -124,14 +124,20 @@ def test_a_photograph_that_fails_on_second_reading_is_one_error_of_the_stream(
     small = enlarged(3000, faces_at=0.2)
     portrait = (SAMPLES / "obama.jpg").read_bytes()
 
-    def refused(data: bytes, name: str, limits: ImageLimits) -> np.ndarray:
-        raise DecodeError(f"{name}: not enough memory for the pixels it claims")
+    real, seen = images._decode_bytes, []
 
-    monkeypatch.setattr(images, "_decode_bytes", refused)
+    def once(data: bytes, *given: object) -> tuple[np.ndarray, int, tuple[int, int]]:
+        if data in seen:
+            raise DecodeError("<bytes>: not enough memory for the pixels it claims")
+        seen.extend([data] if data == small else [])
+        return real(data, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(images, "_decode_bytes", once)
     first, broken, last = fp.analyze_many([portrait, small, portrait])
     assert isinstance(broken.error, DecodeError)
     assert not broken.faces
     assert len(first.faces) == len(last.faces) == 1
+    seen.clear()
     with pytest.raises(DecodeError, match="not enough memory"):
         fp.analyze(small)
 
@@ -148,3 +154,35 @@ def test_other_formats_are_decoded_whole() -> None:
     out = io.BytesIO()
     PIL.Image.new("RGB", (900, 900)).save(out, "PNG")
     assert decode_scaled(out.getvalue(), lambda *size: 0.1).halvings == 0
+
+
+@pytest.mark.parametrize("halvings", [0, 1, 2, 3])
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_both_decoders_give_the_same_pixels(
+    mode: str, orientation: int, halvings: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = PIL.Image.open(SAMPLES / "obama.jpg").convert(mode).resize((333, 250))
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    out = io.BytesIO()
+    picture.save(out, "JPEG", exif=exif)
+    share = 2.0**-halvings
+    fast = decode_scaled(out.getvalue(), lambda *size: share)
+    monkeypatch.setattr(jpeg, "decode", lambda *given: None)
+    slow = decode_scaled(out.getvalue(), lambda *size: share)
+    assert (fast.width, fast.height, fast.halvings) == (slow.width, slow.height, halvings)
+    assert np.array_equal(fast.level(halvings), slow.level(halvings))
+
+
+def test_what_opencv_would_not_tell_is_left_to_pillow() -> None:
+    whole = enlarged(400)
+    header = images.pillow.open_photo(whole, lambda size: None)
+    assert jpeg.decode(whole, header, 0) is not None
+    assert jpeg.decode(whole + bytes(20), header, 0) is not None, "padding of a camera"
+    assert jpeg.decode(whole[:-2], header, 0) is None
+    assert jpeg.decode(whole[: len(whole) // 2], header, 0) is None
+    out = io.BytesIO()
+    PIL.Image.new("CMYK", (40, 30), (10, 200, 30, 40)).save(out, "JPEG")
+    inks = images.pillow.open_photo(out.getvalue(), lambda size: None)
+    assert jpeg.decode(out.getvalue(), inks, 0) is None

@@ -167,6 +167,36 @@ def test_constants_go_into_the_weights_unless_the_border_tells(
     np.testing.assert_allclose(opened(changed)(x)[0], opened(before)(x)[0], rtol=1e-4, atol=1e-2)
 
 
+@pytest.mark.parametrize(
+    ("channels", "outputs", "groups", "left"),
+    [
+        (64, 64, 32, 4),  # two channels a group: eight groups make a block
+        (32, 64, 8, 2),  # four to eight
+        (32, 32, 32, 32),  # depthwise: has a kernel of its own
+        (32, 32, 2, 2),  # whole blocks already
+        (24, 24, 12, 12),  # 24 channels are no whole blocks
+        (36, 36, 12, 12),  # groups of three do not fill one
+    ],
+)
+def test_narrow_groups_become_blocks(
+    tmp_path: Path, channels: int, outputs: int, groups: int, left: int
+) -> None:
+    weight = R.standard_normal((outputs, channels // groups, 3, 3))
+    expand = R.standard_normal((channels, 4, 1, 1))
+    nodes = [
+        helper.make_node("Conv", ["x", "e"], ["c"], kernel_shape=[1, 1]),
+        helper.make_node(
+            "Conv", ["c", "w"], ["y"], kernel_shape=[3, 3], pads=[1, 1, 1, 1], group=groups
+        ),
+    ]
+    before, changed = after(graph(nodes, {"e": expand, "w": weight}), tmp_path)
+    node = load(changed).graph.node[1]
+    (found,) = (item.i for item in node.attribute if item.name == "group")
+    assert found == left
+    x = R.standard_normal((2, 4, 6, 6)).astype(np.float32)
+    np.testing.assert_allclose(opened(changed)(x)[0], opened(before)(x)[0], atol=1e-4, rtol=1e-5)
+
+
 @pytest.mark.parametrize("style", [Style(), Style(opset=11), ZOO])
 def test_a_whole_network_agrees(tmp_path: Path, style: Style) -> None:
     sound = legacy.prepare(save(iresnet(style), tmp_path / "net.onnx"), tmp_path / "cache")

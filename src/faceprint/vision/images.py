@@ -9,6 +9,7 @@ Colour profiles (ICC) are ignored: detectors and embedders were trained on pixel
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import stat
@@ -46,7 +47,6 @@ __all__ = [
     "describe",
 ]
 
-_JPEG = b"\xff\xd8\xff"
 
 ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | PILImage | Image"
 """A path, an encoded photograph, a PIL image, or an RGB uint8 array of shape (H, W, 3)."""
@@ -90,7 +90,7 @@ def decode(source: ImageSource, *, limits: ImageLimits = DEFAULT_LIMITS) -> Imag
     data = _encoded(source, name, limits)
     if not isinstance(data, bytes):
         return _decode_pil(data, name, limits)
-    return _decode_bytes(data, name, limits)
+    return _decode_bytes(data, name, limits)[0]
 
 
 def decode_scaled(
@@ -116,17 +116,12 @@ def decode_scaled(
     data = _encoded(source, name, limits)
     if not isinstance(data, bytes):
         return Mipmaps(_decode_pil(data, name, limits))
-    with _reasons(name):
-        opened = pillow.open_photo(data, lambda size: _check_size(size, name, limits))
-        size = opened.size
-        halvings = pillow.shrink(opened, enough(*size)) if data.startswith(_JPEG) else 0
-        pixels = pillow.upright_rgb(opened)
-        if not halvings:
-            return Mipmaps(pixels)
-        size = size[::-1] if pillow.lies_on_its_side(opened) else size
+    pixels, halvings, size = _decode_bytes(data, name, limits, enough)
+    if not halvings:
+        return Mipmaps(pixels)
 
     def load() -> Image:
-        return _decode_bytes(data, name, limits)
+        return _decode_bytes(data, name, limits)[0]
 
     return Mipmaps(pixels, halvings=halvings, size=size, load=load)
 
@@ -156,10 +151,33 @@ def _encoded(source: ImageSource, name: str, limits: ImageLimits) -> bytes | PIL
     return data
 
 
-def _decode_bytes(data: bytes, name: str, limits: ImageLimits) -> Image:
+def _decode_bytes(
+    data: bytes,
+    name: str,
+    limits: ImageLimits,
+    enough: Callable[[int, int], float] = lambda width, height: 1.0,
+) -> tuple[Image, int, tuple[int, int]]:
+    """Upright pixels, how often their sides are halved, and the (width, height) of the whole."""
+    from faceprint.vision import jpeg  # other formats do without OpenCV
+
     with _reasons(name):
         opened = pillow.open_photo(data, lambda size: _check_size(size, name, limits))
-        return pillow.upright_rgb(opened)
+        size = opened.size
+        if not data.startswith(jpeg.SIGNATURE):
+            return pillow.upright_rgb(opened), 0, size
+        halvings, turn = _halvings(enough(*size)), pillow.orientation(opened)
+        pixels = jpeg.decode(data, opened, halvings)
+        if pixels is None:
+            halvings = pillow.shrink(opened, halvings)
+            pixels = pillow.upright_rgb(opened)
+        else:
+            pixels = jpeg.turned(pixels, turn)
+        return pixels, halvings, size[::-1] if turn >= 5 else size
+
+
+def _halvings(share: float) -> int:
+    """How often the sides of a JPEG may be halved when that share of them will do; 0 to 3."""
+    return min(3, int(-math.log2(share))) if 0 < share <= 1 else 0
 
 
 def _decode_pil(source: PILImage, name: str, limits: ImageLimits) -> Image:

@@ -17,7 +17,7 @@ from faceprint.zoo.card import Alignment
 
 __all__ = ["Photo", "batches"]
 
-_BATCH_PIXELS = 48_000_000
+_BATCH_PIXELS = 16_000_000
 """Pixels that one batch may hold: bounds memory when photographs are large."""
 
 Enough = Callable[[int, int], float]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import io
-import math
 import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -21,7 +20,7 @@ from faceprint.types import Image
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
-__all__ = ["lies_on_its_side", "open_photo", "shrink", "upright_rgb"]
+__all__ = ["open_photo", "orientation", "shrink", "upright_rgb"]
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _KNOWN_OTHERS = {b"GIF8": "GIF", b"%PDF": "PDF", b"\0\0\x01\0": "ICO", b"8BPS": "Photoshop"}
@@ -42,28 +41,22 @@ def open_photo(data: bytes, check_size: Callable[[tuple[int, int]], None]) -> PI
     return opened
 
 
-def shrink(image: PILImage, share: float) -> int:
-    """Have a JPEG decoded at 1/2, 1/4 or 1/8 of its size where that is at least `share` of it.
+def shrink(image: PILImage, halvings: int) -> int:
+    """Have a JPEG decoded with its sides halved up to three times, before its pixels are made.
 
     The decoder then makes that many pixels alone, each the mean of what it stands for (the inverse
-    transform of fewer coefficients). Call it before the pixels are made.
+    transform of fewer coefficients).
 
     Returns:
-        How often its sides are halved; 0 for other formats.
+        How often they are halved; 0 for other formats.
     """
     from PIL.JpegImagePlugin import JpegImageFile
 
-    halvings = min(3, int(-math.log2(share))) if 0 < share <= 1 else 0
     if not halvings or not isinstance(image, JpegImageFile):
         return 0
     width, height = image.size
     image.draft(None, (width >> halvings, height >> halvings))
     return halvings if image.size != (width, height) else 0
-
-
-def lies_on_its_side(image: PILImage) -> bool:
-    """Whether EXIF orientation will swap width and height."""
-    return _orientation(image) >= 5
 
 
 def _open(data: bytes, check_size: Callable[[tuple[int, int]], None]) -> PILImage:
@@ -132,8 +125,8 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     return sides[0], sides[1]
 
 
-def _orientation(image: PILImage) -> int:
-    """EXIF orientation 1..8 of a loaded image; 1 when there is none or it makes no sense.
+def orientation(image: PILImage) -> int:
+    """EXIF orientation 1..8 of an image; 1 when there is none or it makes no sense.
 
     Read by hand because Pillow's parser warns about damage elsewhere in the block, and falls back
     on XMP, which viewers do not. TIFF needs nothing: Pillow turns it on loading.
@@ -182,7 +175,7 @@ def upright_rgb(image: PILImage) -> Image:
         7: Transpose.TRANSVERSE,
         8: Transpose.ROTATE_90,
     }
-    turn = turns.get(_orientation(image))
+    turn = turns.get(orientation(image))
     rgb = _to_rgb(image)
     return np.array(rgb if turn is None else rgb.transpose(turn))
 

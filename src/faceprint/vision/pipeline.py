@@ -106,7 +106,7 @@ class FacePrint:
 
         Workers, one a core, each decode, detect and embed a batch of photographs. One that can't
         be used comes out with `error` set, and the stream goes on. Memory is bounded by a batch a
-        worker, however long the stream; a batch holds 48 megapixels at most.
+        worker, however long the stream; a batch holds 16 megapixels at most.
 
         Raises:
             UsageError: `batch_size` below 1.

@@ -93,24 +93,23 @@ def fit(
     out[bottom:] = fill
     out[top:bottom, :left] = fill
     out[top:bottom, right:] = fill
-    inside = out[top:bottom, left:right]
-    if (box.width, box.height) == (width, height):
-        inside[:] = image
-    else:
-        inside[:] = _resized(image, box.width, box.height)
+    _resize(image, out[top:bottom, left:right])
     return out, box
 
 
-def _resized(image: Image, width: int, height: int) -> Image:
-    """Bilinear, after as many halvings as it takes for bilinear not to skip pixels.
+def _resize(image: Image, out: Image) -> None:
+    """Scale an image into `out`, which may be a part of another.
 
-    Averaging by any other factor than two (INTER_AREA at once) is 4 to 10 times as slow. The last
-    pixel of an odd side is left out of a halving, which moves nothing by more than that pixel.
+    Bilinear, after as many halvings as it takes for bilinear not to skip pixels. Averaging by any
+    other factor than two (INTER_AREA at once) is 4 to 10 times as slow. The last pixel of an odd
+    side is left out of a halving, which moves nothing by more than that pixel.
     """
+    height, width = out.shape[:2]
     while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height:
         half = (image.shape[1] // 2, image.shape[0] // 2)
         even = image[: 2 * half[1], : 2 * half[0]]
-        image = cv2.resize(even, half, interpolation=cv2.INTER_AREA)
-    if image.shape[:2] == (height, width):
-        return image
-    return np.asarray(cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+        image = np.asarray(cv2.resize(even, half, interpolation=cv2.INTER_AREA), np.uint8)
+    if image.shape == out.shape:
+        out[:] = image
+    else:
+        cv2.resize(image, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)

@@ -18,20 +18,20 @@ __all__ = ["prelu_into_convolutions", "prelu_into_relu"]
 
 
 def prelu_into_relu(model: Any, plan: Plan) -> None:
-    """PRelu over feature maps as Relu(x) + DW(-a)(Relu(DW(-1)(x))), DW a depthwise 1 x 1.
+    """PRelu over feature maps as x + DW(1 - a)(Relu(DW(-1)(x))), DW a depthwise 1 x 1.
 
     ONNX Runtime has no vectorised PRelu and none in its blocked layout, so each one costs two
-    reorderings besides; these three run fast and inside that layout. Outputs are the same to the
-    last bit. One slope for all channels is a LeakyRelu, which is fused into the convolution before.
+    reorderings besides. These run fast and inside that layout, in two passes over the map: the Relu
+    goes into the first convolution and the sum into the second. One slope for all channels is a
+    LeakyRelu, which is fused into the convolution before.
     """
-    _replace_prelu(model.graph, _as_relus)
+    _replace_prelu(model.graph, _as_remainder)
 
 
 def prelu_into_convolutions(model: Any, plan: Plan) -> None:
     """PRelu with slopes up to 1 as DW(a)(x) + Relu(DW(1 - a)(x)).
 
-    As fast, not the same to the last bit, and without a Relu that stands alone: in int8 that one
-    alone would have to go through float32.
+    For int8: both terms stay within the map's own range, which is what its scales have to hold.
     """
     _replace_prelu(model.graph, _as_convolutions)
 
@@ -55,22 +55,19 @@ def _replace_prelu(graph: Any, write: Callable[[Any, str, str, Array], list[Any]
     del graph.value_info[:]
 
 
-def _as_relus(graph: Any, x: str, result: str, slope: Array) -> list[Any]:
-    above, negated, below, scaled = (
-        f"{result}/{part}" for part in ("above", "negated", "below", "scaled")
-    )
+def _as_remainder(graph: Any, x: str, result: str, slope: Array) -> list[Any]:
+    negated, below, lift = (f"{result}/{part}" for part in ("negated", "below", "lift"))
     return [
-        _node("Relu", [x], above),
         depthwise(graph, x, negated, np.full_like(slope, -1)),
         _node("Relu", [negated], below),
-        depthwise(graph, below, scaled, -slope),
-        _node("Add", [above, scaled], result),
+        depthwise(graph, below, lift, 1 - slope),
+        _node("Add", [x, lift], result),
     ]
 
 
 def _as_convolutions(graph: Any, x: str, result: str, slope: Array) -> list[Any]:
     if (slope > 1).any():
-        return _as_relus(graph, x, result, slope)
+        return _as_remainder(graph, x, result, slope)
     rest, above, line = (f"{result}/{part}" for part in ("rest", "above", "line"))
     return [
         depthwise(graph, x, line, slope),
