@@ -29,7 +29,14 @@ from faceprint.recognition.gallery.vectors import pack
 from faceprint.types import Identification, OperatingPoint
 
 ANY = OperatingPoint(-1.0)
-KINDS = ("sqlite+exact", "sqlite+exact-i8", "sqlite+usearch", "postgres+pgvector", "postgres+exact")
+KINDS = (
+    "sqlite+exact",
+    "sqlite+exact-i8",
+    "sqlite+signs",
+    "sqlite+usearch",
+    "postgres+pgvector",
+    "postgres+exact",
+)
 STORES = ("sqlite", "postgres")
 Opener = Callable[..., Gallery]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -188,12 +189,14 @@ def test_a_crop_cut_for_another_alignment_is_not_used(tmp_path: Path) -> None:
         assert gallery.show("ada")[1][0].has_crop
 
 
+@pytest.mark.parametrize("kind", ["signs", "usearch"])
 def test_the_index_on_disk_goes_with_a_deletion_and_never_holds_a_sealed_gallery(
-    tmp_path: Path,
+    kind: Literal["signs", "usearch"], tmp_path: Path
 ) -> None:
-    pytest.importorskip("usearch", reason="approximate search needs the extra 'ann'")
+    if kind == "usearch":
+        pytest.importorskip("usearch", reason="this search needs the extra 'ann'")
     path, index = tmp_path / "g.db", tmp_path / "g.db.index"
-    with Gallery.open(path, FakeAnalyzer(), index="usearch") as gallery:
+    with Gallery.open(path, FakeAnalyzer(), index=kind) as gallery:
         gallery.enroll("ada", b"ada/1")
         gallery.enroll("bob", b"bob/1")
         assert gallery.identify(b"ada/x").subject == "ada"
@@ -202,15 +205,15 @@ def test_the_index_on_disk_goes_with_a_deletion_and_never_holds_a_sealed_gallery
         assert not index.exists()
         assert gallery.identify(b"bob/x").subject == "bob"
         assert "ada" not in [c.subject for c in gallery.identify(b"ada/x").candidates]
-    with Gallery.open(path, FakeAnalyzer(), index="usearch") as gallery:
+    with Gallery.open(path, FakeAnalyzer(), index=kind) as gallery:
         assert gallery.identify(b"bob/x").subject == "bob"
         assert index.exists()
         index.write_bytes(b"damaged")
-    with Gallery.open(path, FakeAnalyzer(), index="usearch") as gallery:
+    with Gallery.open(path, FakeAnalyzer(), index=kind) as gallery:
         assert gallery.identify(b"bob/x").subject == "bob"
     pytest.importorskip("cryptography", reason="encryption needs the extra 'crypto'")
     with Gallery.open(
-        tmp_path / "sealed.db", FakeAnalyzer(), key=Key(bytes(32)), index="usearch"
+        tmp_path / "sealed.db", FakeAnalyzer(), key=Key(bytes(32)), index=kind
     ) as gallery:
         gallery.enroll("ada", b"ada/1")
         assert gallery.identify(b"ada/x").subject == "ada"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from faceprint.errors import GalleryCorruptError
 from faceprint.recognition.index.exact import ExactIndex, ExactInt8Index
 from faceprint.recognition.index.int8 import scale_of, to_int8
+from faceprint.recognition.index.signs import SignIndex, SignSettings
 
 N, DIM = 9000, 24
 
@@ -109,11 +112,7 @@ def test_keys_must_grow() -> None:
     assert index.search(np.empty((0, DIM), np.float32), 3).keys.shape == (0, 1)
 
 
-def test_usearch_finds_nearly_all_and_measures_exactly(world: World) -> None:
-    pytest.importorskip("usearch", reason="faceprint[ann] is not installed")
-    from faceprint.recognition.index.usearch import UsearchIndex
-
-    index = UsearchIndex(DIM, world.fetch)
+def _nearly_all(index: Any, world: World) -> None:
     index.add(world.keys, world.vectors)
     asked = world.vectors[:400] + 0.1 * unit(400, 9)
     asked /= np.linalg.norm(asked, axis=1, keepdims=True)
@@ -124,3 +123,87 @@ def test_usearch_finds_nearly_all_and_measures_exactly(world: World) -> None:
     assert batch.similarities[right] == pytest.approx(scores[right], abs=1e-6)
     alone = np.stack([index.search(probe[None], 1).keys[0] for probe in asked])
     assert (alone == keys).mean() >= 0.99
+
+
+def test_usearch_finds_nearly_all_and_measures_exactly(world: World) -> None:
+    pytest.importorskip("usearch", reason="faceprint[ann] is not installed")
+    from faceprint.recognition.index.usearch import UsearchIndex
+
+    _nearly_all(UsearchIndex(DIM, world.fetch), world)
+
+
+def test_signs_find_nearly_all_and_measure_exactly(world: World) -> None:
+    _nearly_all(SignIndex(DIM, world.fetch), world)
+
+
+@pytest.mark.parametrize("dim", [128, 512])
+@pytest.mark.parametrize("cone", [0.0, 2.0])
+def test_signs_find_the_mates_of_a_large_gallery(dim: int, cone: float) -> None:
+    # As embeddings are: two of one person at about 0.6 where all directions occur; with a cone,
+    # all of them share a direction, as those of dlib's network do.
+    rng = np.random.default_rng(4)
+    axis = np.eye(dim, dtype=np.float32)[0] * cone
+    people = rng.standard_normal((40_000, dim), dtype=np.float32) / np.float32(np.sqrt(dim))
+    noise = rng.standard_normal((300, dim), dtype=np.float32) * np.float32(0.75 / np.sqrt(dim))
+
+    def whole(rows: Any) -> Any:
+        rows = rows + axis
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+    gallery, probes = whole(people), whole(people[:300] + noise)
+    keys = np.arange(1, len(gallery) + 1)
+    index = SignIndex(dim, lambda wanted: (wanted, gallery[wanted - 1]))
+    index.centre(gallery[:4000], len(gallery))
+    index.add(keys, gallery)
+    truth = keys[(probes @ gallery.T).argmax(1)]
+    assert (index.search(probes, 1).keys[:, 0] == truth).mean() >= 0.99
+    assert index.nbytes == len(gallery) * 72
+
+
+def test_signs_forget_what_was_removed(world: World) -> None:
+    index = SignIndex(DIM, world.fetch)
+    index.add(world.keys, world.vectors)
+    index.remove(world.keys[10:N])
+    assert len(index) == 10
+    assert not index._words[:, 10:].any()
+    assert world.keys[10] not in index.search(world.vectors[10:11], 50).keys
+    index.add(world.keys[20:21], world.vectors[20:21])
+    assert index.search(world.vectors[20:21], 1).keys.tolist() == [[world.keys[20]]]
+    assert index.vectors(world.keys[[20, 3]]) == pytest.approx(world.vectors[[20, 3]])
+    with pytest.raises(ValueError, match="grow"):
+        index.add(world.keys[20:21], world.vectors[20:21])
+    with pytest.raises(ValueError, match="moved"):
+        index.centre(world.vectors, N)
+
+
+def test_signs_know_when_their_middle_is_that_of_too_few(world: World) -> None:
+    index = SignIndex(DIM, world.fetch, SignSettings(least=64))
+    index.add(world.keys[:100], world.vectors[:100])
+    assert not index.outgrown
+    index.add(world.keys[100:], world.vectors[100:])
+    assert index.outgrown
+    centred = SignIndex(DIM, world.fetch, SignSettings(least=64))
+    centred.centre(world.vectors[:50], N)
+    centred.add(world.keys, world.vectors)
+    assert not centred.outgrown
+
+
+def test_signs_are_read_as_they_were_written(world: World, tmp_path: Path) -> None:
+    index, again = SignIndex(DIM, world.fetch), SignIndex(DIM, world.fetch)
+    index.add(world.keys, world.vectors)
+    index.save(tmp_path / "index")
+    again.load(tmp_path / "index")
+    probes = unit(30, 12)
+    assert again.search(probes, 5).keys.tolist() == index.search(probes, 5).keys.tolist()
+    assert len(again) == N
+
+    other = SignIndex(DIM + 1, world.fetch)
+    for damage in (other.load, SignIndex(DIM, world.fetch, SignSettings(bits=256)).load):
+        with pytest.raises(GalleryCorruptError):
+            damage(tmp_path / "index")
+    (tmp_path / "index").write_bytes(b"not an archive")
+    with pytest.raises(GalleryCorruptError):
+        again.load(tmp_path / "index")
+    np.savez((tmp_path / "objects").open("wb"), words=np.asarray([{}], object))
+    with pytest.raises(GalleryCorruptError):
+        again.load(tmp_path / "objects")

@@ -37,7 +37,10 @@ def identify(
         ),
     ] = None,
     index: Annotated[
-        str, typer.Option("--index", help="exact, usearch, or auto: by the gallery's size.")
+        str,
+        typer.Option(
+            "--index", help="exact, exact-i8, signs, usearch, or auto: by the gallery's size."
+        ),
     ] = "auto",
     key_file: KeyFile = None,
     as_json: options.Json = False,

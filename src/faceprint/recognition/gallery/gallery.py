@@ -68,7 +68,7 @@ class Gallery(Keeping):
                 gallery is made.
             policy: of a new gallery; `set_policy` changes an old one's.
             key: None looks at the environment. A new gallery is encrypted when there is a key.
-            index: `exact`, `usearch`, or `auto`, which goes by size.
+            index: `exact`, `exact-i8`, `signs`, `usearch`, or `auto`, which goes by size.
             actor: who is named in the audit log; None for the user of the process.
 
         Raises:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 import threading
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -17,16 +16,22 @@ from faceprint.recognition.gallery.vectors import unpack
 from faceprint.recognition.identify import Candidate, Owners, search_subjects
 from faceprint.recognition.index.base import Keys, VectorIndex
 from faceprint.recognition.index.exact import ExactIndex, ExactInt8Index
+from faceprint.recognition.index.signs import SignIndex
 from faceprint.recognition.index.usearch import UsearchIndex
 from faceprint.types import Array
 
 __all__ = ["APPROXIMATE_FROM", "IndexKind", "Search"]
 
-IndexKind = Literal["auto", "exact", "exact-i8", "usearch"]
+IndexKind = Literal["auto", "exact", "exact-i8", "signs", "usearch"]
 
 APPROXIMATE_FROM = 200_000
-"""Templates from which `auto` takes usearch, where it is installed (docs/scaling.md: measured)."""
+"""Templates from which `auto` searches by signs (docs/scaling.md: measured)."""
 _SAVE_SHARE = 0.02
+
+_SAMPLED = 4096
+"""Templates from which the middle of all is taken."""
+
+_Cached: TypeAlias = SignIndex | UsearchIndex
 
 
 class _LocalOwners:
@@ -92,30 +97,39 @@ class Search:
     def _build(self, header: Header) -> None:
         templates, subjects = self._core.store.keys()
         self._owners = _LocalOwners(templates, subjects)
-        if not self._approximate(len(templates)):
-            exact = self._exact(header.model.dim)
+        kind = self._kind
+        if kind == "auto":
+            kind = "signs" if len(templates) >= APPROXIMATE_FROM else "exact"
+        if kind in ("exact", "exact-i8"):
+            exact = self._exact(header.model.dim, kind)
             exact.reserve(len(templates))
             self._index = exact
             self._add_after(header, exact, 0)
             return
-        self._index, cached = self._from_cache(header)
+        self._index, cached = self._from_cache(header, kind)
+        if isinstance(self._index, SignIndex) and not cached:
+            self._index = self._signs(header.model.dim, templates)
         before = len(self._index)
         self._catch_up(header, self._index)
         if not cached or len(self._index) - before > _SAVE_SHARE * len(self._index):
             self._save(header, self._index)
 
-    def _exact(self, dim: int) -> ExactIndex:
-        return ExactInt8Index(dim, self._fetch) if self._kind == "exact-i8" else ExactIndex(dim)
+    def _exact(self, dim: int, kind: str) -> ExactIndex:
+        return ExactInt8Index(dim, self._fetch) if kind == "exact-i8" else ExactIndex(dim)
 
-    def _approximate(self, count: int) -> bool:
-        if self._kind == "auto":
-            found = importlib.util.find_spec("usearch") is not None
-            return found and count >= APPROXIMATE_FROM
-        return self._kind == "usearch"
+    def _signs(self, dim: int, templates: Keys) -> SignIndex:
+        """An empty index about the middle of these templates."""
+        index = SignIndex(dim, self._fetch)
+        index.reserve(len(templates))
+        chosen = np.random.default_rng(0).permutation(templates)[:_SAMPLED]
+        _, vectors = self._fetch(np.sort(chosen))
+        if len(vectors):
+            index.centre(vectors, len(templates))
+        return index
 
     def _catch_up(self, header: Header, index: VectorIndex) -> None:
         templates, subjects = self._core.store.keys()
-        if isinstance(index, UsearchIndex):
+        if isinstance(index, SignIndex | UsearchIndex):
             held = np.sort(index.keys())
         else:
             assert isinstance(self._owners, _LocalOwners)
@@ -123,6 +137,9 @@ class Search:
         index.remove(np.setdiff1d(held, templates, assume_unique=True))
         self._owners = _LocalOwners(templates, subjects)
         self._add_after(header, index, int(held[-1]) if len(held) else 0)
+        if isinstance(index, SignIndex) and index.outgrown:
+            self._index = self._signs(header.model.dim, templates)
+            self._add_after(header, self._index, 0)
 
     def _add_after(self, header: Header, index: VectorIndex, last: int) -> None:
         sealer = self._core.sealer(header)
@@ -152,12 +169,14 @@ class Search:
         vectors = unpack(blobs, header.model.dim, self._core.location)
         return np.asarray([row[0] for row in rows], np.int64), vectors
 
-    def _from_cache(self, header: Header) -> tuple[UsearchIndex, bool]:
-        index = UsearchIndex(header.model.dim, self._fetch)
+    def _from_cache(self, header: Header, kind: str) -> tuple[_Cached, bool]:
+        def empty() -> _Cached:
+            made = SignIndex if kind == "signs" else UsearchIndex
+            return made(header.model.dim, self._fetch)
+
+        index = empty()
         path = self._cache_path(header)
-        if path is None:
-            return index, False
-        note = cache.load(path, index.load)
+        note = None if path is None else cache.load(path, index.load)
         if (
             note is not None
             and (note.gallery, note.epoch) == (header.uid, header.epoch)
@@ -165,15 +184,15 @@ class Search:
             and note.count == len(index)
         ):
             return index, True
-        return UsearchIndex(header.model.dim, self._fetch), False
+        return empty(), False
 
     def _cache_path(self, header: Header) -> Path | None:
         # Of an encrypted gallery nothing lies on disk in clear.
         return None if header.key_id else self._core.store.cache_path()
 
-    def _save(self, header: Header, index: UsearchIndex) -> None:
+    def _save(self, header: Header, index: _Cached) -> None:
         path = self._cache_path(header)
-        if path is None or index.removed:
+        if path is None or (isinstance(index, UsearchIndex) and index.removed):
             return
         note = cache.CacheNote(
             header.uid, header.epoch, header.generation, len(index), repr(index.settings)

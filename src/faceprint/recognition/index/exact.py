@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from faceprint import settings
 from faceprint.recognition.index.base import Fetch, Hits, Keys
 from faceprint.recognition.index.int8 import scale_of, to_int8
+from faceprint.recognition.index.rerank import stored
 from faceprint.types import Array
 
 __all__ = ["ExactIndex", "ExactInt8Index"]
@@ -148,10 +149,7 @@ class ExactInt8Index(ExactIndex):
 
     def vectors(self, keys: Keys) -> Array:
         """Exact vectors, from the store."""
-        known, rows = self._fetch(np.unique(keys))
-        order = np.argsort(known)
-        picked: Array = rows[order][np.searchsorted(known[order], keys)]
-        return picked
+        return stored(self._fetch, keys)
 
     def _encode(self, vectors: Array) -> NDArray[np.float32 | np.int8]:
         codes = to_int8(vectors)

@@ -22,6 +22,7 @@ from faceprint._optional import require
 from faceprint.errors import GalleryCorruptError
 from faceprint.recognition.index.base import Fetch, Hits, Keys
 from faceprint.recognition.index.int8 import to_int8
+from faceprint.recognition.index.rerank import exact_many, exact_one, stored
 from faceprint.types import Array
 
 __all__ = ["HnswSettings", "UsearchIndex"]
@@ -108,16 +109,15 @@ class UsearchIndex:
         )
         keys = np.asarray(found.keys).astype(np.int64).reshape(len(probes), -1)
         if lone:
-            return self._exact_one(probes[0], keys[0], k)
+            return exact_one(self._fetch, probes[0], keys[0], k)
         counts = np.atleast_1d(np.asarray(getattr(found, "counts", keys.shape[1])))
-        return self._exact(probes, keys, np.broadcast_to(counts, len(probes)), k)
+        counts = np.broadcast_to(counts, len(probes))
+        valid = np.arange(keys.shape[1])[None] < counts[:, None]
+        return exact_many(self._fetch, probes, keys, valid, k)
 
     def vectors(self, keys: Keys) -> Array:
         """Exact vectors, from the store."""
-        known, rows = self._fetch(np.unique(keys))
-        order = np.argsort(known)
-        places = np.searchsorted(known[order], keys)
-        return rows[order][places]
+        return stored(self._fetch, keys)
 
     def save(self, path: Path) -> None:
         """Write the graph."""
@@ -139,28 +139,3 @@ class UsearchIndex:
 
     def _coded(self, vectors: Array) -> Any:
         return to_int8(vectors) if self.settings.dtype == "i8" else vectors
-
-    def _exact_one(self, probe: Array, keys: Keys, k: int) -> Hits:
-        # A third of what the general way costs, and most searches are for one face.
-        known, rows = self._fetch(keys)
-        scores = rows @ probe
-        best = np.lexsort((known, -scores))[:k]
-        hits = Hits.empty(1, k)
-        hits.keys[0, : len(best)], hits.similarities[0, : len(best)] = known[best], scores[best]
-        return hits
-
-    def _exact(self, probes: Array, keys: Keys, counts: Any, k: int) -> Hits:
-        valid = np.arange(keys.shape[1])[None] < counts[:, None]
-        wanted = np.unique(keys[valid])
-        known, rows = self._fetch(wanted)
-        order = np.argsort(known)
-        known, rows = known[order], rows[order]
-        if not len(known):
-            return Hits.empty(len(probes), k)
-        place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-        valid &= known[place] == keys
-        scores = np.einsum("pd,pkd->pk", probes, rows[place]).astype(np.float32)
-        scores = np.where(valid, scores, np.float32(-np.inf))
-        keys = np.where(valid, keys, -1)
-        best = np.lexsort((keys, -scores), axis=1)[:, :k]
-        return Hits(np.take_along_axis(keys, best, 1), np.take_along_axis(scores, best, 1))
