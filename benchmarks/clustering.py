@@ -99,12 +99,14 @@ def dbscan(x: Any, t: float) -> Any:
 
 
 def hdbscan(x: Any, t: float) -> Any:
-    """HDBSCAN of scikit-learn; the threshold becomes cluster_selection_epsilon."""
+    """HDBSCAN of scikit-learn, two faces to a cluster.
+
+    It has no threshold: its `cluster_selection_epsilon`, which would be one, raises a TypeError in
+    scikit-learn 1.9.1 with numpy 2.4.
+    """
     from sklearn.cluster import HDBSCAN
 
-    epsilon = float(np.sqrt(2 - 2 * t))
-    model = HDBSCAN(min_cluster_size=2, cluster_selection_epsilon=epsilon, copy=True, n_jobs=-1)
-    return model.fit_predict(x)
+    return HDBSCAN(min_cluster_size=2, copy=True, n_jobs=-1).fit_predict(x)
 
 
 def ours(x: Any, t: float) -> Any:

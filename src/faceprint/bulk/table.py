@@ -180,8 +180,10 @@ def _read_parquet(path: Path, size: int) -> Iterator[Columns]:
     try:
         with pq.ParquetFile(str(path)) as file:
             width = file.schema_arrow.field("embedding").type.list_size
-            for batch in file.iter_batches(batch_size=size, columns=list(COLUMNS)):
-                yield _numpy(batch, width)
+            # Asked for all at once, pyarrow would keep what it has read until the end.
+            for group in range(file.num_row_groups):
+                some = file.iter_batches(size, row_groups=[group], columns=list(COLUMNS))
+                yield from (_numpy(batch, width) for batch in some)
     except (pa.ArrowException, AttributeError) as error:
         raise DatasetError(f"{path}: not a table of embeddings: {error}") from error
 

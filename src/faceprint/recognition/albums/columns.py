@@ -75,8 +75,12 @@ def _parquet(path: Path, wanted: Sequence[str]) -> tuple[int, Iterator[Columns]]
     def batches() -> Iterator[Columns]:
         try:
             with file:
-                for batch in file.iter_batches(batch_size=_ROWS, columns=names):
-                    yield {name: _column(pa, name, batch.column(name)) for name in names}
+                # Asked for all at once, pyarrow would keep what it has read until the end.
+                for group in range(file.num_row_groups):
+                    some = file.iter_batches(_ROWS, row_groups=[group], columns=names)
+                    for batch in some:
+                        yield {name: _column(pa, name, batch.column(name)) for name in names}
+            pa.default_memory_pool().release_unused()
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{path}: not a Parquet table: {error}") from error
 

@@ -42,6 +42,9 @@ _HELD = 1 << 22
 _FLOATS = 1 << 18
 """Numbers gathered at a time for exact products: what stays in a core's cache."""
 
+_WORTH = 32
+"""Such gatherings for which several threads are worth starting."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Edges:
@@ -84,10 +87,10 @@ def neighbor_graph(
     if k < 1:
         raise UsageError(f"k is {k}; a graph needs at least one neighbour a face")
     n = len(vectors)
-    nearest = _Nearest(vectors, k, least)
+    count = threads or settings.available_cores()
+    nearest = _Nearest(vectors, k, least, count)
     if n < 2:
         return nearest.edges()
-    count = threads or settings.available_cores()
     run = run or in_threads(count)
     exact = n <= EXACT_UP_TO if exact is None else exact
     floor = Floor(scale_for(vectors), least, 4 * k + 16 if exact else 2 * k)
@@ -102,13 +105,29 @@ def neighbor_graph(
     return nearest.edges()
 
 
-def dots(vectors: Array, a: Ints, b: Ints) -> Array:
-    """(e,) products of rows a[i] and b[i], in blocks that stay in the cache."""
+def dots(vectors: Array, a: Ints, b: Ints, *, threads: int | None = None) -> Array:
+    """(e,) products of rows a[i] and b[i], in blocks that stay in the cache.
+
+    Args:
+        threads: all cores that may be used when None.
+    """
     out = np.empty(len(a), np.float32)
     step = max(1, _FLOATS // max(1, vectors.shape[1]))
-    for start in range(0, len(a), step):
-        part = slice(start, start + step)
-        np.einsum("ed,ed->e", vectors[a[part]], vectors[b[part]], out=out[part])
+
+    def fill(low: int, high: int) -> None:
+        for start in range(low, high, step):
+            part = slice(start, min(start + step, high))
+            one, other = vectors.take(a[part], axis=0), vectors.take(b[part], axis=0)
+            np.einsum("ed,ed->e", one, other, out=out[part])
+
+    count = threads or settings.available_cores()
+    if count == 1 or len(a) < _WORTH * step:
+        fill(0, len(a))
+        return out
+    share = step * -(-len(a) // (4 * count * step))
+    parts = ((low, (low, min(low + share, len(a)))) for low in range(0, len(a), share))
+    for _ in in_threads(count)(fill, parts):
+        pass
     return out
 
 
@@ -128,8 +147,9 @@ def _blocks(vectors: Array, floor: Floor) -> Iterator[Task]:
 class _Nearest:
     """Edges so far: pairs of at least that similarity, and of these the k nearest of either."""
 
-    def __init__(self, vectors: Array, k: int, least: float) -> None:
+    def __init__(self, vectors: Array, k: int, least: float, threads: int) -> None:
         self._vectors, self._k, self._least = vectors, k, np.float32(least)
+        self._threads = threads
         self._keys, self._similarity = np.empty(0, np.int64), np.empty(0, np.float32)
         self._new: list[Ints] = []
         self._count = 0
@@ -153,7 +173,8 @@ class _Nearest:
         keys = distinct(np.concatenate(self._new))
         self._new, self._count = [], 0
         keys = keys[~_among(keys, self._keys)]
-        similarity = dots(self._vectors, *np.divmod(keys, len(self._vectors)))
+        ends = np.divmod(keys, len(self._vectors))
+        similarity = dots(self._vectors, *ends, threads=self._threads)
         near = similarity >= self._least
         keys = np.concatenate([self._keys, keys[near]])
         similarity = np.concatenate([self._similarity, similarity[near]])
