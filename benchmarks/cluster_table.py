@@ -28,7 +28,6 @@ from clustering_scale import multiplied
 from faceprint.bulk.table import COLUMNS, Columns, Shape, write_table
 from faceprint.evaluation.cluster_scores import cluster_scores
 from faceprint.recognition.albums.tables import read_table
-from faceprint.recognition.cluster import threshold_for
 
 
 def table_of(path: Path, rows: Any, embedder: str) -> None:
@@ -90,10 +89,9 @@ def score(path: Path, y: Any) -> float:
     return round(cluster_scores(y, labels).bcubed.f, 4)
 
 
-def measure(x: Any, y: Any, facts: tuple[str, float], engines: list[str], n: int) -> dict[str, Any]:
+def measure(x: Any, y: Any, embedder: str, engines: list[str], n: int) -> dict[str, Any]:
     """A row an engine, and one without --scratch."""
     rows, people = multiplied(x, y, n)
-    base = ["--threshold", str(facts[1])]
     runs: dict[str, Callable[[Path], list[str]]] = {
         "in memory": lambda _: [],
         "local": lambda folder: ["--scratch", str(folder)],
@@ -103,12 +101,12 @@ def measure(x: Any, y: Any, facts: tuple[str, float], engines: list[str], n: int
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         table, out = folder / "table.parquet", folder / "people.npz"
-        table_of(table, rows, facts[0])
+        table_of(table, rows, embedder)
         del rows
         result["table_mb"] = round(table.stat().st_size / 1e6)
         for engine in engines:
             words = [sys.executable, "-m", "faceprint", "cluster", "--from", str(table)]
-            words += ["--out", str(out), *base, *runs[engine](folder)]
+            words += ["--out", str(out), *runs[engine](folder)]
             result[engine] = watched(words) | {"bcubed_f": score(out, people)}
             print(n, engine, result[engine], file=sys.stderr, flush=True)
     return result
@@ -123,16 +121,15 @@ def main() -> None:
     parser.add_argument("--name", default="cluster_table")
     given = parser.parse_args()
     faces = read_table(given.table)
-    facts = (faces.embedder, threshold_for(faces).threshold)
     x, y = central_faces(given.table)
     path = RESULTS / f"{given.name}.json"
     result = json.loads(path.read_text("utf-8")) if path.is_file() else {"rows": {}}
     for n in given.faces:
         load = round(os.getloadavg()[0], 1)
-        row = measure(x, y, facts, given.engines, n)
+        row = measure(x, y, faces.embedder, given.engines, n)
         known = result["rows"].get(str(n), {})
         result["rows"][str(n)] = known | row | {"load_before": load}
-    result |= {"embedder": facts[0], "dimensions": x.shape[1], "threshold": facts[1]}
+    result |= {"embedder": faces.embedder, "dimensions": x.shape[1]}
     write(given.name, result | provenance("pyarrow", "ray"))
 
 

@@ -9,8 +9,9 @@ principal axes of the people's centres, drawn at random, so that similarities wi
 they are, and those of two copies are spread as those of two people of one copy are; then every face
 gets noise, a quarter of what a person's faces scatter around their centre. Every run is a process
 of its own, so that the peak of memory is its own; it includes the vectors. One that takes longer
-than --timeout is cut off. DBSCAN gets the threshold that is best for it at 25,000 faces, all others
-get the one that `cluster` would take.
+than --timeout is cut off. Everybody knows how the model's similarities are distributed, as
+`cluster` does: from its operating points, or else from TABLE. DBSCAN gets the threshold that is
+best for it at 25,000 faces.
 Rows of earlier runs with other sizes or methods stay in the file.
 """
 
@@ -23,24 +24,30 @@ import resource
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from _common import RESULTS, provenance, write
-from clustering import central_faces, dbscan, hdbscan, ours
+from clustering import central_faces, dbscan, hdbscan
 
+from faceprint.errors import UnknownModelError
 from faceprint.evaluation.cluster_scores import cluster_scores
+from faceprint.recognition.albums.demand import Demand, Similarities, crowding, similarities_of
 from faceprint.recognition.albums.graph import Edges, dots, neighbor_graph
 from faceprint.recognition.albums.partition import average_linkage
+from faceprint.recognition.albums.self_measured import own_similarities
 from faceprint.recognition.albums.tables import read_table
-from faceprint.recognition.cluster import threshold_for
+from faceprint.recognition.cluster import cluster_embeddings
+from faceprint.recognition.operating import measured_points
 from faceprint.types import Array
+from faceprint.zoo.catalog import get_card
 
 K = 32
 PROBES = 2_000
 SIZES = (25_000, 50_000, 100_000)
-LABELS = {"faceprint": ours, "dbscan": dbscan, "hdbscan": hdbscan}
+LABELS = {"dbscan": dbscan, "hdbscan": hdbscan}
 
 
 def multiplied(x: Array, y: Any, n: int) -> tuple[Array, Any]:
@@ -128,19 +135,43 @@ def found_of(x: Array, y: Any, edges: Edges, least: float) -> dict[str, float]:
     return {name: round(float(np.concatenate(parts).mean()), 5) for name, parts in hits.items()}
 
 
-def one(path: Path, method: str, n: int, threshold: float) -> None:
+def known_of(path: Path) -> Similarities:
+    """What is known of the table's model."""
+    table = read_table(path)
+    try:
+        known = similarities_of(measured_points(get_card(table.embedder), "mtcnn"))
+    except UnknownModelError:
+        known = None
+    known = known or own_similarities(table.vectors, table.sources)
+    assert known is not None
+    return known
+
+
+def linked(x: Array, edges: Edges, demand: Demand) -> Any:
+    """What `cluster` does with a graph, without corrections."""
+    crowded = crowding(edges, average_linkage(x, edges, demand), demand.least)
+    return average_linkage(x, edges, demand, crowded=crowded)
+
+
+def one(path: Path, method: str, n: int, known: Similarities, threshold: float) -> None:
     """A process of its own: prints its row."""
     x, y = multiplied(*central_faces(path), n)
+    demand = known.demand(n)
     before, start = time.process_time(), time.perf_counter()
-    outcome: Any = (GRAPHS | LABELS)[method](x, threshold)
+    if method == "faceprint":
+        outcome: Any = cluster_embeddings(x, threshold=known)
+    elif method in GRAPHS:
+        outcome = GRAPHS[method](x, demand.least)
+    else:
+        outcome = LABELS[method](x, threshold or demand.alone)
     row: dict[str, Any] = {
         "seconds": round(time.perf_counter() - start, 2),
         "cpu_s": round(time.process_time() - before, 2),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
     if method in GRAPHS:
-        row |= {"edges": len(outcome), "recall": found_of(x, y, outcome, threshold)}
-        outcome = average_linkage(x, outcome, threshold)  # the same on every graph
+        row |= {"edges": len(outcome), "recall": found_of(x, y, outcome, demand.alone)}
+        outcome = linked(x, outcome, demand)  # the same on every graph
     # DBSCAN and HDBSCAN call strangers -1: each is alone.
     alone = np.flatnonzero(outcome < 0)
     outcome[alone] = outcome.max() + 1 + np.arange(len(alone))
@@ -149,9 +180,12 @@ def one(path: Path, method: str, n: int, threshold: float) -> None:
     print("RESULT " + json.dumps(row))
 
 
-def run(path: Path, method: str, n: int, threshold: float, timeout: float) -> dict[str, Any]:
+def run(
+    path: Path, method: str, n: int, known: Similarities, threshold: float, timeout: float
+) -> dict[str, Any]:
     """One row, or what went wrong."""
-    command = [sys.executable, __file__, str(path), "--one", method, str(n), str(threshold)]
+    words = [method, str(n), json.dumps(asdict(known)), str(threshold)]
+    command = [sys.executable, __file__, str(path), "--one", *words]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -164,10 +198,11 @@ def run(path: Path, method: str, n: int, threshold: float, timeout: float) -> di
     return row
 
 
-def best_for(path: Path, method: str, n: int, threshold: float, timeout: float) -> float:
+def best_for(path: Path, method: str, n: int, known: Similarities, timeout: float) -> float:
     """The threshold at which a method does best, given the answers: DBSCAN needs a stricter one."""
+    threshold = known.demand(n).alone
     grid = [threshold + share * (1 - threshold) for share in (0.0, 0.06, 0.12, 0.18, 0.24, 0.3)]
-    scores = [run(path, method, n, t, timeout).get("bcubed", {}).get("f", 0.0) for t in grid]
+    scores = [run(path, method, n, known, t, timeout).get("bcubed", {}).get("f", 0.0) for t in grid]
     print(method, n, dict(zip(grid, scores, strict=True)), file=sys.stderr, flush=True)
     return grid[int(np.argmax(scores))]
 
@@ -191,33 +226,34 @@ def main() -> None:
     parser.add_argument("table", type=Path)
     parser.add_argument("--name", default="clustering_scale")
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES)
-    parser.add_argument("--methods", nargs="+", default=[*LABELS, *GRAPHS])
-    parser.add_argument("--threshold", type=float, help="instead of the one `cluster` would take")
+    parser.add_argument("--methods", nargs="+", default=["faceprint", *LABELS, *GRAPHS])
     parser.add_argument("--timeout", type=float, default=600)
-    parser.add_argument("--one", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--one", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "2")
     if given.one:
-        one(given.table, given.one[0], int(given.one[1]), float(given.one[2]))
+        method, n, words, threshold = given.one
+        known = Similarities(**json.loads(words))
+        one(given.table, method, int(n), known, float(threshold))
         return
     path = RESULTS / f"{given.name}.json"
     kept = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    threshold = given.threshold
-    if threshold is None:
-        threshold = threshold_for(read_table(given.table)).threshold
-    rows: dict[str, Any] = kept.get("rows", {}) if kept.get("threshold") == threshold else {}
+    known = known_of(given.table)
+    facts = {k: round(v, 5) for k, v in asdict(known).items() if k != "source"}
+    rows: dict[str, Any] = kept.get("rows", {}) if kept.get("similarities") == facts else {}
     for method in given.methods:
-        own = threshold
+        own = 0.0
         if method == "dbscan":
-            own = best_for(given.table, method, min(SIZES), threshold, given.timeout)
+            own = best_for(given.table, method, min(SIZES), known, given.timeout)
         for n in given.sizes:
             load = os.getloadavg()[0]
-            row = run(given.table, method, n, own, given.timeout)
-            row |= {"threshold": own, "load_before": round(load, 1)}
+            row = run(given.table, method, n, known, own, given.timeout)
+            row["threshold"] = round(own or known.demand(n).alone, 5)
+            row["load_before"] = round(load, 1)
             rows.setdefault(method, {})[str(n)] = row
             print(method, n, row, file=sys.stderr, flush=True)
     result = provenance("scikit-learn", "usearch")
-    result |= {"threshold": threshold, "rows": rows, "growth": growth(rows)}
+    result |= {"similarities": facts, "rows": rows, "growth": growth(rows)}
     write(given.name, result)
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from faceprint.recognition.albums.corrections import read_corrections
+from faceprint.recognition.albums.demand import Demand
 from faceprint.recognition.albums.faces import FaceTable, thumbnail
 from faceprint.recognition.albums.growing import take_in
 from faceprint.recognition.albums.people import Album, AlbumFace, Person
@@ -19,9 +20,8 @@ from faceprint.recognition.albums.said import correct
 from faceprint.recognition.albums.sheet import write_sheet
 from faceprint.recognition.albums.store import AlbumFile
 from faceprint.recognition.cluster import cluster_file
-from faceprint.types import OperatingPoint
 
-POINT = OperatingPoint(0.4)
+DEMAND = Demand.constant(0.4)
 
 
 def _missing(what: str) -> None:
@@ -94,7 +94,7 @@ def test_corrections_are_clicked_downloaded_fed_back_and_obeyed(browser, tmp_pat
 
     with AlbumFile(tmp_path / "a.db") as file:
         take_in(file, face_table())
-        before = cluster_file(file, POINT)
+        before = cluster_file(file, DEMAND)
     page = tmp_path / "index.html"
     write_sheet(before, page)
     show(browser, page)
@@ -118,7 +118,7 @@ def test_corrections_are_clicked_downloaded_fed_back_and_obeyed(browser, tmp_pat
 
     with AlbumFile(tmp_path / "a.db") as file:
         assert correct(file, read_corrections(download)) == ()
-        after = cluster_file(file, POINT)
+        after = cluster_file(file, DEMAND)
     owner = {face.source: person for person in after.people for face in person.faces}
     assert {owner[face.source].id for face in (*one.faces, *two.faces)} == {one.id}
     out = three.faces[1].source
@@ -137,7 +137,7 @@ def test_two_thousand_people_do_not_freeze_the_page(browser, tmp_path):
         for i in range(1, 2001)
     )  # fmt: skip
     page = tmp_path / "big.html"
-    write_sheet(Album(people, (), 0.4, "some-model"), page)
+    write_sheet(Album(people, (), DEMAND, "some-model"), page)
     show(browser, page)
     count = "return document.querySelectorAll('section[data-person]').length"
     images = "return document.querySelectorAll('.face img').length"

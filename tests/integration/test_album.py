@@ -12,16 +12,16 @@ from faceprint.cli.app import main
 from faceprint.errors import GalleryCorruptError, InputError, ModelMismatchError, UsageError
 from faceprint.evaluation.cluster_scores import cluster_scores
 from faceprint.recognition.albums.corrections import Corrections, FaceKey, read_corrections
+from faceprint.recognition.albums.demand import Demand
 from faceprint.recognition.albums.faces import FaceTable
 from faceprint.recognition.albums.growing import take_in
 from faceprint.recognition.albums.incremental import forget
 from faceprint.recognition.albums.said import correct
 from faceprint.recognition.albums.store import AlbumFile
 from faceprint.recognition.cluster import cluster_file
-from faceprint.types import OperatingPoint
 
 BOX = (10.0, 10.0, 90.0, 90.0)
-POINT = OperatingPoint(0.4)
+DEMAND = Demand.constant(0.4)
 
 
 def album_of(count: int, each: int, noise: float = 0.5, seed: int = 0) -> FaceTable:
@@ -54,7 +54,7 @@ def test_batches_in_any_order_end_as_one_batch_and_keep_their_ids(tmp_path):
     truth = np.repeat(np.arange(40), 6)
     with AlbumFile(tmp_path / "one.db") as file:
         take_in(file, table)
-        whole = owners(cluster_file(file, POINT))
+        whole = owners(cluster_file(file, DEMAND))
     expected = cluster_scores(truth, [whole[s] for s in table.sources]).bcubed.f
     for seed in range(3):
         order = np.random.default_rng(seed).permutation(len(table))
@@ -62,7 +62,7 @@ def test_batches_in_any_order_end_as_one_batch_and_keep_their_ids(tmp_path):
         with AlbumFile(tmp_path / f"{seed}.db") as file:
             for part in np.array_split(order, 5):
                 take_in(file, table.pick(part))
-                now = owners(cluster_file(file, POINT))
+                now = owners(cluster_file(file, DEMAND))
                 kept = [now[source] == person for source, person in before.items()]
                 assert not kept or np.mean(kept) > 0.9
                 before = now
@@ -83,18 +83,18 @@ def test_corrections_and_names_survive_the_next_runs_and_newer_words_win(tmp_pat
         ):
             take_in(file, table.pick(part))
             if step == 0:
-                cluster_file(file, POINT)
+                cluster_file(file, DEMAND)
                 assert correct(file, said) == ()
-            album = cluster_file(file, POINT)
+            album = cluster_file(file, DEMAND)
             found = owners(album)
             assert found["p00/1.jpg"] == found["p01/1.jpg"]
             assert found["p02/0.jpg"] != found["p02/1.jpg"] == found["p02/5.jpg"]
             assert [p.name for p in album.people if p.id == found["p03/2.jpg"]] == ["Ada"]
         correct(file, Corrections(must_link=((key("p02/0.jpg"), key("p02/5.jpg")),)))
-        found = owners(cluster_file(file, POINT))
+        found = owners(cluster_file(file, DEMAND))
         assert len({found[f"p02/{i}.jpg"] for i in range(6)}) == 1
         correct(file, Corrections(cannot_link=((key("p00/0.jpg"), key("p01/0.jpg")),)))
-        found = owners(cluster_file(file, POINT))
+        found = owners(cluster_file(file, DEMAND))
         assert found["p00/0.jpg"] != found["p01/0.jpg"]
 
 
@@ -104,11 +104,11 @@ def test_a_removed_photograph_leaves_no_trace_but_what_it_tied_stays_tied(tmp_pa
     ties = tuple((key("p00/0.jpg"), key(f"p0{i}/0.jpg")) for i in (1, 2))
     with AlbumFile(path) as file:
         take_in(file, table)
-        cluster_file(file, POINT)
+        cluster_file(file, DEMAND)
         correct(file, Corrections(must_link=ties))
-        cluster_file(file, POINT)
+        cluster_file(file, DEMAND)
         assert forget(file, ["p00/0.jpg"]) == 1
-        found = owners(cluster_file(file, POINT))
+        found = owners(cluster_file(file, DEMAND))
     assert found["p01/0.jpg"] == found["p02/0.jpg"]
     left = b"".join(p.read_bytes() for p in tmp_path.iterdir())
     assert b"p00/1.jpg" in left

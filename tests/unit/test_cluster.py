@@ -10,11 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from faceprint.errors import UsageError
+from faceprint.evaluation.cluster_scores import cluster_scores
 from faceprint.recognition.albums.constraints import united
-from faceprint.recognition.albums.edges import clustering_point, own_point
+from faceprint.recognition.albums.demand import Demand, crowding, similarities_of
+from faceprint.recognition.albums.edges import clustering_point
 from faceprint.recognition.albums.graph import neighbor_graph
 from faceprint.recognition.albums.incremental import match_ids
 from faceprint.recognition.albums.partition import average_linkage
+from faceprint.recognition.albums.self_measured import own_similarities
 from faceprint.recognition.cluster import cluster_embeddings
 from faceprint.types import OperatingPoint
 
@@ -40,7 +43,9 @@ def test_the_linkage_is_scipys_average_linkage(threshold, seed):
     tree = hierarchy.linkage(rows.astype(np.float64), "average", metric="cosine")
     expected = hierarchy.fcluster(tree, 1 - threshold, "distance")
     edges = neighbor_graph(rows, k=len(rows) - 1, least=-1.0)
-    assert same_partition(average_linkage(rows, edges, threshold, slack=0.0), expected)
+    assert same_partition(
+        average_linkage(rows, edges, Demand.constant(threshold), slack=0.0), expected
+    )
 
 
 def test_well_separated_people_are_found_by_both_graphs():
@@ -116,13 +121,27 @@ def test_the_threshold_goes_on_along_the_normal_distribution():
         clustering_point(points, fmr=0.7)
 
 
-def test_an_album_tells_its_own_threshold():
+def test_an_album_tells_its_own_similarities():
     rows, truth = people(300, 4, noise=0.5, dim=64)
-    point = own_point(rows, [str(i) for i in range(len(rows))], fmr=1e-3)
-    assert point is not None
-    different = (rows @ rows.T)[truth[:, None] != truth]
-    assert point.threshold == pytest.approx(np.quantile(different, 1 - 1e-3), abs=0.03)
-    assert own_point(rows[:30], [str(i) for i in range(30)]) is None
+    names = [str(i) for i in range(len(rows))]
+    known = own_similarities(rows, names)
+    assert known is not None
+    same = (truth[:, None] == truth)[pair := np.triu_indices(len(rows), 1)]
+    scores = (rows @ rows.T)[pair]
+    assert known.at(1e-3) == pytest.approx(np.quantile(scores[~same], 1 - 1e-3), abs=0.01)
+    mean = known.origin + known.step * known.mean
+    assert mean == pytest.approx(np.median(scores[same]), abs=0.02)
+    labels = cluster_embeddings(rows, threshold=known)
+    assert cluster_scores(truth, labels).bcubed.f > 0.99
+    assert own_similarities(rows[:30], names[:30]) is None
+
+
+def test_an_album_of_people_photographed_once_tells_what_strangers_have():
+    rows, _ = people(400, 1, dim=64)
+    known = own_similarities(rows, [str(i) for i in range(len(rows))])
+    assert known is not None
+    labels = cluster_embeddings(rows, threshold=known)
+    assert len(set(labels.tolist())) > 0.95 * 400
 
 
 def test_ids_go_to_the_group_with_most_of_the_faces_and_are_never_given_twice():
@@ -145,3 +164,73 @@ def test_points_of_several_detectors_take_the_strictest_of_each_rate() -> None:
     assert both.threshold == alone.threshold
     assert type(both.threshold) is float, "as JSON"
     assert clustering_point([points[0], others[0]]) is None
+
+
+def normal_points(non_mated: NormalDist, mated: NormalDist) -> list[OperatingPoint]:
+    thresholds = [non_mated.inv_cdf(1 - fmr) for fmr in (1e-2, 1e-3, 1e-4)]
+    return [
+        OperatingPoint(t, fmr=f, fnmr=mated.cdf(t))
+        for t, f in zip(thresholds, (1e-2, 1e-3, 1e-4), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.07, 0.12], ids=["narrower", "alike", "wider"])
+def test_two_faces_are_one_person_where_that_is_as_likely_as_not(spread):
+    non_mated, mated = NormalDist(0.05, 0.07), NormalDist(0.5, spread)
+    known = similarities_of(normal_points(non_mated, mated))
+    assert known is not None
+    for faces in (5_000, 100_000):
+        demand = known.demand(faces)
+        two, one = non_mated.pdf(demand.alone) * faces / 5, mated.pdf(demand.alone)
+        assert two == pytest.approx(one, rel=1e-3)
+        assert max(demand.least, demand.many) < demand.alone
+    assert known.demand(10) == known.demand(10)
+    assert known.demand(10).alone == known.demand(1_000).alone, "few say nothing of their number"
+
+
+def test_what_is_demanded_falls_with_the_number_of_photographs():
+    demand = Demand(0.5, 0.3, 0.2)
+    sizes = np.array([1, 4, 1_000_000], np.float32)
+    assert demand.between(sizes, sizes) == pytest.approx([0.5, 0.35, 0.3], abs=1e-5)
+    assert set(Demand.constant(0.4).between(sizes, sizes)) == {np.float32(0.4)}
+
+
+def test_points_that_say_nothing_of_one_person_lead_to_no_distribution():
+    assert similarities_of([]) is None
+    assert similarities_of([OperatingPoint(0.3, fmr=1e-2), OperatingPoint(0.4, fmr=1e-3)]) is None
+    flat = [OperatingPoint(t, fmr=f, fnmr=0.02) for t, f in ((0.3, 1e-2), (0.4, 1e-3))]
+    assert similarities_of(flat) is None
+    falling = [OperatingPoint(t, fmr=f, fnmr=0.1) for t, f in ((0.4, 1e-2), (0.3, 1e-3))]
+    assert similarities_of(falling) is None
+
+
+def test_a_face_like_many_strangers_is_crowded_and_its_own_person_does_not_count():
+    rows, truth = people(20, 4, noise=0.3)
+    shared = rows[:20].mean(axis=0) * 3
+    rows[:20] += shared  # five people that resemble each other
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    excess = crowding(neighbor_graph(rows, k=40, least=0.1), truth, 0.1)
+    assert excess[:20].min() > np.abs(excess[20:]).max()
+    everybody = np.zeros(len(rows), np.int64)
+    assert not crowding(neighbor_graph(rows, k=40, least=0.1), everybody, 0.1).any()
+
+
+def test_people_that_resemble_each_other_are_kept_apart():
+    rng = np.random.default_rng(3)
+    rows, truth = people(150, 4, noise=0.55, dim=64)
+    alike = rng.standard_normal(64).astype(np.float32) * 0.12
+    rows[:120] += alike
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    products, pair = rows @ rows.T, np.triu_indices(len(rows), 1)
+    same = (truth[:, None] == truth)[pair]
+    scores = products[pair]
+    thresholds = np.quantile(scores[~same], [1 - f for f in (1e-2, 1e-3, 1e-4)])
+    points = [
+        OperatingPoint(float(t), fmr=f, fnmr=float((scores[same] < t).mean()))
+        for t, f in zip(thresholds, (1e-2, 1e-3, 1e-4), strict=True)
+    ]
+    known = similarities_of(points)
+    assert known is not None
+    plain = cluster_scores(truth, cluster_embeddings(rows, threshold=known.demand(600).alone))
+    sized = cluster_scores(truth, cluster_embeddings(rows, threshold=known))
+    assert sized.bcubed.f > plain.bcubed.f

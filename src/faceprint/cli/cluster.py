@@ -128,8 +128,8 @@ def cluster(
     analyzer = options.analyzer(pack, detector, embedder, runtime, threads) if paths else None
     if state is None:
         with _faces(analyzer, paths, table, scratch) as faces:
-            point = clustering.threshold_for(faces, _detector(analyzer), **given)
-            album = clustering.cluster_table(faces, point, said, run=run)
+            demand = clustering.demand_for(faces, _detector(analyzer), **given)
+            album = clustering.cluster_table(faces, demand, said, run=run)
     else:
         from faceprint.recognition.albums.incremental import forget as let_go
         from faceprint.recognition.albums.said import correct
@@ -139,8 +139,8 @@ def cluster(
             let_go(file, forget or [])
             failed = _grown(file, analyzer, paths, table)
             notes = correct(file, said)
-            point = clustering.threshold_for(file.stored().table, _detector(analyzer), **given)
-            album = clustering.cluster_file(file, point, run=run)
+            demand = clustering.demand_for(file.stored().table, _detector(analyzer), **given)
+            album = clustering.cluster_file(file, demand, run=run)
             album = replace(album, failed=failed, notes=notes)
     _report(album, out, folders, as_json)
     if album.failed:
@@ -259,4 +259,6 @@ def _report(album: Album, out: Path | None, folders: str, as_json: bool) -> None
         typer.echo(f"  {label}: {len(person.faces)}, as {person.faces[0].source}")
     if len(album.people) > 20:
         typer.echo(f"  and {len(album.people) - 20} more; --json or --out shows all")
-    note(f"similarity of one person: {album.threshold:.3f} ({album.evidence})")
+    demand = album.demand
+    many = f", of many photographs {demand.many:.3f}" if demand.many < demand.alone else ""
+    note(f"similarity of one person: {demand.alone:.3f}{many} ({demand.evidence})")

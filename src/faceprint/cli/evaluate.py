@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from faceprint.evaluation.result import EvaluationResult
     from faceprint.evaluation.run import VerificationProtocol, VerificationRun
     from faceprint.evaluation.run_people import PeopleResult
+    from faceprint.recognition.albums.demand import Similarities
     from faceprint.vision.pipeline import FacePrint
 
 __all__ = ["evaluate"]
@@ -112,7 +113,7 @@ def evaluate(
     if protocol == "identification":
         result = evaluate_identification(people, fp, options=how, progress=show)
     else:
-        joined = threshold if threshold is not None else _joining_threshold(fp)
+        joined = _similarities(fp) if threshold is None else threshold
         result = evaluate_clustering(people, fp, threshold=joined, options=how, progress=show)
     if as_json:
         print_json(result.to_json())
@@ -127,17 +128,12 @@ def _face_rule(given: str | None, protocol: str) -> WhichFace:
     return cast("WhichFace", given or ("largest" if protocol in ("bin", "pairs") else "central"))
 
 
-def _joining_threshold(fp: FacePrint) -> float:
-    """Where `cluster` joins people: carried on from the model's operating points."""
-    from faceprint.recognition.albums.edges import clustering_point
+def _similarities(fp: FacePrint) -> Similarities | None:
+    """What `cluster` goes by: the model's operating points; None tells it from the pictures."""
+    from faceprint.recognition.albums.demand import similarities_of
     from faceprint.recognition.operating import measured_points
 
-    point = clustering_point(measured_points(fp.embedder_card, fp.detector_card.id))
-    if point is None:
-        raise UsageError(
-            f"{fp.embedder_card.id} has fewer than two operating points; give --threshold"
-        )
-    return point.threshold
+    return similarities_of(measured_points(fp.embedder_card, fp.detector_card.id))
 
 
 def _write_report(folder: Path, data: PairSet, outcome: VerificationRun) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from faceprint.errors import DatasetError
+from faceprint.errors import DatasetError, UsageError
 from faceprint.evaluation.cluster_scores import ClusterScores, cluster_scores
 from faceprint.evaluation.datasets import LabelledSet
 from faceprint.evaluation.embeddings import (
@@ -20,6 +20,8 @@ from faceprint.evaluation.embeddings import (
 )
 from faceprint.evaluation.open_set import Identified, open_set
 from faceprint.evaluation.provenance import data_facts, engine_facts
+from faceprint.recognition.albums.demand import Similarities
+from faceprint.recognition.albums.self_measured import own_similarities
 from faceprint.recognition.cluster import cluster_embeddings
 
 if TYPE_CHECKING:
@@ -102,7 +104,7 @@ def evaluate_clustering(
     data: LabelledSet,
     analyzer: FacePrint,
     *,
-    threshold: float,
+    threshold: float | Similarities | None,
     options: EmbedOptions | None = None,
     progress: Progress | None = None,
 ) -> PeopleResult:
@@ -111,19 +113,26 @@ def evaluate_clustering(
     Pictures in which no face was found are left alone: each is a cluster of one.
 
     Args:
-        threshold: mean cosine similarity from which two groups are one person.
+        threshold: mean cosine similarity from which two groups are one person, or how the model's
+            similarities are distributed; the result then has the threshold of two faces alone. None
+            takes that from the pictures, as `cluster` does with a model that nobody measured.
 
     Raises:
         DatasetError: no face at all, or pictures that cannot be used.
+        UsageError: no threshold, and too few pictures to tell one from.
         ModelError: the models cannot be loaded.
     """
     chosen, embedded = _embedded(data, analyzer, options, progress)
     if not embedded.found.any():
         raise DatasetError(f"{data.name}: no face was found in any picture")
     labels = np.full(len(data), -1, np.int64)
-    labels[embedded.found] = cluster_embeddings(
-        embedded.vectors[embedded.found], threshold=threshold
-    )
+    found = embedded.vectors[embedded.found]
+    if threshold is None:
+        threshold = own_similarities(found, [str(i) for i in range(len(found))])
+    if threshold is None:
+        raise UsageError("too few pictures to tell a threshold from; give --threshold")
+    labels[embedded.found] = cluster_embeddings(found, threshold=threshold)
+    alone = threshold if isinstance(threshold, float) else threshold.demand(len(found)).alone
     subjects = np.asarray(data.subjects)
     names, counts = np.unique(subjects, return_counts=True)
     often = np.isin(subjects, names[counts >= 2])
@@ -133,7 +142,7 @@ def evaluate_clustering(
         analyzer.name,
         len(data),
         embedded.failed,
-        threshold=threshold,
+        threshold=alone,
         clusters=cluster_scores(subjects, labels),
         several=cluster_scores(subjects[often], labels[often]) if often.any() else None,
         reproduce=_reproduce(data, analyzer, chosen, embedded),

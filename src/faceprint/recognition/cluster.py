@@ -13,21 +13,23 @@ from numpy.typing import ArrayLike, NDArray
 from faceprint.errors import UnknownModelError, UsageError
 from faceprint.recognition.albums.constraints import Pairs
 from faceprint.recognition.albums.corrections import Corrections, find_faces
-from faceprint.recognition.albums.edges import CLUSTER_FMR, clustering_point, own_point
+from faceprint.recognition.albums.demand import Demand, Similarities, similarities_of
+from faceprint.recognition.albums.edges import CLUSTER_FMR, clustering_point
 from faceprint.recognition.albums.faces import FaceTable, Fitness, collect
 from faceprint.recognition.albums.graph import Ints
 from faceprint.recognition.albums.incremental import keep_people, links_of, named_people
 from faceprint.recognition.albums.people import Album, arrange
 from faceprint.recognition.albums.said import check_consistent, correct
+from faceprint.recognition.albums.self_measured import own_similarities
 from faceprint.recognition.albums.sorting import Links, partition, sort_faces
 from faceprint.recognition.albums.store import AlbumFile
 from faceprint.recognition.albums.tasks import Run
 from faceprint.recognition.operating import choose_point, measured_points
 from faceprint.similarity import normalize
-from faceprint.types import AnalyzedImage, Array, OperatingPoint
+from faceprint.types import AnalyzedImage, Array
 from faceprint.zoo.catalog import get_card
 
-__all__ = ["cluster", "cluster_embeddings", "cluster_file", "cluster_table", "threshold_for"]
+__all__ = ["cluster", "cluster_embeddings", "cluster_file", "cluster_table", "demand_for"]
 
 _FIT = Fitness()
 
@@ -47,8 +49,9 @@ def cluster(
     Args:
         results: what `FacePrint.analyze_many` yields; the stream is read once.
         detector: card id of the detector, where the embedder was measured with several.
-        threshold: mean cosine similarity from which two groups are one person.
-        fmr: derive the threshold for this false match rate instead, from the model's points.
+        threshold: mean cosine similarity from which two groups are one person, whatever their
+            sizes. Without it and `fmr` the model's operating points and the number of faces decide.
+        fmr: derive that threshold from this false match rate.
         corrections: what the owner says; `read_corrections` reads a file of them.
         state: an album file that keeps photographs, ids, names and corrections for the next call;
             photographs that are in it already are passed over.
@@ -63,7 +66,7 @@ def cluster(
         table = collect(results)
         return cluster_table(
             table,
-            threshold_for(table, detector, threshold=threshold, fmr=fmr),
+            demand_for(table, detector, threshold=threshold, fmr=fmr),
             corrections or Corrections(),
             fitness,
         )
@@ -77,14 +80,14 @@ def cluster(
                 known.add(result.source)
                 album.put_photos({result.source: collect([result])})
         notes = correct(album, corrections or Corrections())
-        point = threshold_for(album.stored().table, detector, threshold=threshold, fmr=fmr)
-        done = cluster_file(album, point, fitness)
+        demand = demand_for(album.stored().table, detector, threshold=threshold, fmr=fmr)
+        done = cluster_file(album, demand, fitness)
     return replace(done, failed=tuple(failed), notes=notes)
 
 
 def cluster_table(
     table: FaceTable,
-    point: OperatingPoint,
+    demand: Demand,
     corrections: Corrections,
     fitness: Fitness = _FIT,
     run: Run | None = None,
@@ -103,41 +106,40 @@ def cluster_table(
         kinds.append([(a, b) for a, b in found if a is not None and b is not None and a != b])
     check_consistent(*kinds)
     links = Links(tuple(kinds[0]), tuple(kinds[1]))
-    labels, reasons = sort_faces(table, point.threshold, links, fitness, run)
+    labels, reasons = sort_faces(table, demand, links, fitness, run)
     ids = labels.copy()
     ids[labels >= 0] = 1 + by_size(labels[labels >= 0])
     names = {
         int(ids[row]): name for key, name in corrections.names if (row := rows[key]) is not None
     }
-    people, waiting = arrange(table, ids, reasons, point.threshold, names)
+    people, waiting = arrange(table, ids, reasons, demand, names)
     lost = sum(row is None for row in rows.values())
     notes = (f"corrections name {lost} faces that are not in the album",) if lost else ()
-    return Album(
-        people, waiting, point.threshold, table.embedder, point.source, table.failed, notes
-    )
+    return Album(people, waiting, demand, table.embedder, table.failed, notes)
 
 
 def cluster_file(
-    album: AlbumFile, point: OperatingPoint, fitness: Fitness = _FIT, run: Run | None = None
+    album: AlbumFile, demand: Demand, fitness: Fitness = _FIT, run: Run | None = None
 ) -> Album:
     """Sort the faces of an album file and keep the outcome in it; `run` as in `cluster_table`."""
     stored = album.stored()
     links = links_of(album, stored)
-    labels, reasons = sort_faces(stored.table, point.threshold, links, fitness, run)
+    labels, reasons = sort_faces(stored.table, demand, links, fitness, run)
     ids = keep_people(album, stored, labels)
-    people, waiting = arrange(stored.table, ids, reasons, point.threshold, named_people(album))
-    return Album(people, waiting, point.threshold, stored.table.embedder, point.source)
+    people, waiting = arrange(stored.table, ids, reasons, demand, named_people(album))
+    return Album(people, waiting, demand, stored.table.embedder)
 
 
-def threshold_for(
+def demand_for(
     table: FaceTable,
     detector: str = "",
     *,
     threshold: float | None = None,
     fmr: float | None = None,
-) -> OperatingPoint:
-    """The threshold for these faces: given, carried on from their model's operating points, or, for
-    a model that nobody measured, estimated from the album itself.
+) -> Demand:
+    """What joins these faces: a given threshold, or what their model's operating points come to.
+
+    For a model that nobody measured, the threshold is estimated from the album itself.
 
     Raises:
         UsageError: both are given, one is out of range, or nothing leads to a threshold.
@@ -147,28 +149,35 @@ def threshold_for(
     if threshold is not None and not (math.isfinite(threshold) and -1 <= threshold <= 1):
         raise UsageError(f"threshold is {threshold}; a cosine similarity lies in -1..1")
     if threshold is not None or not len(table):
-        return OperatingPoint(1.0 if threshold is None else threshold, source="given by the caller")
-    rate = CLUSTER_FMR if fmr is None else fmr
+        return Demand.constant(1.0 if threshold is None else threshold, "given by the caller")
     try:
         model = get_card(table.embedder)
     except UnknownModelError:
         model = None
-    point = clustering_point(() if model is None else measured_points(model, detector), fmr=rate)
-    point = point or own_point(table.vectors, table.sources, fmr=rate)
-    if point is None and model is not None:
-        return choose_point(model, detector)
-    if point is None:
-        raise UsageError(
-            f"no threshold was measured for {table.embedder or 'these embeddings'} and the album "
-            "is too small to tell one from; give --threshold"
-        )
-    return point
+    measured = () if model is None else measured_points(model, detector)
+    known = similarities_of(measured)
+    if fmr is not None or known is None:
+        point = clustering_point(measured, fmr=CLUSTER_FMR if fmr is None else fmr)
+        if point is not None:
+            return Demand.constant(point.threshold, point.source)
+        known = own_similarities(table.vectors, table.sources)
+    if known is not None and fmr is not None:
+        return Demand.constant(known.at(fmr), known.source)
+    if known is not None:
+        return known.demand(len(table))
+    if model is not None:
+        point = choose_point(model, detector)
+        return Demand.constant(point.threshold, point.source)
+    raise UsageError(
+        f"no threshold was measured for {table.embedder or 'these embeddings'} and the album "
+        "is too small to tell one from; give --threshold"
+    )
 
 
 def cluster_embeddings(
     vectors: ArrayLike,
     *,
-    threshold: float,
+    threshold: float | Similarities,
     quality: ArrayLike | None = None,
     photos: ArrayLike | None = None,
     must_link: Pairs = (),
@@ -179,8 +188,9 @@ def cluster_embeddings(
 
     Args:
         vectors: (n, d), of unit length or not.
-        threshold: mean cosine similarity from which two groups are one person;
-            `clustering_point` derives it from a model's operating points.
+        threshold: mean cosine similarity from which two groups are one person, or how a model's
+            similarities are distributed (`similarities_of` its operating points), from which what
+            joins groups of each size follows.
         quality: (n,) 0..1, how much each face counts; all alike when None.
         photos: (n,) which photograph each face is in: two faces of one photograph are two people.
         must_link, cannot_link: pairs of rows; in `cannot_link` the first is the one that does not
@@ -196,7 +206,11 @@ def cluster_embeddings(
     rows = np.asarray(vectors, np.float32)
     if rows.ndim != 2:
         raise UsageError(f"vectors {rows.shape} are not (n, d)")
-    if not (math.isfinite(threshold) and -1 <= threshold <= 1):
+    if isinstance(threshold, Similarities):
+        demand = threshold.demand(len(rows))
+    elif math.isfinite(threshold) and -1 <= threshold <= 1:
+        demand = Demand.constant(threshold)
+    else:
         raise UsageError(f"threshold is {threshold}; a cosine similarity lies in -1..1")
     if not len(rows):
         return np.empty(0, np.int64)
@@ -204,7 +218,7 @@ def cluster_embeddings(
     weights = None if quality is None else _weights(np.asarray(quality, np.float32), len(rows))
     links = Links(tuple(must_link), tuple(cannot_link))
     names = None if photos is None else np.asarray(photos)
-    return by_size(partition(rows, threshold, links, photos=names, weights=weights, exact=exact))
+    return by_size(partition(rows, demand, links, photos=names, weights=weights, exact=exact))
 
 
 def by_size(labels: NDArray[np.int64]) -> Ints:

@@ -1,4 +1,4 @@
-"""How similar is one person? A model's operating points, carried to where clustering decides.
+"""A false match rate as a threshold: a model's operating points, carried to where it was asked for.
 
 Verification decides one pair; an album of n faces decides n (n - 1) / 2, nearly all of them of two
 people, so it needs a rarer false match than any protocol of a few thousand pairs can measure.
@@ -15,15 +15,12 @@ from statistics import NormalDist
 import numpy as np
 
 from faceprint.errors import UsageError
-from faceprint.types import Array, OperatingPoint
+from faceprint.types import OperatingPoint
 
-__all__ = ["CLUSTER_FMR", "clustering_point", "own_point"]
+__all__ = ["CLUSTER_FMR", "clustering_point"]
 
 CLUSTER_FMR = 5e-5
 """False match rate of a pair at which two groups are one person, by their mean similarity."""
-
-_ENOUGH = 40
-_SAMPLE = 2_000
 
 
 def clustering_point(
@@ -59,33 +56,4 @@ def clustering_point(
         fmr=fmr,
         name="clustering",
         source=f"carried on from {source}".strip(),
-    )
-
-
-def own_point(
-    vectors: Array, photos: Sequence[str], *, fmr: float = CLUSTER_FMR, seed: int = 0
-) -> OperatingPoint | None:
-    """The same from the album itself, for a model that nobody has measured.
-
-    Pairs drawn at random are of two people nearly always when an album has many. A normal
-    distribution through the lower half tells which pairs are too similar for that; they are left
-    out, and the line goes through the 84 % and 97.7 % quantiles of the rest, as the upper tail is
-    what decides and need not mirror the lower one. None for under 40 photographs, of which nothing
-    can be said.
-    """
-    if len(set(photos)) < _ENOUGH:
-        return None
-    rng = np.random.default_rng(seed)
-    rows = vectors[rng.permutation(len(vectors))[:_SAMPLE]]
-    products = (rows @ rows.T)[np.triu_indices(len(rows), 1)]
-    normal = NormalDist()
-    low, middle = np.quantile(products, [normal.cdf(-1), 0.5]).tolist()
-    rest = products[products < middle + (middle - low) * -normal.inv_cdf(1e-3)]
-    one, two = np.quantile(rest, [normal.cdf(1), normal.cdf(2)]).tolist()
-    value = one + (two - one) * (-normal.inv_cdf(fmr) - 1)
-    return OperatingPoint(
-        min(1.0, value),
-        fmr=fmr,
-        name="clustering",
-        source="estimated from this album, as nobody has measured the model: faceprint calibrate",
     )

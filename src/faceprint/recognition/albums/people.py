@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from faceprint.recognition.albums.demand import Demand
 from faceprint.recognition.albums.faces import FaceTable
 from faceprint.recognition.albums.graph import Ints
 from faceprint.recognition.albums.mapped import group_sums, slices
@@ -23,7 +24,7 @@ class AlbumFace:
     Attributes:
         box: x1 y1 x2 y2 in pixels of the upright photograph.
         similarity: its mean similarity to the person's other faces; None when it is alone.
-        doubtful: that mean is under the album's threshold: worth a look.
+        doubtful: that mean is less than would join the face to the others: worth a look.
         reason: why it waits, empty for a face of a person.
         thumbnail: JPEG, None where there is none.
     """
@@ -59,16 +60,15 @@ class Album:
     """People by number of faces, and what is left.
 
     Attributes:
-        threshold: mean similarity that made two groups one person, and `evidence` for it.
+        demand: the similarities that made groups one person, and the evidence for them.
         failed: photographs that could not be used, with the reason.
         notes: what its owner should know: corrections that found no face, and the like.
     """
 
     people: tuple[Person, ...]
     unassigned: tuple[AlbumFace, ...]
-    threshold: float
+    demand: Demand
     embedder: str
-    evidence: str = ""
     failed: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -81,8 +81,9 @@ class Album:
             ],
             "unassigned": [face.to_json() for face in self.unassigned],
             "failed": [{"source": source, "error": error} for source, error in self.failed],
-            "threshold": round(self.threshold, 6),
-            "measured_on": self.evidence,
+            "threshold": round(self.demand.alone, 6),
+            "threshold_many": round(self.demand.many, 6),
+            "measured_on": self.demand.evidence,
             "embedder": self.embedder,
             "notes": list(self.notes),
         }
@@ -92,11 +93,12 @@ def arrange(
     table: FaceTable,
     labels: Ints,
     reasons: Sequence[str],
-    threshold: float,
+    demand: Demand,
     names: dict[int, str] | None = None,
 ) -> tuple[tuple[Person, ...], tuple[AlbumFace, ...]]:
     """People from (n,) labels, which become their ids; a negative label waits, with its reason."""
-    typical = _mean_similarity(table.vectors, labels)
+    typical, others = _mean_similarity(table.vectors, labels)
+    needed = demand.between(np.ones(1, np.float32), np.maximum(others, 1))
     order = np.lexsort((np.arange(len(labels)), -np.nan_to_num(typical, nan=2.0), labels))
     groups: dict[int, list[AlbumFace]] = {}
     for i in order.tolist():
@@ -107,7 +109,7 @@ def arrange(
             _rounded(table.boxes[i]),
             float(table.scores[i]),
             mean,
-            mean is not None and mean < threshold,
+            mean is not None and mean < float(needed[i]),
             reasons[i] if label < 0 else "",
             table.thumbnails[i],
         )
@@ -121,10 +123,10 @@ def arrange(
     return tuple(sorted(people, key=lambda p: (-len(p.faces), p.id))), waiting
 
 
-def _mean_similarity(vectors: Array, labels: Ints) -> Array:
-    """(n,) mean similarity of each row to the others of its label; NaN for one alone."""
+def _mean_similarity(vectors: Array, labels: Ints) -> tuple[Array, Array]:
+    """(n,) mean similarity of each row to the others of its label, NaN if alone; their number."""
     if not len(labels):
-        return np.empty(0, np.float32)
+        return np.empty(0, np.float32), np.empty(0, np.float32)
     _, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
     sums = group_sums(vectors, numbers, len(counts), np.ones(len(labels), np.float32))
     mean = np.full(len(labels), np.nan, np.float32)
@@ -132,7 +134,7 @@ def _mean_similarity(vectors: Array, labels: Ints) -> Array:
         rows, others = vectors[part], counts[numbers[part]] - 1
         total = np.einsum("nd,nd->n", rows, sums[numbers[part]] - rows)
         mean[part][others > 0] = (total / np.maximum(others, 1))[others > 0]
-    return mean
+    return mean, np.asarray(counts[numbers] - 1, np.float32)
 
 
 def _rounded(box: Array) -> tuple[float, float, float, float]:

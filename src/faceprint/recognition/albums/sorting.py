@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from faceprint.recognition.albums.constraints import Constraints, Pairs, constrain, united
+from faceprint.recognition.albums.demand import Demand, crowding
 from faceprint.recognition.albums.faces import FaceTable, Fitness
 from faceprint.recognition.albums.graph import Edges, Ints, neighbor_graph
 from faceprint.recognition.albums.mapped import take_rows
@@ -37,7 +38,7 @@ class Links:
 
 
 def sort_faces(
-    table: FaceTable, threshold: float, links: Links, fitness: Fitness, run: Run | None = None
+    table: FaceTable, demand: Demand, links: Links, fitness: Fitness, run: Run | None = None
 ) -> tuple[Ints, tuple[str, ...]]:
     """(n,) labels from 0, -1 for faces that wait, and the reason of each (empty: none).
 
@@ -60,7 +61,7 @@ def sort_faces(
     photos = np.asarray([numbers.setdefault(table.sources[i], len(numbers)) for i in chosen])
     labels[chosen] = partition(
         take_rows(table.vectors, chosen),
-        threshold,
+        demand,
         Links(*(tuple(within(p)) for p in (links.must, links.cannot, links.pins, links.separate))),
         photos=photos,
         run=run,
@@ -71,7 +72,7 @@ def sort_faces(
 
 def partition(
     vectors: Array,
-    threshold: float,
+    demand: Demand,
     links: Links,
     *,
     photos: np.ndarray[tuple[int, ...], np.dtype[np.generic]] | None = None,
@@ -82,13 +83,15 @@ def partition(
     """(n,) labels from 0 of unit rows, in no particular order."""
     if not len(vectors):
         return np.empty(0, np.int64)
-    edges = neighbor_graph(vectors, k=NEIGHBORS, least=threshold, exact=exact, run=run)
+    edges = neighbor_graph(vectors, k=NEIGHBORS, least=demand.least, exact=exact, run=run)
+
+    crowded: Array | None = None
 
     def linked(limits: Constraints, groups: Ints, part: Edges) -> Ints:
         place = coarser(limits.groups, groups)
         apart = {(int(place[a]), int(place[b])) for a, b in limits.apart if place[a] != place[b]}
         return average_linkage(
-            vectors, part, threshold, weights=weights, groups=groups, apart=apart
+            vectors, part, demand, weights=weights, crowded=crowded, groups=groups, apart=apart
         )[groups]
 
     def limits_with(must: tuple[tuple[int, int], ...]) -> Constraints:
@@ -98,10 +101,12 @@ def partition(
             must_link=must,
             cannot_link=links.cannot,
             separate=links.separate,
-            twins=(1 + threshold) / 2,
+            twins=(1 + demand.alone) / 2,
         )
 
     strict = limits_with((*links.must, *links.pins))  # refuses what contradicts itself
+    if demand.crowded:
+        crowded = crowding(edges, linked(strict, strict.groups, edges), demand.least)
     limits = limits_with(links.pins) if links.must else strict
     groups = limits.groups
     if limits.held.any() or links.must:
