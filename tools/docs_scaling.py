@@ -38,9 +38,11 @@ class Plan:
     gbit: float = 10
 
 
-def scaling_page(page: Path, results: Path) -> str:
-    """The page with its block made anew."""
-    head, _, rest = page.read_text("utf-8").partition(BEGIN)
+def scaling_page(text: str, results: Path) -> str:
+    """A page with its block made anew, if it has one."""
+    head, begin, rest = text.partition(BEGIN)
+    if not begin:
+        return text
     _, _, tail = rest.partition(END)
     return head + BEGIN + plan_table(Plan(), results) + END + tail
 

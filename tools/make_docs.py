@@ -12,19 +12,29 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from docs_benchmarks import benchmarks_page, ratios_plot, speed_plot
 from docs_cli import cli_page
+from docs_measured import PAGES as MEASURED
+from docs_measured import measured_page
 from docs_models import models_page
 from docs_scaling import scaling_page
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+
+
+def _measured(name: str) -> str:
+    text = (ROOT / name).read_text("utf-8")
+    return measured_page(scaling_page(text, RESULTS), RESULTS)
+
+
 PAGES: dict[str, Callable[[], str]] = {
     "docs/cli.md": cli_page,
     "docs/models.md": lambda: models_page(RESULTS / "lfw.json"),
-    "docs/scaling.md": lambda: scaling_page(ROOT / "docs" / "scaling.md", RESULTS),
+    **{name: partial(_measured, name) for name in MEASURED},
     "docs/benchmarks.md": lambda: benchmarks_page(RESULTS),
     "docs/images/benchmarks-ratios.svg": lambda: ratios_plot(RESULTS),
     "docs/images/benchmarks-speed.svg": lambda: speed_plot(RESULTS),

@@ -68,7 +68,9 @@ def test_a_table_comes_back_as_it_was(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"t{suffix}"
     write_table(path, Shape(4, 8, 20, 20), HEAD, groups)
     read = list(read_table(path, size=3))
-    assert [len(group["face"]) for group in read] == [3, 1]
+    lengths = [len(group["face"]) for group in read]
+    assert sum(lengths) == 4
+    assert max(lengths) <= 3
     for name, wanted in columns().items():
         found = np.concatenate([group[name] for group in read])
         if wanted.dtype == object:
