@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from faceprint.errors import GalleryCorruptError
+from faceprint.recognition.index import signs
 from faceprint.recognition.index.exact import ExactIndex, ExactInt8Index
 from faceprint.recognition.index.int8 import scale_of, to_int8
 from faceprint.recognition.index.signs import SignIndex, SignSettings
@@ -158,6 +159,22 @@ def test_signs_find_the_mates_of_a_large_gallery(dim: int, cone: float) -> None:
     truth = keys[(probes @ gallery.T).argmax(1)]
     assert (index.search(probes, 1).keys[:, 0] == truth).mean() >= 0.99
     assert index.nbytes == len(gallery) * 72
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_signs_say_the_same_on_any_number_of_threads(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signs, "_SHARED", 1 << 10)
+    gallery, keys = unit(9_001, 3), np.arange(1, 9_002)
+    probes = unit(count, 4)
+    found = []
+    for threads in (1, 3):
+        index = SignIndex(DIM, lambda wanted: (wanted, gallery[wanted - 1]), threads=threads)
+        index.add(keys, gallery)
+        found.append(index.search(probes, 5))
+    assert found[0].keys.tolist() == found[1].keys.tolist()
+    assert found[0].similarities.tolist() == found[1].similarities.tolist()
 
 
 def test_signs_forget_what_was_removed(world: World) -> None:

@@ -1,15 +1,16 @@
-"""Approximate search by signs: a pass over 24 bytes a face, then exact comparison of the best.
+"""Approximate search by signs: a pass over 16 bytes a face, then exact comparison of the best.
 
 A vector is reduced to the signs of its products with random directions. Two vectors at an angle t
 differ in a share t / pi of the signs, give or take a binomial error (Charikar, "Similarity
-estimation techniques from rounding algorithms", STOC 2002). At a similarity of 0.6 that is 56 of
-192 signs, where two people differ in 96, five to six standard deviations apart: the pass over the
-first 192 leaves a thousandth of the gallery, all 512 rank what is left, and the best are compared
-exactly.
+estimation techniques from rounding algorithms", STOC 2002). At a similarity of 0.65 that is 35 of
+128 signs, where two people differ in 64, five standard deviations apart: the pass over the first
+128 leaves a hundredth of the gallery, the next 128 a fifth of that, all 512 rank what is left, and
+the best are compared exactly.
 
 It has no graph to be built: a million vectors are encoded in seconds, in 72 bytes each, and added
-and removed as in a list. Each probe reads the whole list, but 80 times less of it than exact search
-does. What is missed are mates of a similarity so low that no threshold would let them through.
+and removed as in a list. Each probe reads the whole list, but 120 times less of it than exact
+search does. What is missed are mates of a similarity so low that no threshold would let them
+through.
 """
 
 from __future__ import annotations
@@ -52,15 +53,18 @@ class SignSettings:
 
     Attributes:
         bits: signs a vector, a multiple of 64.
-        first: words of 64 signs that are compared for every vector, 3 at most.
-        share, least: of vectors that are then compared by all signs, whichever is more.
+        first, second: words of 64 signs that are compared for every vector (3 at most), and then.
+        share, least: of vectors that are compared by the second words, whichever is more.
+        fewer: as a part of these, the vectors that are compared by all signs.
         rerank: candidates compared exactly, at least.
     """
 
     bits: int = 512
-    first: int = 3
-    share: float = 0.002
-    least: int = 1024
+    first: int = 2
+    second: int = 4
+    share: float = 0.01
+    least: int = 4096
+    fewer: float = 0.2
     rerank: int = 32
 
 
@@ -234,43 +238,51 @@ class SignIndex:
     def _nearest(self, products: Array, wide: int, threads: int = 1) -> Keys:
         """The `wide` rows nearest to a probe of these (bits,) products, in no order.
 
-        By the first words all of them, by all words what is left, and of the best of these the
-        signs against the products themselves, which halves the error.
+        By more and more words what is left of them, and of the best the signs against the products
+        themselves, which halves the error.
         """
         signs = _packed(products[None])[0]
         rows = self._first_pass(signs, threads)
-        best = _FINER * wide
-        if len(rows) > best:
-            differing = np.bitwise_count(np.take(self._words, rows, axis=1) ^ signs[:, None])
-            rows = rows[np.argpartition(differing.sum(axis=0, dtype=np.uint16), best)[:best]]
+        best, settings = _FINER * wide, self.settings
+        left = max(best, int(settings.fewer * len(rows)))
+        for words, count in ((settings.second, left), (len(signs), best)):
+            if len(rows) > count:
+                differing = np.bitwise_count(
+                    self._words[:words].take(rows, 1) ^ signs[:words, None]
+                )
+                order = np.argpartition(differing.sum(axis=0, dtype=np.uint16), count)
+                rows = rows[order[:count]]
         if len(rows) > wide:
-            words = np.ascontiguousarray(np.take(self._words, rows, axis=1).T)
-            scores = np.asarray(np.unpackbits(words.view(np.uint8), axis=1), np.float32) @ products
-            rows = rows[np.argpartition(-scores, wide - 1)[:wide]]
+            words_of = np.ascontiguousarray(self._words.take(rows, 1).T)
+            bits = np.asarray(np.unpackbits(words_of.view(np.uint8), axis=1), np.float32)
+            rows = rows[np.argpartition(-(bits @ products), wide - 1)[:wide]]
         return np.asarray(rows, np.int64)
 
     def _first_pass(self, signs: Words, threads: int) -> Keys:
-        """The rows that differ least by the first words: the share wanted, and their equals."""
+        """The rows that differ least by the first words: about the share wanted, and equals."""
         count, first = self._count, self.settings.first
         wanted = max(self.settings.least, int(self.settings.share * count))
         if wanted >= count:
             return np.arange(count)
+        held = np.ascontiguousarray(self._words[:first, : count : max(1, count // _SAMPLE)])
+        sample = np.empty(held.shape[1], np.uint8)
+        _count_into(sample, held, signs[:first])
+        place = min(len(sample) - 1, -(-wanted * len(sample) // count))
+        limit = np.partition(sample, place)[place]
         differing = np.empty(count, np.uint8)
 
-        def compare(share: range) -> None:
+        def near(share: range) -> Keys:
             for start in range(share.start, share.stop, _ROWS):
                 part = slice(start, min(start + _ROWS, share.stop))
                 _count_into(differing[part], self._words[:first, part], signs[:first])
+            return np.flatnonzero(differing[share.start : share.stop] <= limit) + share.start
 
         threads = max(1, min(threads, count // _SHARED))
         ends = [count * i // threads for i in range(threads + 1)]
-        self._together(compare, [range(a, b) for a, b in pairwise(ends)])
-        sample = differing[:: max(1, self._count // _SAMPLE)]
-        place = min(len(sample) - 1, -(-wanted * len(sample) // self._count))
-        rows = np.flatnonzero(differing <= np.partition(sample, place)[place])
+        rows = np.concatenate(self._together(near, [range(a, b) for a, b in pairwise(ends)]))
         if len(rows) < wanted // 2:  # a sample that happens to hold the nearest
             rows = np.flatnonzero(differing <= np.partition(differing, wanted)[wanted])
-        return rows
+        return np.asarray(rows, np.int64)
 
 
 def _packed(products: Array) -> Words:

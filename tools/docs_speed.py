@@ -1,0 +1,185 @@
+"""Blocks of pages on speed and accuracy: see docs_measured.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from docs_results import Results, table
+
+_SETS = {"lfw_250_pixels": "250 pixels", "above_a_megapixel": "above a megapixel"}
+_ONE, _STREAM = "faceprint, one at a time", "faceprint, stream"
+
+
+def _times(value: float) -> str:
+    return f"{value:.1f}"
+
+
+def speed(results: Results) -> str:
+    """README: against dlib."""
+    measured = results["pipeline"]
+    said = []
+    for key, name in (("lfw_250_pixels", "LFW's photographs"), *list(_SETS.items())[1:]):
+        ratio = measured[key]["times_faster_than_dlib"]
+        name = name if key == "lfw_250_pixels" else f"photographs {name}"
+        said.append(
+            f"{name} {_times(ratio[_ONE])} times as fast one at a time and "
+            f"{_times(ratio[_STREAM])} times as a stream"
+        )
+    return (
+        "File on disk to embeddings, in one run against `face_recognition`'s way of driving dlib, "
+        f"on {measured['cores']} cores ({measured['date']}): {said[0]}; {said[1]}.\n"
+    )
+
+
+def against_dlib(results: Results) -> str:
+    """The same as a table."""
+    measured, rows = results["pipeline"], []
+    for key, name in _SETS.items():
+        part = measured[key]
+        ms, ratio = part["ms_a_photograph"], part["times_faster_than_dlib"]
+        cells = [f"{ms[side]:.1f} ms, {_times(ratio[side])} x" for side in (_ONE, _STREAM)]
+        rows.append((f"{part['photographs']} of {name}", f"{ms['dlib']:.0f} ms", *cells))
+    return table(("photographs", "dlib", "faceprint, one at a time", "faceprint, stream"), rows)
+
+
+def accuracy(results: Results) -> str:
+    """README: LFW."""
+    measured = results["lfw"]
+    ours = {(r["detector"], r["embedder"], r["crops"]): r for r in measured["rows"]["faceprint"]}
+    dlib = {(r["metric"], r["crops"]): r for r in measured["rows"]["dlib"]}
+
+    def cell(row: dict[str, Any]) -> str:
+        return f"{100 * row['accuracy']:.2f} %"
+
+    rows: list[tuple[str, ...]] = []
+    for name, detector, embedder in (
+        ("**starter: MTCNN and dlib's network in faceprint**", "mtcnn", "dlib-resnet"),
+        ("YuNet and MobileFaceNet (`mobileface`)", "yunet-2023mar", "mobileface"),
+        (
+            "YuNet and w600k-mbf (weights derived from the publisher's)",
+            "yunet-2023mar",
+            "w600k-mbf-dequant",
+        ),
+    ):
+        plain, mirrored = (cell(ours[detector, embedder, c]) for c in ("plain", "mirrored"))
+        if embedder == "dlib-resnet":
+            mirrored = f"**{mirrored}** (what the pack uses)"
+        rows.append((name, plain, mirrored))
+    for metric, name in (
+        ("cosine", "dlib's own detector, landmarks and network"),
+        ("euclidean", "the same by Euclidean distance, dlib's way"),
+    ):
+        rows.insert(
+            1 + (metric == "euclidean"),
+            (name, *(cell(dlib[metric, crops]) for crops in ("plain", "mirrored"))),
+        )
+    written = table(("pipeline", "plain", "with the mirror image"), rows)
+    return f"Measured {measured['date']}, both sides in one run.\n\n{written}"
+
+
+def blocks(results: Results) -> str:
+    """MTCNN's calls by size."""
+    rows = [
+        (r["network"], " x ".join(map(str, (r["rows"], *r["side"]))), f"{r['ns_a_pixel']:.0f}")
+        for r in results["blocks"]["rows"]
+    ]
+    return table(("network", "crops or size", "nanoseconds a pixel"), rows)
+
+
+def engine(results: Results) -> str:
+    """The share of the bare rate."""
+    rows = []
+    for row in results["engine"]["rows"]:
+        ms = row["ms_a_photograph"]
+        rows.append(
+            (
+                row["models"],
+                row["photographs"],
+                f"{ms['engine']:.2f}",
+                f"{ms['bare']:.2f}",
+                f"**{row['share_of_the_bare_rate']:.2f}**",
+            )
+        )
+    head = ("models", "photographs", "engine, ms each", "bare calls, ms each", "share of the rate")
+    return table(head, rows)
+
+
+def optimiser(results: Results) -> str:
+    """Ratios of the rewritten graphs."""
+    measured, rows = results["optimiser"], []
+    for row in measured["graphs"]:
+        ratios = " / ".join(f"{row['ratios'][n]:.2f}" for n in ("1", "8", "16"))
+        ms = row["milliseconds"]["8"]
+        rows.append(
+            (
+                row["graph"],
+                row["threads"],
+                ratios,
+                f"{ms['published']:.0f}",
+                f"{ms['optimised']:.0f}",
+                f"{row['largest_difference']:.0e}",
+            )
+        )
+    head = (
+        "graph",
+        "threads",
+        "times as fast, batches of 1 / 8 / 16",
+        "ms for 8, published",
+        "rewritten",
+        "largest difference of an embedding",
+    )
+    return f"{table(head, rows)}\nMeasured on {measured['cpu']} ({_flags(measured)}).\n"
+
+
+def int8(results: Results) -> str:
+    """What quantising gives, and what the guard decides."""
+    measured, rows = results["int8"], []
+    for row in measured["models"]:
+        speed, decision = row["speed"], row["decision"]
+        like = ", ".join(f"{row['agreement'][name]:.4f}" for name in ("mean", "lowest"))
+        points = [f"{100 * value:.2f}" for value in row.get("accuracy") or ()]
+        taken = "takes it" if points else "takes it (speed alone)"
+        rows.append(
+            (
+                row["model"],
+                f"{row['bytes'] / 1e6:.1f}",
+                f"{speed['ratio']:.2f}",
+                f"{speed['float32_ms']:.1f}",
+                f"{speed['int8_ms']:.1f}",
+                like,
+                *(points or ("not measured", "")),
+                taken if decision["kept"] else "keeps float32: " + "; ".join(decision["reasons"]),
+            )
+        )
+    head = (
+        "model",
+        "MB",
+        "times as fast",
+        "float32 ms",
+        "int8 ms",
+        "cosine, mean and lowest",
+        "LFW float32",
+        "int8",
+        "the guard",
+    )
+    return f"{table(head, rows)}\nMeasured on {measured['cpu']} ({_flags(measured)}).\n"
+
+
+def _flags(measured: dict[str, Any]) -> str:
+    return ", ".join(measured["cpu_flags"])
+
+
+def face_size(results: Results) -> str:
+    """What small faces are worth."""
+    measured = results["face_size"]
+    rows = [
+        (
+            row["width"],
+            f"{100 * row['small_with_small']['fnmr']:.1f} %",
+            f"{100 * row['small_with_full']['fnmr']:.1f} %",
+            row["missed"],
+        )
+        for row in measured["rows"]
+    ]
+    head = ("width, pixels", "both that small", "one of them", "photographs without a face")
+    return table(head, rows)
