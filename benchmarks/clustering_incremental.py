@@ -5,7 +5,8 @@
 TABLE is an embedding table of a folder a person (LFW), the central face of each photograph counts.
 Three random orders of photographs and one by person (whole people arrive together) go into album
 files in five batches, each sorted after each batch as `cluster` does. Then wrong joins and splits
-are corrected as an owner would, and three more runs follow, with photographs taken out and put back.
+are corrected as an owner would, and three more runs follow, a fifth of the photographs taken out
+and put back in each.
 """
 
 from __future__ import annotations

@@ -23,17 +23,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from faceprint.errors import GalleryCorruptError
 from faceprint.recognition.index.base import Fetch, Hits, Keys
+from faceprint.recognition.index.bits import Words, count_into, directions, packed
 from faceprint.recognition.index.rerank import exact_many, exact_one, stored
 from faceprint.settings import available_cores
 from faceprint.types import Array
 
 __all__ = ["SignIndex", "SignSettings"]
-
-Words = NDArray[np.uint64]
 
 _ROWS = 1 << 18
 """Rows compared at a time: few calls, whose intermediate words still lie in the third level."""
@@ -86,7 +84,7 @@ class SignIndex:
         self._fetch, self._dim = fetch, dim
         self._threads = threads or available_cores()
         self._helpers: ThreadPoolExecutor | None = None
-        self._directions = _directions(dim, self.settings.bits)
+        self._directions = directions(dim, self.settings.bits)
         self._middle: Array | None = None
         self._measured = 0
         self._words: Words = np.empty((self.settings.bits // 64, 0), np.uint64)
@@ -197,21 +195,21 @@ class SignIndex:
             with np.load(path, allow_pickle=False) as file:
                 held = {name: file[name] for name in file.files}
             words, keys, middle = held["words"], held["keys"], held["middle"]
-            directions, measured = held["directions"], int(held["measured"])
+            drawn, measured = held["directions"], int(held["measured"])
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise GalleryCorruptError(f"{path}: {error}") from error
         count = len(keys)
         fits = (
             (words.dtype, words.shape) == (np.uint64, (len(self._words), count))
             and (keys.dtype, keys.ndim) == (np.int64, 1)
-            and (directions.dtype, directions.shape) == (np.float32, self._directions.shape)
+            and (drawn.dtype, drawn.shape) == (np.float32, self._directions.shape)
             and (middle.dtype, middle.shape) in ((np.float32, (self._dim,)), (np.float32, (0,)))
             and bool((np.diff(keys) > 0).all())
         )
         if not fits:
             raise GalleryCorruptError(f"{path}: not the signs of a gallery like this")
         self._words, self._keys, self._count = np.ascontiguousarray(words), keys, count
-        self._directions, self._measured = directions, measured
+        self._directions, self._measured = drawn, measured
         self._middle = middle if len(middle) else None
 
     def _products(self, vectors: Array) -> Array:
@@ -225,7 +223,7 @@ class SignIndex:
         words = np.empty((len(vectors), len(self._words)), np.uint64)
         for start in range(0, len(vectors), _SAMPLE):
             part = slice(start, start + _SAMPLE)
-            words[part] = _packed(self._products(vectors[part]))
+            words[part] = packed(self._products(vectors[part]))
         return words
 
     def _together(self, function: Callable[[Any], Any], shares: Sequence[Any]) -> list[Any]:
@@ -241,7 +239,7 @@ class SignIndex:
         By more and more words what is left of them, and of the best the signs against the products
         themselves, which halves the error.
         """
-        signs = _packed(products[None])[0]
+        signs = packed(products[None])[0]
         rows = self._first_pass(signs, threads)
         best, settings = _FINER * wide, self.settings
         left = max(best, int(settings.fewer * len(rows)))
@@ -266,7 +264,7 @@ class SignIndex:
             return np.arange(count)
         held = np.ascontiguousarray(self._words[:first, : count : max(1, count // _SAMPLE)])
         sample = np.empty(held.shape[1], np.uint8)
-        _count_into(sample, held, signs[:first])
+        count_into(sample, held, signs[:first])
         place = min(len(sample) - 1, -(-wanted * len(sample) // count))
         limit = np.partition(sample, place)[place]
         differing = np.empty(count, np.uint8)
@@ -274,7 +272,7 @@ class SignIndex:
         def near(share: range) -> Keys:
             for start in range(share.start, share.stop, _ROWS):
                 part = slice(start, min(start + _ROWS, share.stop))
-                _count_into(differing[part], self._words[:first, part], signs[:first])
+                count_into(differing[part], self._words[:first, part], signs[:first])
             return np.flatnonzero(differing[share.start : share.stop] <= limit) + share.start
 
         threads = max(1, min(threads, count // _SHARED))
@@ -283,27 +281,3 @@ class SignIndex:
         if len(rows) < wanted // 2:  # a sample that happens to hold the nearest
             rows = np.flatnonzero(differing <= np.partition(differing, wanted)[wanted])
         return np.asarray(rows, np.int64)
-
-
-def _packed(products: Array) -> Words:
-    """(n, bits) products to the (n, words) of their signs."""
-    return np.packbits(products > 0, axis=1).view(np.uint64)
-
-
-def _count_into(out: NDArray[np.uint8], words: Words, signs: Words) -> None:
-    """How many bits of each column of (w, n) words differ from (w,) of a probe; three words fit."""
-    held = np.empty(words.shape[1], np.uint64)
-    count = np.empty(words.shape[1], np.uint8)
-    np.bitwise_count(np.bitwise_xor(words[0], signs[0], out=held), out=out)
-    for row, sign in zip(words[1:], signs[1:], strict=True):
-        out += np.bitwise_count(np.bitwise_xor(row, sign, out=held), out=count)
-
-
-def _directions(dim: int, bits: int) -> Array:
-    """(dim, bits) random directions, perpendicular to each other as far as `dim` allows.
-
-    Perpendicular ones spread the error of the signs more evenly than independent ones.
-    """
-    drawn = np.random.default_rng(0).standard_normal((-(-bits // dim), dim, dim))
-    turns = [np.linalg.qr(square)[0] for square in drawn]
-    return np.concatenate(turns, axis=1)[:, :bits].astype(np.float32)
