@@ -19,7 +19,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +36,19 @@ from faceprint.types import Array
 GOAL, BATCH = 0.99, 64
 EXPANSIONS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
 LINKS, BUILDING = 16, 128
+PEERS = ("usearch", "FAISS HNSW")
 
 
 class Graphs:
     """The peers' graphs: built, or read where they were kept."""
 
-    def __init__(self, vectors: Array, folder: Path | None, name: str) -> None:
+    def __init__(
+        self, vectors: Array, folder: Path | None, name: str, peers: Sequence[str]
+    ) -> None:
         self.seconds: dict[str, float | None] = {}
         self._folder, self._name = folder, name
         self.usearch = self._usearch(vectors)
-        self.faiss = self._faiss(vectors)
+        self.faiss = self._faiss(vectors) if "FAISS HNSW" in peers else None
 
     def _place(self, kind: str) -> Path | None:
         return None if self._folder is None else self._folder / f"{self._name}.{kind}"
@@ -98,7 +101,7 @@ def approximate(given: argparse.Namespace) -> dict[str, Any]:
     vectors, probes = data(given.faces, given.probes, given.shape)
     truth = nearest(vectors, probes)
     result: dict[str, Any] = {"faces": given.faces, "probes": given.probes, "shape": given.shape}
-    graphs = Graphs(vectors, given.keep, f"{given.shape}-{given.faces}")
+    graphs = Graphs(vectors, given.keep, f"{given.shape}-{given.faces}", given.peers)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["FACEPRINT_HOME"] = folder
         store = stored(Path(folder) / "people.db", vectors)
@@ -125,6 +128,7 @@ def approximate(given: argparse.Namespace) -> dict[str, Any]:
             "usearch": lambda q: int(graphs.usearch.search(to_int8(q[None])[0], 1).keys[0]),
             "FAISS HNSW": lambda q: int(graphs.faiss.search(q[None], 1)[1][0, 0]) + 1,
         }
+        sides = {name: run for name, run in sides.items() if name in ("faceprint", *given.peers)}
         result["sides"] = _measured(sides, graphs, probes, truth, given.rounds)
         batch = rotate({"batch": lambda: index.search(probes[:BATCH], 1)}, given.rounds)["batch"]
         result["sides"]["faceprint"]["ms_a_probe_in_batches"] = round(
@@ -168,6 +172,9 @@ def main() -> int:
     parser.add_argument("--shape", choices=SHAPES, default="isotropic")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--probes", type=int, default=500)
+    parser.add_argument(
+        "--peers", nargs="+", choices=PEERS, default=PEERS, help="usearch is always among them"
+    )
     parser.add_argument("--keep", type=Path, help="folder for the graphs of the peers")
     given = parser.parse_args()
     load = os.getloadavg()[0]
