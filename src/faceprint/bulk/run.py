@@ -21,6 +21,7 @@ from faceprint.bulk import work
 from faceprint.bulk.assemble import groups, part_path
 from faceprint.bulk.local import Engine, Part
 from faceprint.bulk.manifest import Manifest, plain
+from faceprint.bulk.memory import give_back_memory
 from faceprint.bulk.rows import write_part
 from faceprint.bulk.table import Shape, check_name, head_of, write_table
 from faceprint.errors import UsageError
@@ -199,6 +200,8 @@ class _Run:
             for part, outcome in self._engine.outcomes(parts, self._watch.seen):
                 write_part(part_path(self._manifest.folder, number), outcome.rows)
                 self._manifest.record(number, part.digests, outcome)
+                del outcome
+                give_back_memory()
                 number, done = number + 1, done + 1
                 if self._watch.stopped() and done < self._planned:
                     self._stopped = True
