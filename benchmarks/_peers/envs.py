@@ -23,7 +23,7 @@ __all__ = ["DEFAULT_FOLDER", "ENVIRONMENTS", "Environment", "NotMadeError", "mak
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_FOLDER = ROOT / ".venv" / "peers"
 
-_NUMPY, _PILLOW, _ORT = "numpy==2.4.6", "pillow==13.0.0", "onnxruntime==1.32.0"
+_NUMPY, _PILLOW, _ORT = "numpy==2.4.6", "pillow==13.0.0", "onnxruntime==1.31.1"
 _NOT_COUNTED = ("pip", "setuptools", "pkg_resources", "_distutils_hack", "distutils-precedence.pth")
 
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 import PIL.Image
 from _dlib import DlibPipeline
-from side import Side, cores, loop, pool, versions
+from side import Side, cores, loop, versions
 
 _pipeline = DlibPipeline()
 
@@ -42,7 +42,8 @@ def open_side(options: dict[str, Any]) -> Side:
     """No options."""
     return Side(
         one=one,
-        ways={"loop": loop(one), "pool": pool(one), "processes": processes},
+        # No threads: the detector keeps what it works on in itself, and two at once end the process.
+        ways={"loop": loop(one), "processes": processes},
         plain=lambda faces: [
             {
                 "box": [box.left(), box.top(), box.right(), box.bottom()],

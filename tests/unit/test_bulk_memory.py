@@ -1,0 +1,39 @@
+"""Giving memory back: where there is no glibc, nothing happens."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Iterator
+
+import pytest
+
+from faceprint.bulk import memory
+
+
+@pytest.fixture(autouse=True)
+def anew() -> Iterator[None]:
+    memory._malloc_trim.cache_clear()
+    yield
+    memory._malloc_trim.cache_clear()
+
+
+def test_free_pages_are_given_back() -> None:
+    memory.give_back_memory()
+
+
+@pytest.mark.parametrize("error", [OSError, TypeError])
+def test_without_a_c_library_of_that_kind_nothing_happens(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(ctypes, "CDLL", refuse)
+    memory.give_back_memory()
+    assert memory._malloc_trim() is None
+
+
+def test_an_allocator_without_it_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    memory.give_back_memory()
+    assert memory._malloc_trim() is None
