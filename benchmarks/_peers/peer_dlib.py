@@ -42,7 +42,7 @@ def open_side(options: dict[str, Any]) -> Side:
     """No options."""
     return Side(
         one=one,
-        # No threads: the detector keeps what it works on in itself, and two at once end the process.
+        # No threads: two at once in one detector end the process.
         ways={"loop": loop(one), "processes": processes},
         plain=lambda faces: [
             {
