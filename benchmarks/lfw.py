@@ -1,14 +1,14 @@
 """LFW, first five folds: accuracy of every embedder that is here, with two alignments.
 
-    python benchmarks/lfw.py [--side faceprint|dlib]
+    python benchmarks/lfw.py [--side faceprint|dlib] [--detectors mtcnn]
 
 Photographs and models come from ../shared. Each photograph's face is the one nearest its middle,
 as LFW has bystanders in one photograph of eight; a photograph without a detection is cut around
 its middle, as `faceprint evaluate lfw` does, so that every pair counts. Accuracy is
 `protocols.fold_accuracy`: on each fold at the threshold that is best on the other four. "Mirrored"
 adds the embedding of the mirrored crop.
-dlib's own detector, landmarks and network are measured on the same pairs. With --side, the other
-side's rows stay as they were measured last.
+dlib's own detector, landmarks and network are measured on the same pairs. With --side or
+--detectors, other rows stay as they were measured last.
 docs/models.md holds the table, made from benchmarks/results/lfw.json by tools/make_docs.py.
 """
 
@@ -20,7 +20,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,17 +55,21 @@ def main() -> int:
     """Measures and writes benchmarks/results/lfw.json."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--side", choices=("both", "faceprint", "dlib"), default="both")
-    side = parser.parse_args().side
+    parser.add_argument("--detectors", nargs="+", choices=DETECTORS, default=DETECTORS)
+    given = parser.parse_args()
     pairs = open_lfw(SHARED / "faces" / "lfw", SHARED / "faces" / "lfw_pairs.txt")
-    for name, measure in (("faceprint", _faceprint), ("dlib", _dlib)):
-        if side in (name, "both"):
-            _keep(pairs, name, measure(pairs))
+    if given.side != "dlib":
+        _keep(pairs, "faceprint", _faceprint(pairs, given.detectors))
+    if given.side != "faceprint":
+        _keep(pairs, "dlib", _dlib(pairs))
     return 0
 
 
 def _keep(pairs: PairSet, side: str, rows: list[dict[str, Any]]) -> None:
     path = RESULTS / "lfw.json"
     before = json.loads(path.read_text("utf-8"))["rows"] if path.exists() else {}
+    measured = {row["detector"] for row in rows}
+    rows = [r for r in before.get(side, []) if r["detector"] not in measured] + rows
     result = {
         **provenance("dlib-bin"),
         "protocol": "LFW View 2, folds 1 to 5",
@@ -76,7 +80,7 @@ def _keep(pairs: PairSet, side: str, rows: list[dict[str, Any]]) -> None:
     write("lfw", result)
 
 
-def _faceprint(pairs: PairSet) -> list[dict[str, Any]]:
+def _faceprint(pairs: PairSet, detectors: Sequence[str]) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
         os.environ.update(
             FACEPRINT_HOME=folder,
@@ -85,7 +89,7 @@ def _faceprint(pairs: PairSet) -> list[dict[str, Any]]:
             FACEPRINT_ACCEPT_LICENSE="1",
         )
         register(SHARED / "models", Path(folder) / "own")
-        return [row for detector in DETECTORS for row in _measure(pairs, detector)]
+        return [row for detector in detectors for row in _measure(pairs, detector)]
 
 
 def _measure(pairs: PairSet, detector: str) -> list[dict[str, Any]]:
