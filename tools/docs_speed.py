@@ -78,7 +78,7 @@ def accuracy(results: Results) -> str:
             (name, *(cell(dlib[metric, crops]) for crops in ("plain", "mirrored"))),
         )
     written = table(("pipeline", "plain", "with the mirror image"), rows)
-    return f"Measured {measured['date']}, both sides in one run.\n\n{written}"
+    return f"Measured {measured['date']}, the same pairs for all.\n\n{written}"
 
 
 def blocks(results: Results) -> str:
