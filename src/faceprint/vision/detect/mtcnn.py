@@ -43,8 +43,8 @@ class MtcnnSettings:
         min_face: smallest face ever searched for, pixels.
         min_face_share: the same as a share of the image's shorter side, so that the cost of a
             photograph does not grow with its megapixels.
-        clear_face: pixels from which a face is recognised as well as a larger one
-            (docs/decisions/0004-smallest-face.md). Smaller ones cost the most to find, and are
+        clear_face: pixels below which more than one mated pair in 25 is missed at FMR 1 %
+            (docs/decisions/0004-smallest-face.md). Smaller faces cost the most to find, and are
             searched for only down to `clear_face_share` of the shorter side.
         border: pixels added around each coarse pyramid level, so that faces which fill or leave
             the frame are proposed too.
