@@ -82,7 +82,7 @@ _PACK = {"pack": "{weights}/pack"}
 _STORE = {"cache": "{weights}/uniface", "embedder": "{models}/w600k_mbf_dequant.onnx"}
 _CASCADE = {"min_face": 20, "thresholds": [0.6, 0.7, 0.8], "factor": 0.709}
 _PUBLISHED = {"min_face": 20.0, "min_face_share": 0.0, "clear_face_share": 0.0}
-"""faceprint's own setting leaves out faces below 2 or 3 % of the shorter side; the peers' do not."""
+"""faceprint's own setting leaves out faces below 2 or 3 % of the shorter side; peers' do not."""
 
 _AS_BUILT = "each as it is set up: the photograph is shown to the peer's detector at 640 pixels"
 
