@@ -10,7 +10,7 @@ import PIL.Image
 import pytest
 
 import faceprint
-from faceprint.errors import DecodeError, ImageTooLargeError
+from faceprint.errors import DecodeError, ImageTooLargeError, ModelMissingError
 from faceprint.geometry import iou_matrix
 from faceprint.vision import images, jpeg
 from faceprint.vision.images import ImageLimits, decode, decode_scaled
@@ -186,3 +186,11 @@ def test_what_opencv_would_not_tell_is_left_to_pillow() -> None:
     PIL.Image.new("CMYK", (40, 30), (10, 200, 30, 40)).save(out, "JPEG")
     inks = images.pillow.open_photo(out.getvalue(), lambda size: None)
     assert jpeg.decode(out.getvalue(), inks, 0) is None
+
+
+def test_a_detector_that_is_missing_is_not_the_photographs_fault() -> None:
+    def enough(width: int, height: int) -> float:
+        raise ModelMissingError("detector.onnx is not on this machine")
+
+    with pytest.raises(ModelMissingError, match="not on this machine"):
+        decode_scaled(enlarged(64), enough)

@@ -213,6 +213,8 @@ def _reasons(name: str) -> Iterator[None]:
         if isinstance(error, ImageTooLargeError):
             raise
         raise DecodeError(f"{name}: {error}") from error.__cause__
+    except FaceprintError:  # of `enough`, which may have to open a detector first
+        raise
     except MemoryError as error:
         raise DecodeError(f"{name}: not enough memory for the pixels it claims") from error
     except stumbles as error:
