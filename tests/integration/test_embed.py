@@ -129,6 +129,8 @@ def test_exit_codes_of_runs_without_a_result(few: Path, tmp_path: Path) -> None:
     run(few / "bad.jpg", "--out", out, "--overwrite", code=3)
     (tmp_path / "empty").mkdir()
     assert "no photographs" in run(tmp_path / "empty", "--out", tmp_path / "e.npz", code=2).stderr
+    # A slip leaves nothing that stands in the way of the next try.
+    run(few / "sky.png", "--out", tmp_path / "e.npz", code=1)
     assert "exists" in run(few / "sky.png", "--out", out, code=2).stderr
     assert ".parquet or .npz" in run(few, "--out", tmp_path / "t.csv", code=2).stderr
 

@@ -145,6 +145,8 @@ def test_usage_that_can_not_be_meant(run: Run, tmp_path: Path, shared_samples: P
     assert run("enroll", db, "ada", sample, "--from", tmp_path)[0] == 2
     assert run("enroll", db, "ada", sample, "--consent-expires", "2030-01-01")[0] == 2
     assert run("enroll", db, "ada", sample, "--metadata", "[1]")[0] == 2
+    (tmp_path / "empty").mkdir()
+    assert run("enroll", db, "ada", tmp_path / "empty")[0] == 2
     assert not db.exists()
     assert run("identify", db, sample)[0] == 2
     assert run("gallery", "list", db)[0] == 3

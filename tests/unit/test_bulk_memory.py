@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import platform
 from collections.abc import Iterator
 
 import pytest
@@ -19,6 +20,7 @@ def anew() -> Iterator[None]:
 
 def test_free_pages_are_given_back() -> None:
     memory.give_back_memory()
+    assert (memory._malloc_trim() is not None) == (platform.libc_ver()[0] == "glibc")
 
 
 @pytest.mark.parametrize("error", [OSError, TypeError])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
@@ -14,11 +15,12 @@ from faceprint.evaluation.cluster_scores import cluster_scores
 from faceprint.recognition.albums.constraints import united
 from faceprint.recognition.albums.demand import Demand, crowding, similarities_of
 from faceprint.recognition.albums.edges import clustering_point
-from faceprint.recognition.albums.graph import neighbor_graph
+from faceprint.recognition.albums.graph import Edges, neighbor_graph
 from faceprint.recognition.albums.incremental import match_ids
 from faceprint.recognition.albums.partition import average_linkage
 from faceprint.recognition.albums.self_measured import own_similarities
-from faceprint.recognition.cluster import cluster_embeddings
+from faceprint.recognition.albums.sorting import Links, partition
+from faceprint.recognition.cluster import check_demand, cluster, cluster_embeddings
 from faceprint.types import OperatingPoint
 
 
@@ -121,6 +123,25 @@ def test_the_threshold_goes_on_along_the_normal_distribution():
         clustering_point(points, fmr=0.7)
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"threshold": 3.0}, "cosine"),
+        ({"fmr": 0.0}, "rate"),
+        ({"threshold": 0.4, "fmr": 0.1}, "both"),
+    ],
+)
+def test_what_can_not_be_meant_is_refused_before_a_photograph_is_looked_at(given, says):
+    def results():
+        raise AssertionError("looked at")
+        yield
+
+    with pytest.raises(UsageError, match=says):
+        cluster(results(), **given)
+    with pytest.raises(UsageError, match=says):
+        check_demand(given.get("threshold"), given.get("fmr"))
+
+
 def test_an_album_tells_its_own_similarities():
     rows, truth = people(300, 4, noise=0.5, dim=64)
     names = [str(i) for i in range(len(rows))]
@@ -184,7 +205,6 @@ def test_two_faces_are_one_person_where_that_is_as_likely_as_not(spread):
         two, one = non_mated.pdf(demand.alone) * faces / 5, mated.pdf(demand.alone)
         assert two == pytest.approx(one, rel=1e-3)
         assert max(demand.least, demand.many) < demand.alone
-    assert known.demand(10) == known.demand(10)
     assert known.demand(10).alone == known.demand(1_000).alone, "few say nothing of their number"
 
 
@@ -231,6 +251,22 @@ def test_people_that_resemble_each_other_are_kept_apart():
     ]
     known = similarities_of(points)
     assert known is not None
-    plain = cluster_scores(truth, cluster_embeddings(rows, threshold=known.demand(600).alone))
-    sized = cluster_scores(truth, cluster_embeddings(rows, threshold=known))
-    assert sized.bcubed.f > plain.bcubed.f
+    demand = known.demand(len(rows))
+    with_it, without = (
+        cluster_scores(truth, partition(rows, kind, Links())).bcubed
+        for kind in (demand, replace(demand, crowded=False))
+    )
+    assert with_it.f > without.f
+    assert with_it.precision > without.precision
+
+
+def test_crowding_is_the_mean_of_ten_strangers_over_the_median_face():
+    # Face 0 has 12 strangers, each of which has it alone; the least counts for the missing ones.
+    strangers = np.arange(1, 13)
+    similarity = np.linspace(0.2, 0.42, 12, dtype=np.float32)
+    edges = Edges(np.zeros(12, np.int64), strangers, similarity)
+    excess = crowding(edges, np.arange(13), 0.1)
+    alone = (similarity - 0.1) / 10
+    middle = np.median([np.sort(similarity)[-10:].mean() - 0.1, *alone])
+    assert excess[0] == pytest.approx(np.sort(similarity)[-10:].mean() - 0.1 - middle, abs=1e-6)
+    assert excess[1:] == pytest.approx(alone - middle, abs=1e-6)

@@ -24,7 +24,7 @@ from faceprint.bulk.manifest import Manifest, plain
 from faceprint.bulk.memory import give_back_memory
 from faceprint.bulk.rows import write_part
 from faceprint.bulk.table import Shape, check_name, head_of, write_table
-from faceprint.errors import UsageError
+from faceprint.errors import FaceprintError, UsageError
 
 if TYPE_CHECKING:
     from faceprint.vision.pipeline import FacePrint
@@ -102,12 +102,19 @@ def embed_table(
     check_name(out)
     folder = out.with_name(out.name + ".parts")
     _check_free(out, folder, resume, overwrite)
-    folder.mkdir(parents=True, exist_ok=True)
     manifest_path = folder / "manifest.sqlite"
+    begun = manifest_path.exists()
+    folder.mkdir(parents=True, exist_ok=True)
     options = options_of(fp, engine, part)
     with plain(manifest_path), Manifest(folder, options) as manifest:
         run = _Run(manifest, engine, watch, part)
-        run.list_inputs(sources())
+        try:
+            run.list_inputs(sources())
+        except (FaceprintError, OSError):
+            if not begun:  # nothing to resume: a slip must not stand in the way of the next try
+                manifest.close()
+                shutil.rmtree(folder)
+            raise
         if resume and out.exists() and manifest.next_part() == 1:
             already = _already(head_of(out), manifest, options)
             if already is not None:

@@ -105,6 +105,7 @@ def cluster(
     With --engine ray a cluster compares the faces.
     """
     from faceprint.recognition import cluster as clustering
+    from faceprint.recognition.albums.growing import find_photographs
     from faceprint.recognition.albums.people_table import check_name, is_table
 
     if folders not in ("link", "copy", "none"):
@@ -124,7 +125,10 @@ def cluster(
         raise UsageError("--forget needs an album: --out DIR or --state FILE")
     said = _read(must_link, cannot_link, corrections)
     given = {"threshold": threshold, "fmr": fmr}
+    clustering.check_demand(**given)
     run = _run(engine, address, workers, threads)
+    if paths and not find_photographs(paths):
+        note("no photographs in what was named")
     analyzer = options.analyzer(pack, detector, embedder, runtime, threads) if paths else None
     if state is None:
         with _faces(analyzer, paths, table, scratch) as faces:
@@ -202,6 +206,10 @@ def _grown(
     return take_in(file, read_table(table)).failed
 
 
+def _number(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"
+
+
 def _detector(analyzer: FacePrint | None) -> str:
     return "" if analyzer is None else analyzer.detector_card.id
 
@@ -249,7 +257,8 @@ def _report(album: Album, out: Path | None, folders: str, as_json: bool) -> None
         return
     faces = sum(len(person.faces) for person in album.people)
     typer.echo(
-        f"{len(album.people)} people in {faces} faces; {len(album.unassigned)} faces unassigned"
+        f"{_number(len(album.people), 'person', 'people')} in {_number(faces, 'face', 'faces')}; "
+        f"{_number(len(album.unassigned), 'face', 'faces')} unassigned"
     )
     if not faces and not album.unassigned:
         note("no face was found in what was named")

@@ -88,6 +88,8 @@ def enroll(
     from faceprint.recognition.gallery.crypto import read_key_file
 
     pairs = list(_pairs(subject, images or [], folder))
+    if not pairs:
+        raise UsageError("no photographs in what was named")
     chosen = EnrolOptions(
         faces=faces,  # type: ignore[arg-type]  # checked there
         min_quality=min_quality,

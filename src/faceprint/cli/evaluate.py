@@ -73,7 +73,7 @@ def evaluate(
 
     lfw: a folder a person, and pairs.txt. bin: a pack of InsightFace's. pairs: a table of pairs
     with labels, and perhaps groups. identification, clustering: a folder a person, or a RecordIO
-    pack; clustering joins as `cluster` does: at --threshold, else carried on from the model's
+    pack; clustering joins as `cluster` does: at --threshold, else by what follows from the model's
     operating points.
     """
     from faceprint.evaluation.embeddings import EmbedOptions

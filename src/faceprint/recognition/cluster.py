@@ -29,7 +29,14 @@ from faceprint.similarity import normalize
 from faceprint.types import AnalyzedImage, Array
 from faceprint.zoo.catalog import get_card
 
-__all__ = ["cluster", "cluster_embeddings", "cluster_file", "cluster_table", "demand_for"]
+__all__ = [
+    "check_demand",
+    "cluster",
+    "cluster_embeddings",
+    "cluster_file",
+    "cluster_table",
+    "demand_for",
+]
 
 _FIT = Fitness()
 
@@ -62,6 +69,7 @@ def cluster(
             both rules were given, or corrections contradict each other.
         ModelMismatchError: faces of several models.
     """
+    check_demand(threshold, fmr)
     if state is None:
         table = collect(results)
         return cluster_table(
@@ -130,6 +138,20 @@ def cluster_file(
     return Album(people, waiting, demand, stored.table.embedder)
 
 
+def check_demand(threshold: float | None, fmr: float | None) -> None:
+    """Refuse what `demand_for` would refuse, before photographs are analysed for it.
+
+    Raises:
+        UsageError: both are given, or one is out of range.
+    """
+    if threshold is not None and fmr is not None:
+        raise UsageError("give fmr or threshold, not both")
+    if threshold is not None and not (math.isfinite(threshold) and -1 <= threshold <= 1):
+        raise UsageError(f"threshold is {threshold}; a cosine similarity lies in -1..1")
+    if fmr is not None and not 0 < fmr < 0.5:
+        raise UsageError(f"fmr is {fmr}; clustering needs a rate between 0 and 0.5, as 1e-4")
+
+
 def demand_for(
     table: FaceTable,
     detector: str = "",
@@ -144,10 +166,7 @@ def demand_for(
     Raises:
         UsageError: both are given, one is out of range, or nothing leads to a threshold.
     """
-    if threshold is not None and fmr is not None:
-        raise UsageError("give fmr or threshold, not both")
-    if threshold is not None and not (math.isfinite(threshold) and -1 <= threshold <= 1):
-        raise UsageError(f"threshold is {threshold}; a cosine similarity lies in -1..1")
+    check_demand(threshold, fmr)
     if threshold is not None or not len(table):
         return Demand.constant(1.0 if threshold is None else threshold, "given by the caller")
     try:

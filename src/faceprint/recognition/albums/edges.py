@@ -55,5 +55,5 @@ def clustering_point(
         min(1.0, float(value)),
         fmr=fmr,
         name="clustering",
-        source=f"carried on from {source}".strip(),
+        source=f"carried on from what was {source or 'measured'}",
     )
