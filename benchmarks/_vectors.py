@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from faceprint.recognition.gallery.records import Header, ModelPin, Policy, Subject, TemplateRow
+from faceprint.recognition.gallery.store import GalleryStore
 from faceprint.recognition.gallery.store_sqlite import SqliteStore
 from faceprint.types import Array
 
@@ -55,14 +56,19 @@ def stored(path: Path, vectors: Array) -> SqliteStore:
     pin = ModelPin("benchmark", "0" * 64, DIM, "arcface-112")
     SqliteStore.create(path, Header("0" * 32, pin, "max", Policy(), created="2025-01-01"))
     store = SqliteStore(path)
-    for start in range(0, len(vectors), 50_000):
+    fill(store, vectors)
+    return store
+
+
+def fill(store: GalleryStore, vectors: Array, step: int = 20_000) -> None:
+    """Put them in, a transaction for every `step`."""
+    for start in range(0, len(vectors), step):
         with store.write() as writer:
             person = writer.put_subject(Subject(f"person {start}", f"{start}"))
-            for place in range(start, min(start + 50_000, len(vectors))):
+            for place in range(start, min(start + step, len(vectors))):
                 content = hashlib.sha256(place.to_bytes(8, "big")).digest()
                 blob = vectors[place].tobytes()
                 writer.put_template(TemplateRow(person.key, content, "drawn", blob))
-    return store
 
 
 def _draw(centres: Array, which: Any, scale: Array, seed: int) -> Array:

@@ -135,7 +135,11 @@ def main() -> None:
     orders["by person"] = np.argsort(
         np.random.default_rng(9).permutation(numbers.max() + 1)[numbers]
     )
-    result: dict[str, Any] = {"photographs": len(table), "embedder": table.embedder, "batches": 5}
+    result: dict[str, Any] = {
+        "photographs": len(table),
+        "embedder": table.embedder,
+        "batches": BATCHES,
+    }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         start = time.perf_counter()

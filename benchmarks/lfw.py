@@ -32,6 +32,7 @@ from _common import RESULTS, SHARED, provenance, write
 from shared_cards import DERIVED, register
 
 from faceprint.evaluation.datasets import PairSet
+from faceprint.evaluation.embeddings import MIDDLE
 from faceprint.evaluation.pairs import open_lfw
 from faceprint.evaluation.protocols import fold_accuracy, pair_embeddings, squared_distances
 from faceprint.types import Array, Detections, Image
@@ -44,9 +45,6 @@ DETECTORS = ("yunet-2023mar", "mtcnn")
 EMBEDDERS = ("dlib-resnet", "mobileface", *DERIVED)
 THREADS = 1
 _BATCH = 32
-_CENTRE = 0.36
-"""Side of the box around the middle where nothing was found, as a share of the shorter side: that
-of `evaluation/embeddings.py`."""
 
 Faces = tuple[list[Array | None], list[Array]]
 
@@ -146,7 +144,7 @@ def _central(picture: Image, found: Detections) -> tuple[Array | None, Array]:
     height, width = picture.shape[:2]
     middle = np.asarray((width / 2, height / 2), np.float32)
     if not len(found) or found.landmarks is None:
-        half = min(width, height) * _CENTRE / 2
+        half = min(width, height) * MIDDLE / 2
         return None, np.asarray((*(middle - half), *(middle + half)), np.float32)
     centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
     best = int(np.argmin(np.abs(centres - middle).sum(axis=1)))

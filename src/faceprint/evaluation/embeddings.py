@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EMBEDDING_VERSION",
+    "MIDDLE",
     "EmbedOptions",
     "EmbeddedPictures",
     "Progress",
@@ -51,7 +52,7 @@ _BOX, _POINTS = 4, 10
 _FACE = 2 + _BOX + _POINTS
 _NO_FACE, _WITH_POINTS, _BOX_ALONE = 0.0, 1.0, 2.0
 
-_MIDDLE = 0.36
+MIDDLE = 0.36
 """Side of the box around the middle, as a share of the shorter side, where no face was found: on
 LFW it gives crops of the scale that the median face has there."""
 
@@ -249,7 +250,7 @@ def _face_row(analyzed: AnalyzedImage, rule: WhichFace) -> Array:
     row[1] = len(analyzed.faces)
     middle = np.asarray([analyzed.width, analyzed.height], np.float64) / 2
     if not analyzed.faces:
-        half = min(analyzed.width, analyzed.height) * _MIDDLE / 2
+        half = min(analyzed.width, analyzed.height) * MIDDLE / 2
         row[0], row[2:6] = _NO_FACE, np.concatenate([middle - half, middle + half])
         return row
     face = analyzed.faces[0]
