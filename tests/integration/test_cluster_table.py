@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from processes import descendants
 
 from faceprint.cli.app import main
 from faceprint.errors import InputError, ModelMismatchError
@@ -220,20 +221,5 @@ def test_people_are_the_same_on_a_cluster(tmp_path: Path, capsys: Any) -> None:
 def _busy_worker(root: int) -> int:
     """A process that descends from `root` and is at work on a cell."""
     while True:
-        parents, busy = {}, []
-        for entry in Path("/proc").iterdir():
-            if entry.name.isdigit():
-                try:
-                    fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                    title = (entry / "cmdline").read_bytes()
-                except OSError:
-                    continue
-                parents[int(entry.name)] = int(fields[1])
-                if b"ray::cell_pairs" in title:
-                    busy.append(int(entry.name))
-        for pid in busy:
-            above = pid
-            while above > 1 and above != root:
-                above = parents.get(above, 0)
-            if above == root:
-                return pid
+        for pid in descendants(root, b"ray::cell_pairs"):
+            return pid

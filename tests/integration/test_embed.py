@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+from processes import descendants
 
 import faceprint
 from faceprint.bulk.table import COLUMNS, read_table
@@ -232,30 +233,8 @@ def test_a_ray_worker_is_killed_and_the_table_is_the_local_one(
     while not list(folder.glob("part-*.npz")):
         assert process.poll() is None, log.read_text()
         time.sleep(0.01)
-    victims = _actors_of(process.pid)
+    victims = descendants(process.pid, b"_Worker")
     assert len(victims) == 2
     os.kill(victims[0], signal.SIGKILL)
     assert process.wait() == 0, log.read_text()
     assert_same(local, out)
-
-
-def _actors_of(root: int) -> list[int]:
-    """Process ids of the Ray actors that descend from a process."""
-    parents, actors = {}, []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                title = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            parents[int(entry.name)] = int(fields[1])
-            if b"_Worker" in title:
-                actors.append(int(entry.name))
-
-    def descends(pid: int) -> bool:
-        while pid > 1 and pid != root:
-            pid = parents.get(pid, 0)
-        return pid == root
-
-    return [pid for pid in actors if descends(pid)]
