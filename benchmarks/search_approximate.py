@@ -8,7 +8,8 @@ best exactly with the stored vectors. usearch has the same vectors as int8, in f
 (its own use a sixth of their range), and its best 16 are compared exactly with vectors in memory,
 as int8 alone confuses neighbours; FAISS has them as float32. Each graph is searched with the least
 expansion that reaches recall@1 0.99, or with the largest there is. Sides take turns; times are
-medians. With --keep, graphs that were built for the same vectors are read from that folder.
+medians. With --keep, graphs that were built for the same vectors are read from that folder, which
+also tells how long that took.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Graphs:
     def __init__(
         self, vectors: Array, folder: Path | None, name: str, peers: Sequence[str]
     ) -> None:
-        self.seconds: dict[str, float | None] = {}
+        self.seconds: dict[str, float] = {}
         self._folder, self._name = folder, name
         self.usearch = self._usearch(vectors)
         self.faiss = self._faiss(vectors) if "FAISS HNSW" in peers else None
@@ -61,7 +62,7 @@ class Graphs:
         place = self._place("usearch")
         if place is not None and place.is_file():
             index.load(str(place))
-            self.seconds["usearch"] = None
+            self.seconds["usearch"] = json.loads(_note(place).read_text(encoding="utf-8"))
             return index
         start = time.perf_counter()
         for first in range(0, len(vectors), 50_000):
@@ -71,6 +72,7 @@ class Graphs:
         self.seconds["usearch"] = round(time.perf_counter() - start, 1)
         if place is not None:
             index.save(str(place))
+            _note(place).write_text(json.dumps(self.seconds["usearch"]), encoding="utf-8")
         return index
 
     def _faiss(self, vectors: Array) -> Any:
@@ -78,7 +80,7 @@ class Graphs:
 
         place = self._place("faiss")
         if place is not None and place.is_file():
-            self.seconds["FAISS HNSW"] = None
+            self.seconds["FAISS HNSW"] = json.loads(_note(place).read_text(encoding="utf-8"))
             return faiss.read_index(str(place))
         graph = faiss.IndexHNSWFlat(DIM, LINKS, faiss.METRIC_INNER_PRODUCT)
         graph.hnsw.efConstruction = BUILDING
@@ -87,6 +89,7 @@ class Graphs:
         self.seconds["FAISS HNSW"] = round(time.perf_counter() - start, 1)
         if place is not None:
             faiss.write_index(graph, str(place))
+            _note(place).write_text(json.dumps(self.seconds["FAISS HNSW"]), encoding="utf-8")
         return graph
 
     def widen(self, side: str, value: int) -> None:
@@ -95,6 +98,11 @@ class Graphs:
             self.usearch.expansion_search = value
         elif side == "FAISS HNSW":
             self.faiss.hnsw.efSearch = value
+
+
+def _note(place: Path) -> Path:
+    """Where the seconds stand that a graph took to build."""
+    return place.with_name(place.name + ".json")
 
 
 def approximate(given: argparse.Namespace) -> dict[str, Any]:

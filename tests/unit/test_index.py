@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from faceprint.errors import GalleryCorruptError
-from faceprint.recognition.index import signs
+from faceprint.recognition.index import planes
 from faceprint.recognition.index.exact import ExactIndex, ExactInt8Index
 from faceprint.recognition.index.int8 import scale_of, to_int8
 from faceprint.recognition.index.signs import SignIndex, SignSettings
@@ -158,23 +158,39 @@ def test_signs_find_the_mates_of_a_large_gallery(dim: int, cone: float) -> None:
     index.add(keys, gallery)
     truth = keys[(probes @ gallery.T).argmax(1)]
     assert (index.search(probes, 1).keys[:, 0] == truth).mean() >= 0.99
-    assert index.nbytes == len(gallery) * 72
+    assert index.nbytes == len(gallery) * 136
 
 
-@pytest.mark.parametrize("count", [1, 2, 7])
-def test_signs_say_the_same_on_any_number_of_threads(
-    count: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(signs, "_SHARED", 1 << 10)
+@pytest.mark.parametrize("count", [1, 7])
+def test_signs_find_the_same_in_blocks(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
     gallery, keys = unit(9_001, 3), np.arange(1, 9_002)
-    probes = unit(count, 4)
+    probes = gallery[7::1001][:count] + 0.1 * unit(count, 4)
+    probes /= np.linalg.norm(probes, axis=1, keepdims=True)
     found = []
-    for threads in (1, 3):
-        index = SignIndex(DIM, lambda wanted: (wanted, gallery[wanted - 1]), threads=threads)
+    for rows in (1 << 20, 1 << 10):
+        monkeypatch.setattr(planes, "_ROWS", rows)
+        index = SignIndex(DIM, lambda wanted: (wanted, gallery[wanted - 1]), SignSettings(least=64))
         index.add(keys, gallery)
-        found.append(index.search(probes, 5))
+        found.append(index.search(probes, 1))
     assert found[0].keys.tolist() == found[1].keys.tolist()
     assert found[0].similarities.tolist() == found[1].similarities.tolist()
+
+
+def test_signs_fetch_what_may_be_nearest_and_no_more() -> None:
+    gallery, keys, asked = unit(5_000, 3), np.arange(1, 5_001), []
+
+    def fetch(wanted: Any) -> Any:
+        asked.append(len(wanted))
+        return wanted, gallery[wanted - 1]
+
+    index = SignIndex(DIM, fetch)
+    index.add(keys, gallery)
+    assert index.search(gallery[77:78], 1).keys.tolist() == [[78]]
+    assert index.search(unit(1, 8), 1).keys.shape == (1, 1)
+    assert index.search(gallery[77:79], 40).keys[:, 0].tolist() == [78, 79]
+    assert asked[0] < 5
+    assert asked[1] == SignSettings().rerank
+    assert 40 <= asked[2] <= 80
 
 
 def test_signs_forget_what_was_removed(world: World) -> None:
@@ -182,7 +198,8 @@ def test_signs_forget_what_was_removed(world: World) -> None:
     index.add(world.keys, world.vectors)
     index.remove(world.keys[10:N])
     assert len(index) == 10
-    assert not index._words[:, 10:].any()
+    assert not index._words[10:].any()
+    assert int(np.bitwise_count(index._planes.words >> np.uint64(10)).sum()) == 0
     assert world.keys[10] not in index.search(world.vectors[10:11], 50).keys
     index.add(world.keys[20:21], world.vectors[20:21])
     assert index.search(world.vectors[20:21], 1).keys.tolist() == [[world.keys[20]]]

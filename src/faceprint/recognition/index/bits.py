@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from faceprint.types import Array
 
-__all__ = ["Words", "count_into", "directions", "packed"]
+__all__ = ["Words", "differing", "directions", "packed"]
 
 Words = NDArray[np.uint64]
 
@@ -17,13 +17,11 @@ def packed(products: Array) -> Words:
     return np.packbits(products > 0, axis=1).view(np.uint64)
 
 
-def count_into(out: NDArray[np.uint8], words: Words, signs: Words) -> None:
-    """How many bits of each column of (w, n) words differ from (w,) of a probe; three words fit."""
-    held = np.empty(words.shape[1], np.uint64)
-    count = np.empty(words.shape[1], np.uint8)
-    np.bitwise_count(np.bitwise_xor(words[0], signs[0], out=held), out=out)
-    for row, sign in zip(words[1:], signs[1:], strict=True):
-        out += np.bitwise_count(np.bitwise_xor(row, sign, out=held), out=count)
+def differing(words: Words, signs: Words) -> Array:
+    """How many bits of each row of (n, w) words differ from (w,) of a probe: (n,) float32."""
+    counts = np.asarray(np.bitwise_count(words ^ signs), np.float32)
+    # A product with ones: NumPy sums rows this short one number at a time.
+    return np.asarray(counts @ np.ones(len(signs), np.float32))
 
 
 def directions(dim: int, bits: int) -> Array:

@@ -1,46 +1,46 @@
-"""Approximate search by signs: a pass over 16 bytes a face, then exact comparison of the best.
+"""Approximate search by signs: a pass over 3 bytes a face, then exact comparison of the best.
 
-A vector is reduced to the signs of its products with random directions. Two vectors at an angle t
-differ in a share t / pi of the signs, give or take a binomial error (Charikar, "Similarity
-estimation techniques from rounding algorithms", STOC 2002). At a similarity of 0.65 that is 35 of
-128 signs, where two people differ in 64, five standard deviations apart: the pass over the first
-128 leaves a hundredth of the gallery, the next 128 a fifth of that, all 512 rank what is left, and
-the best are compared exactly.
+A vector is reduced to the signs of its products with 512 random directions. Two vectors at an angle
+t differ in a share t / pi of the signs, give or take a binomial error (Charikar, "Similarity
+estimation techniques from rounding algorithms", STOC 2002): a third at a similarity of 0.5.
 
-It has no graph to be built: a million vectors are encoded in seconds, in 72 bytes each, and added
-and removed as in a list. Each probe reads the whole list, but 120 times less of it than exact
-search does. What is missed are mates of a similarity so low that no threshold would let them
-through.
+But a probe knows its products, and where one is large, its mate's has the same sign: of the 24
+largest, a mate at 0.5 differs in 3, give or take 2, and a stranger in 12, give or take 2. So the
+signs lie in planes, one for each direction, and each probe reads the 24 that it is surest of. What
+is left, some five-hundredth of the gallery, is ranked by all signs, which lie a second time, side
+by side for each vector.
+
+It has no graph to be built: a million vectors are encoded in seconds, in 136 bytes each, and added
+and removed as in a list. Each probe looks at the whole list, but reads 680 times less of it than
+exact search does.
+
+One thread does it: the pass is some hundred calls of NumPy of some microseconds, between which
+threads would wait for the interpreter's lock longer than they work (docs/decisions/0008).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from faceprint.errors import GalleryCorruptError
 from faceprint.recognition.index.base import Fetch, Hits, Keys
-from faceprint.recognition.index.bits import Words, count_into, directions, packed
+from faceprint.recognition.index.bits import Words, differing, directions, packed
+from faceprint.recognition.index.planes import SignPlanes
 from faceprint.recognition.index.rerank import exact_many, exact_one, stored
-from faceprint.settings import available_cores
 from faceprint.types import Array
 
 __all__ = ["SignIndex", "SignSettings"]
 
-_ROWS = 1 << 18
-"""Rows compared at a time: few calls, whose intermediate words still lie in the third level."""
-_SHARED = 1 << 17
-"""Rows from which a thread of its own is worth it: a tenth of a millisecond's work."""
 _GROWTH = 1.25
 _OUTGROWN = 8
 """Growth after which the middle of the vectors is taken anew."""
-_SAMPLE = 1 << 14
+_ENCODED = 1 << 14
+_WORD = 64
+_BEHIND = 4.5
+"""Standard deviations of an estimate behind the k-th best at which none of the k is looked for."""
 _FINER = 8
 """Times as many rows as are compared exactly are ranked by products before."""
 
@@ -51,18 +51,15 @@ class SignSettings:
 
     Attributes:
         bits: signs a vector, a multiple of 64.
-        first, second: words of 64 signs that are compared for every vector (3 at most), and then.
-        share, least: of vectors that are compared by the second words, whichever is more.
-        fewer: as a part of these, the vectors that are compared by all signs.
-        rerank: candidates compared exactly, at least.
+        planes: of them, those that a probe compares with every vector.
+        share, least: of vectors that are ranked by all signs, whichever is more.
+        rerank: candidates compared exactly, at most (as many as are asked for, if that is more).
     """
 
     bits: int = 512
-    first: int = 2
-    second: int = 4
-    share: float = 0.01
-    least: int = 4096
-    fewer: float = 0.2
+    planes: int = 24
+    share: float = 0.002
+    least: int = 2048
     rerank: int = 32
 
 
@@ -71,23 +68,14 @@ class SignIndex:
 
     approximate = True
 
-    def __init__(
-        self,
-        dim: int,
-        fetch: Fetch,
-        settings: SignSettings | None = None,
-        *,
-        threads: int | None = None,
-    ) -> None:
-        """`threads`: all cores that may be used when None."""
+    def __init__(self, dim: int, fetch: Fetch, settings: SignSettings | None = None) -> None:
         self.settings = settings or SignSettings()
         self._fetch, self._dim = fetch, dim
-        self._threads = threads or available_cores()
-        self._helpers: ThreadPoolExecutor | None = None
         self._directions = directions(dim, self.settings.bits)
         self._middle: Array | None = None
         self._measured = 0
-        self._words: Words = np.empty((self.settings.bits // 64, 0), np.uint64)
+        self._words: Words = np.empty((0, self.settings.bits // _WORD), np.uint64)
+        self._planes = SignPlanes(self.settings.bits, self.settings.planes)
         self._keys = np.empty(0, np.int64)
         self._count = 0
 
@@ -97,7 +85,7 @@ class SignIndex:
     @property
     def nbytes(self) -> int:
         """Memory of the signs and keys."""
-        return self._words.nbytes + self._keys.nbytes
+        return self._words.nbytes + self._planes.nbytes + self._keys.nbytes
 
     @property
     def outgrown(self) -> bool:
@@ -111,11 +99,12 @@ class SignIndex:
     def reserve(self, count: int) -> None:
         """Make room for that many vectors, so that filling up copies nothing."""
         if count > len(self._keys):
-            words = np.empty((len(self._words), count), np.uint64)
-            words[:, : self._count] = self._words[:, : self._count]
+            words = np.empty((count, self._words.shape[1]), np.uint64)
+            words[: self._count] = self._words[: self._count]
             keys = np.empty(count, np.int64)
             keys[: self._count] = self._keys[: self._count]
             self._words, self._keys = words, keys
+            self._planes.reserve(count)
 
     def centre(self, vectors: Array, count: int) -> None:
         """Take signs about the middle of (n, d) vectors drawn from the `count` that will come.
@@ -139,34 +128,34 @@ class SignIndex:
         end = self._count + len(keys)
         if end > len(self._keys):
             self.reserve(max(end, int(len(self._keys) * _GROWTH)))
-        self._words[:, self._count : end] = self._signs(vectors).T
+        self._words[self._count : end] = self._signs(vectors)
         self._keys[self._count : end] = keys
+        self._planes.write(self._words[:end], self._count)
         self._count = end
 
     def remove(self, keys: Keys) -> None:
         """Close the gaps, keeping the order; what lies behind the end is overwritten with zeros."""
         keep = ~np.isin(self._keys[: self._count], keys)
         left = int(keep.sum())
-        self._words[:, :left] = self._words[:, : self._count][:, keep]
-        self._keys[:left] = self._keys[: self._count][keep]
-        self._words[:, left : self._count] = 0
-        self._count = left
+        if left < self._count:
+            self._words[:left] = self._words[: self._count][keep]
+            self._keys[:left] = self._keys[: self._count][keep]
+            self._words[left : self._count] = 0
+            self._planes.write(self._words[:left], int(keep.argmin()))
+            self._count = left
 
     def search(self, probes: Array, k: int) -> Hits:
         """Candidates by their signs, then exact similarities."""
         k = min(k, self._count)
         if k <= 0 or not len(probes):
             return Hits.empty(len(probes), max(k, 0))
-        wide = min(max(k, self.settings.rerank), self._count)
-        products = self._products(probes)
-        if len(probes) == 1:
-            rows = self._nearest(products[0], wide, self._threads)
-            return exact_one(self._fetch, probes[0], self._keys[rows], k)
-        threads = self._threads if self._count >= _SHARED // len(probes) else 1
-        shares = np.array_split(products, min(threads, len(probes)))
-        found = self._together(lambda share: [self._nearest(row, wide) for row in share], shares)
-        keys = self._keys[np.concatenate(found)]
-        return exact_many(self._fetch, probes, keys, np.ones(keys.shape, np.bool_), k)
+        near = [self._nearest(products, k) for products in self._products(probes)]
+        if len(near) == 1:
+            return exact_one(self._fetch, probes[0], self._keys[near[0]], k)
+        keys = np.full((len(near), max(map(len, near))), -1, np.int64)
+        for row, rows in zip(keys, near, strict=True):
+            row[: len(rows)] = self._keys[rows]
+        return exact_many(self._fetch, probes, keys, keys >= 0, k)
 
     def vectors(self, keys: Keys) -> Array:
         """Exact vectors, from the store."""
@@ -178,7 +167,8 @@ class SignIndex:
         with path.open("wb") as file:
             np.savez(
                 file,
-                words=self._words[:, : self._count],
+                words=self._words[: self._count],
+                planes=self._planes.words[:, : -(-self._count // _WORD)],
                 keys=self._keys[: self._count],
                 directions=self._directions,
                 middle=middle,
@@ -195,12 +185,15 @@ class SignIndex:
             with np.load(path, allow_pickle=False) as file:
                 held = {name: file[name] for name in file.files}
             words, keys, middle = held["words"], held["keys"], held["middle"]
+            planes = held["planes"]
             drawn, measured = held["directions"], int(held["measured"])
         except (OSError, ValueError, KeyError, EOFError) as error:
             raise GalleryCorruptError(f"{path}: {error}") from error
         count = len(keys)
         fits = (
-            (words.dtype, words.shape) == (np.uint64, (len(self._words), count))
+            (words.dtype, words.shape) == (np.uint64, (count, self._words.shape[1]))
+            and (planes.dtype, planes.shape)
+            == (np.uint64, (self.settings.bits, -(-count // _WORD)))
             and (keys.dtype, keys.ndim) == (np.int64, 1)
             and (drawn.dtype, drawn.shape) == (np.float32, self._directions.shape)
             and (middle.dtype, middle.shape) in ((np.float32, (self._dim,)), (np.float32, (0,)))
@@ -209,6 +202,7 @@ class SignIndex:
         if not fits:
             raise GalleryCorruptError(f"{path}: not the signs of a gallery like this")
         self._words, self._keys, self._count = np.ascontiguousarray(words), keys, count
+        self._planes.load(planes)
         self._directions, self._measured = drawn, measured
         self._middle = middle if len(middle) else None
 
@@ -220,64 +214,35 @@ class SignIndex:
 
     def _signs(self, vectors: Array) -> Words:
         """(n, d) vectors to (n, words)."""
-        words = np.empty((len(vectors), len(self._words)), np.uint64)
-        for start in range(0, len(vectors), _SAMPLE):
-            part = slice(start, start + _SAMPLE)
+        words = np.empty((len(vectors), self._words.shape[1]), np.uint64)
+        for start in range(0, len(vectors), _ENCODED):
+            part = slice(start, start + _ENCODED)
             words[part] = packed(self._products(vectors[part]))
         return words
 
-    def _together(self, function: Callable[[Any], Any], shares: Sequence[Any]) -> list[Any]:
-        """Results in order: the first share is done here, each other on a thread of its own."""
-        if self._helpers is None and len(shares) > 1:
-            self._helpers = ThreadPoolExecutor(self._threads - 1, "faceprint-signs")
-        waiting = [self._helpers.submit(function, s) for s in shares[1:]] if self._helpers else []
-        return [function(shares[0]), *(future.result() for future in waiting)]
+    def _nearest(self, products: Array, k: int) -> Keys:
+        """The rows that may be among the k nearest to a probe of these (bits,) products.
 
-    def _nearest(self, products: Array, wide: int, threads: int = 1) -> Keys:
-        """The `wide` rows nearest to a probe of these (bits,) products, in no order.
-
-        By more and more words what is left of them, and of the best the signs against the products
-        themselves, which halves the error.
+        By all signs of those that the probe's planes leave, and of the best of these the signs
+        against the products themselves, which halves the error.
         """
-        signs = packed(products[None])[0]
-        rows = self._first_pass(signs, threads)
-        best, settings = _FINER * wide, self.settings
-        left = max(best, int(settings.fewer * len(rows)))
-        for words, count in ((settings.second, left), (len(signs), best)):
-            if len(rows) > count:
-                differing = np.bitwise_count(
-                    self._words[:words].take(rows, 1) ^ signs[:words, None]
-                )
-                order = np.argpartition(differing.sum(axis=0, dtype=np.uint16), count)
-                rows = rows[order[:count]]
-        if len(rows) > wide:
-            words_of = np.ascontiguousarray(self._words.take(rows, 1).T)
-            bits = np.asarray(np.unpackbits(words_of.view(np.uint8), axis=1), np.float32)
-            rows = rows[np.argpartition(-(bits @ products), wide - 1)[:wide]]
-        return np.asarray(rows, np.int64)
-
-    def _first_pass(self, signs: Words, threads: int) -> Keys:
-        """The rows that differ least by the first words: about the share wanted, and equals."""
-        count, first = self._count, self.settings.first
-        wanted = max(self.settings.least, int(self.settings.share * count))
-        if wanted >= count:
-            return np.arange(count)
-        held = np.ascontiguousarray(self._words[:first, : count : max(1, count // _SAMPLE)])
-        sample = np.empty(held.shape[1], np.uint8)
-        count_into(sample, held, signs[:first])
-        place = min(len(sample) - 1, -(-wanted * len(sample) // count))
-        limit = np.partition(sample, place)[place]
-        differing = np.empty(count, np.uint8)
-
-        def near(share: range) -> Keys:
-            for start in range(share.start, share.stop, _ROWS):
-                part = slice(start, min(start + _ROWS, share.stop))
-                count_into(differing[part], self._words[:first, part], signs[:first])
-            return np.flatnonzero(differing[share.start : share.stop] <= limit) + share.start
-
-        threads = max(1, min(threads, count // _SHARED))
-        ends = [count * i // threads for i in range(threads + 1)]
-        rows = np.concatenate(self._together(near, [range(a, b) for a, b in pairwise(ends)]))
-        if len(rows) < wanted // 2:  # a sample that happens to hold the nearest
-            rows = np.flatnonzero(differing <= np.partition(differing, wanted)[wanted])
-        return np.asarray(rows, np.int64)
+        wide = max(k, self.settings.rerank)
+        signs, best = packed(products[None])[0], _FINER * wide
+        wanted = max(self.settings.least, int(self.settings.share * self._count))
+        if wanted >= self._count:
+            rows = np.arange(self._count)
+        else:
+            rows = self._planes.near(products, self._count, wanted / self._count)
+        if len(rows) > best:
+            away = differing(self._words.take(rows, 0), signs)
+            rows = rows[np.argpartition(away, best - 1)[:best]]
+        if len(rows) <= k:
+            return rows
+        bits = np.unpackbits(self._words.take(rows, 0).view(np.uint8), axis=1)
+        likely = np.asarray(bits, np.float32) @ products
+        order = np.argsort(-likely)[:wide]
+        # A sign adds its product or nothing, so that an estimate is off by half the length of all
+        # products at most, in standard deviations, and two of them by this much from each other.
+        apart = np.sqrt(0.5) * np.linalg.norm(products)
+        within = likely[order] >= likely[order[k - 1]] - _BEHIND * apart
+        return np.asarray(rows[order[within]], np.int64)
