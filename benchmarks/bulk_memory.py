@@ -19,11 +19,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import numpy as np
 import PIL.Image
-from _common import SHARED, provenance, write
+from _common import SHARED, median, provenance, write
 
 import faceprint
 from faceprint.bulk.inputs import expand
 from faceprint.bulk.local import LocalEngine
+from faceprint.bulk.memory import few_arenas
 from faceprint.bulk.run import embed_table
 from faceprint.bulk.table import COLUMNS, read_table
 
@@ -50,22 +51,22 @@ def resident() -> float:
 
 
 class Watch:
-    """Samples memory at each photograph; keeps the peak of every thousand."""
+    """Samples memory every sixteenth photograph."""
 
     def __init__(self) -> None:
-        self.peaks: list[float] = []
+        self.thousands: list[list[float]] = []
         self._done = 0
 
     def begin(self, total: int) -> None:
         """Nothing to do."""
 
     def seen(self, number: int) -> None:
-        """Sample every sixteenth photograph."""
+        """That many more are done."""
         self._done += number
         if self._done % 16 == 0:
-            thousand = (self._done - 1) // 1000
-            self.peaks += [0.0] * (thousand + 1 - len(self.peaks))
-            self.peaks[thousand] = max(self.peaks[thousand], resident())
+            while len(self.thousands) * 1000 < self._done:
+                self.thousands.append([])
+            self.thousands[-1].append(resident())
 
     def stopped(self) -> bool:
         """Never."""
@@ -110,21 +111,25 @@ def main() -> None:
     chosen = parser.parse_args()
     photographs = album(chosen.folder / f"album-{chosen.photographs}", chosen.photographs)
     out = chosen.folder / "whole.parquet"
+    few_arenas()  # as `faceprint embed` does
     fp, watch = faceprint.load("starter"), Watch()
     names = [str(photographs)]
     summary = embed_table(
         lambda: expand(names), out, fp, LocalEngine(fp, 32), watch, overwrite=True
     )
-    peaks = [round(value, 1) for value in watch.peaks]
+    peaks = [round(max(samples), 1) for samples in watch.thousands]
+    middles = [round(median(samples), 1) for samples in watch.thousands]
     result: dict[str, Any] = {
-        "what": "MB of a bulk run (peak of each thousand), and equality after three kills",
+        "what": "MB of a bulk run, thousand by thousand, and equality after three kills",
         "photographs": summary.images,
         "faces": summary.faces,
         "failed": summary.failed,
         "seconds": round(summary.seconds, 1),
         "photographs_a_second": round(summary.images / summary.seconds, 1),
         "mb_by_thousand": peaks,
+        "median_mb_by_thousand": middles,
         "last_over_second": round(peaks[-1] / peaks[1], 3) if len(peaks) > 1 else None,
+        "last_over_second_median": round(middles[-1] / middles[1], 3) if len(peaks) > 1 else None,
         "table_mb": round(out.stat().st_size / 1e6, 1),
     }
     if not chosen.no_kill:

@@ -2,25 +2,37 @@
 
 The tensors that `analyze_many` feeds its networks are recorded once and replayed by as many threads
 as the engine has workers, on the same sessions: no decoding, no resizing, no crops, no suppression.
-The ratio is the share of the engine's time that networks alone would take.
+The ratio is the share of the engine's time that networks alone would take. Beside the starter pack
+stand the settings that `peers.py` compares with other libraries: what the ratios there could be at
+most, if nothing but the networks took time.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from _common import SHARED, median, provenance, rotate, write
+from _peers.plan import MTCNN
+from _photographs import above_a_megapixel
+from shared_cards import register
 
 import faceprint
 from faceprint.runtime.session import Session
 from faceprint.types import Array
+from faceprint.vision.load import LoadOptions
+from faceprint.vision.pipeline import FacePrint
+from faceprint.zoo.catalog import get_card
 
 Call = tuple[Session, Array]
 
@@ -38,12 +50,11 @@ class Recorder:
         return self._session.run(blob)
 
 
-def recorded(fp: faceprint.FacePrint, paths: list[Path]) -> list[Call]:
+def recorded(fp: FacePrint, paths: list[Path], embed: bool) -> list[Call]:
     """Every network call that a stream over `paths` makes."""
     engine: Any = fp._one_thread_each() or fp
-    engine.open()
     calls: list[Call] = []
-    holders = [(engine.embedder, "_session")]
+    holders = [(engine.embedder, "_session")] if embed else []
     holders += [
         (engine.detector, name)
         for name in ("_pnet", "_rnet", "_onet", "_session")
@@ -52,7 +63,7 @@ def recorded(fp: faceprint.FacePrint, paths: list[Path]) -> list[Call]:
     originals = [(owner, name, getattr(owner, name)) for owner, name in holders]
     for owner, name, session in originals:
         setattr(owner, name, Recorder(session, calls))
-    list(fp.analyze_many(paths))
+    list(fp.analyze_many(paths, embed=embed))
     for owner, name, session in originals:
         setattr(owner, name, session)
     return calls
@@ -65,12 +76,14 @@ def replay(calls: list[Call], workers: int) -> None:
             pass
 
 
-def measure(name: str, fp: faceprint.FacePrint, paths: list[Path], rounds: int) -> dict[str, Any]:
+def measure(
+    name: str, fp: FacePrint, paths: list[Path], rounds: int, *, embed: bool = True
+) -> dict[str, Any]:
     """Both sides in turn."""
     workers = fp._options.session.thread_count()
-    calls = recorded(fp, paths)
+    calls = recorded(fp, paths, embed)
     sides: dict[str, Callable[[], object]] = {
-        "engine": lambda: list(fp.analyze_many(paths)),
+        "engine": lambda: list(fp.analyze_many(paths, embed=embed)),
         "bare": lambda: replay(calls, workers),
     }
     each = {
@@ -86,6 +99,35 @@ def measure(name: str, fp: faceprint.FacePrint, paths: list[Path], rounds: int) 
     }
 
 
+def opened(detector: str, embedder: str, settings: dict[str, Any]) -> FacePrint:
+    """A detector with settings of its own, and an embedder."""
+    card = get_card(detector)
+    card = replace(card, options={**card.options, **settings})
+    return FacePrint("engine", card, get_card(embedder), LoadOptions(accept_license=True))
+
+
+def of_peers(paths: list[Path], rounds: int) -> list[dict[str, Any]]:
+    """The settings that are compared with other libraries."""
+    same = {"score_threshold": 0.5, "nms_threshold": 0.4}
+    cascade = dict(MTCNN.entries[0].options["settings"])
+    large = above_a_megapixel()
+    rows = []
+    for name, settings, photographs in (
+        ("scrfd-500m + w600k-mbf", same, paths),
+        ("scrfd-500m at 640 + w600k-mbf", {**same, "min_side": 640}, paths[::2]),
+        ("scrfd-500m + w600k-mbf, large", same, large * 4),
+    ):
+        fp = opened("scrfd-500m", "w600k-mbf-dequant", settings)
+        rows.append(measure(name, fp, photographs, rounds))
+    for name, photographs in (
+        ("mtcnn as published, alone", paths),
+        ("mtcnn as published, alone, large", large * 2),
+    ):
+        fp = opened("mtcnn", "dlib-resnet", cascade)
+        rows.append(measure(name, fp, photographs, rounds, embed=False))
+    return rows
+
+
 def main() -> None:
     """Measure and write benchmarks/results/engine.json."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -94,10 +136,15 @@ def main() -> None:
     chosen = parser.parse_args()
     paths = sorted((SHARED / "faces" / "lfw").rglob("*.jpg"))
     paths = paths[:: max(1, len(paths) // chosen.photographs)][: chosen.photographs]
+    rows = [measure("mtcnn + dlib-resnet", faceprint.load("starter"), paths, chosen.rounds)]
+    with tempfile.TemporaryDirectory() as home:
+        os.environ.update(FACEPRINT_HOME=home, FACEPRINT_MIRROR=str(SHARED / "models"))
+        register(SHARED / "models", Path(home) / "own")
+        rows += of_peers(paths[:512], chosen.rounds)
     result = {
-        "what": "analyze_many against a replay of its network calls, LFW photographs",
+        "what": "analyze_many against a replay of its network calls, LFW photographs unless said",
         "rounds": chosen.rounds,
-        "rows": [measure("mtcnn + dlib-resnet", faceprint.load("starter"), paths, chosen.rounds)],
+        "rows": rows,
         **provenance("pillow"),
     }
     write("engine", result)

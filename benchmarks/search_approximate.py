@@ -9,7 +9,7 @@ best exactly with the stored vectors. usearch has the same vectors as int8, in f
 as int8 alone confuses neighbours; FAISS has them as float32. Each graph is searched with the least
 expansion that reaches recall@1 0.99, or with the largest there is. Sides take turns; times are
 medians. With --keep, graphs that were built for the same vectors are read from that folder, which
-also tells how long that took.
+also tells how long that took. How low a mate's similarity may be is measured by probes made for it.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from faceprint.types import Array
 
 GOAL, BATCH = 0.99, 64
 EXPANSIONS = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096)
+SIMILARITIES, MATES = (0.4, 0.45, 0.5, 0.55, 0.6), 300
 LINKS, BUILDING, NEAR = 16, 128, 16
 PEERS = ("usearch", "FAISS HNSW")
 
@@ -142,6 +143,14 @@ def approximate(given: argparse.Namespace) -> dict[str, Any]:
         }
         sides = {name: run for name, run in sides.items() if name in ("faceprint", *given.peers)}
         result["sides"] = _measured(sides, graphs, probes, truth, given.rounds)
+        result["found_of_mates"] = {
+            f"{similarity:.2f}": {
+                name: round(float(np.mean([run(q) for q in mates] == rows)), 3)
+                for name, run in sides.items()
+            }
+            for similarity in SIMILARITIES
+            for mates, rows in [_mates(vectors, similarity)]
+        }
         batch = rotate({"batch": lambda: index.search(probes[:BATCH], 1)}, given.rounds)["batch"]
         result["sides"]["faceprint"]["ms_a_probe_in_batches"] = round(
             1000 * median(batch) / BATCH, 3
@@ -150,6 +159,18 @@ def approximate(given: argparse.Namespace) -> dict[str, Any]:
     times = {name: side["ms_a_probe"] for name, side in result["sides"].items()}
     result["ratio_to_usearch"] = round(times["faceprint"] / times["usearch"], 3)
     return result
+
+
+def _mates(vectors: Array, similarity: float) -> tuple[Array, Any]:
+    """(m, d) probes of that similarity to one template each, and these, counted from 1."""
+    rng = np.random.default_rng(round(100 * similarity))
+    rows = rng.choice(len(vectors), MATES, replace=False)
+    nearby = vectors[rows]
+    aside = rng.standard_normal(nearby.shape, np.float32)
+    aside -= (aside * nearby).sum(1, keepdims=True) * nearby
+    aside /= np.linalg.norm(aside, axis=1, keepdims=True)
+    share = np.float32(np.sqrt(1 - similarity**2))
+    return np.float32(similarity) * nearby + share * aside, rows + 1
 
 
 def _measured(

@@ -11,6 +11,8 @@ from faceprint.types import Array
 
 __all__ = ["Letterbox", "apply_affine", "iou_matrix", "letterbox", "nms", "similarity_transforms"]
 
+_SMALLEST_CLASS = 3
+"""Groups of up to 8 boxes are one class: a class costs as much as a few comparisons of them."""
 _MATRIX_LIMIT = 2000
 """Boxes above which the overlap matrix costs more than a loop over the kept ones."""
 
@@ -90,11 +92,19 @@ def nms(
     order = np.lexsort((-scores, groups))
     starts = np.flatnonzero(np.diff(groups[order], prepend=groups[order[0]] - 1))
     sizes = np.diff(starts, append=len(order))
-    if len(sizes) * int(sizes.max()) ** 2 > _MATRIX_LIMIT**2:
-        parts = np.split(order, starts[1:])
-        kept = np.concatenate([_nms_one(boxes, part, threshold, over_minimum) for part in parts])
-    else:
-        kept = order[_nms_side_by_side(boxes[order], sizes, threshold, over_minimum)]
+    # Groups of about one size go through together: next to a large one, small ones are mostly air.
+    classes = np.maximum(np.ceil(np.log2(sizes)), _SMALLEST_CLASS)
+    parts = []
+    for size in np.unique(classes):
+        alike = classes == size
+        members, counts = order[np.repeat(alike, sizes)], sizes[alike]
+        if len(counts) * int(counts.max()) ** 2 > _MATRIX_LIMIT**2:
+            alone = np.split(members, np.cumsum(counts)[:-1])
+            parts += [_nms_one(boxes, part, threshold, over_minimum) for part in alone]
+        else:
+            stays = _nms_side_by_side(boxes[members], counts, threshold, over_minimum)
+            parts.append(members[stays])
+    kept = np.concatenate(parts)
     best: NDArray[np.intp] = kept[np.lexsort((kept, -scores[kept]))]
     return best
 

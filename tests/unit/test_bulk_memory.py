@@ -13,14 +13,14 @@ from faceprint.bulk import memory
 
 @pytest.fixture(autouse=True)
 def anew() -> Iterator[None]:
-    memory._malloc_trim.cache_clear()
+    memory._of_glibc.cache_clear()
     yield
-    memory._malloc_trim.cache_clear()
+    memory._of_glibc.cache_clear()
 
 
 def test_free_pages_are_given_back() -> None:
     memory.give_back_memory()
-    assert (memory._malloc_trim() is not None) == (platform.libc_ver()[0] == "glibc")
+    assert (memory._of_glibc("malloc_trim") is not None) == (platform.libc_ver()[0] == "glibc")
 
 
 @pytest.mark.parametrize("error", [OSError, TypeError])
@@ -31,11 +31,27 @@ def test_without_a_c_library_of_that_kind_nothing_happens(
         raise error
 
     monkeypatch.setattr(ctypes, "CDLL", refuse)
+    memory.few_arenas()
     memory.give_back_memory()
-    assert memory._malloc_trim() is None
+    assert memory._of_glibc("malloc_trim") is None
 
 
 def test_an_allocator_without_it_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    memory.few_arenas()
     memory.give_back_memory()
-    assert memory._malloc_trim() is None
+    assert memory._of_glibc("malloc_trim") is None
+
+
+def test_threads_share_arenas(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    class Process:
+        @staticmethod
+        def mallopt(option: int, value: int) -> int:
+            asked.append((option, value))
+            return 1
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: Process)
+    memory.few_arenas()
+    assert asked == [(-8, 2)]  # M_ARENA_MAX of malloc.h

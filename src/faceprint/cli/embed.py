@@ -76,8 +76,10 @@ def embed(
     JSON: images, faces, failed, faceless, duplicates, skipped, seconds, finished, reasons.
     """
     from faceprint.bulk.inputs import expand
+    from faceprint.bulk.memory import few_arenas
     from faceprint.bulk.run import embed_table
 
+    few_arenas()
     fp = options.analyzer(pack, detector, embedder, runtime, threads)
     if engine == "ray":
         cpus = threads or 1
