@@ -36,6 +36,9 @@ from faceprint.zoo.catalog import get_card
 
 Call = tuple[Session, Array]
 
+_PAIR = "scrfd-500m + w600k-mbf"
+_SETS = {"lfw": "LFW", "large": "above a megapixel"}
+
 
 class Recorder:
     """A session that notes what goes through it."""
@@ -112,19 +115,19 @@ def of_peers(paths: list[Path], rounds: int) -> list[dict[str, Any]]:
     cascade = dict(MTCNN.entries[0].options["settings"])
     large = above_a_megapixel()
     rows = []
-    for name, settings, photographs in (
-        ("scrfd-500m + w600k-mbf", same, paths),
-        ("scrfd-500m at 640 + w600k-mbf", {**same, "min_side": 640}, paths[::2]),
-        ("scrfd-500m + w600k-mbf, large", same, large * 4),
+    for ours, on, settings, photographs in (
+        ("faceprint", "lfw", same, paths),
+        ("faceprint at 640", "lfw", {**same, "min_side": 640}, paths[::2]),
+        ("faceprint", "large", same, large * 4),
     ):
         fp = opened("scrfd-500m", "w600k-mbf-dequant", settings)
-        rows.append(measure(name, fp, photographs, rounds))
-    for name, photographs in (
-        ("mtcnn as published, alone", paths),
-        ("mtcnn as published, alone, large", large * 2),
-    ):
+        row = measure(f"{_PAIR}, {_SETS[on]}", fp, photographs, rounds)
+        rows.append({**row, "side_of_peers": ours, "on": on, "settings": settings})
+    ours = MTCNN.entries[0].name
+    for on, photographs in (("lfw", paths), ("large", large * 2)):
         fp = opened("mtcnn", "dlib-resnet", cascade)
-        rows.append(measure(name, fp, photographs, rounds, embed=False))
+        row = measure(f"mtcnn alone, {_SETS[on]}", fp, photographs, rounds, embed=False)
+        rows.append({**row, "side_of_peers": ours, "on": on, "settings": cascade})
     return rows
 
 
@@ -136,13 +139,13 @@ def main() -> None:
     chosen = parser.parse_args()
     paths = sorted((SHARED / "faces" / "lfw").rglob("*.jpg"))
     paths = paths[:: max(1, len(paths) // chosen.photographs)][: chosen.photographs]
-    rows = [measure("mtcnn + dlib-resnet", faceprint.load("starter"), paths, chosen.rounds)]
+    rows = [measure("starter pack, LFW", faceprint.load("starter"), paths, chosen.rounds)]
     with tempfile.TemporaryDirectory() as home:
         os.environ.update(FACEPRINT_HOME=home, FACEPRINT_MIRROR=str(SHARED / "models"))
         register(SHARED / "models", Path(home) / "own")
         rows += of_peers(paths[:512], chosen.rounds)
     result = {
-        "what": "analyze_many against a replay of its network calls, LFW photographs unless said",
+        "what": "analyze_many against a replay of its network calls",
         "rounds": chosen.rounds,
         "rows": rows,
         **provenance("pillow"),

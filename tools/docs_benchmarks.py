@@ -47,11 +47,13 @@ def benchmarks_page(results: Path) -> str:
         results: the folder of JSON files; a group whose file is not there is left out.
     """
     lines = [_HEAD]
+    timed = results / "engine.json"
+    engine = json.loads(timed.read_text("utf-8")) if timed.is_file() else {}
     groups = {name: read for name in _TITLES if (read := _read(results, name))}
     if groups:
         lines += ["![How many times as fast](images/benchmarks-ratios.svg)", ""]
     for name, result in groups.items():
-        lines += [f"## {_TITLES[name]}", "", *_group(name, result), ""]
+        lines += [f"## {_TITLES[name]}", "", *_group(name, result, engine), ""]
     if costs := _read(results, "costs"):
         lines += ["## Before the first answer", "", *_costs(costs), ""]
     return "\n".join(lines).rstrip() + "\n"
@@ -102,7 +104,7 @@ def _read(results: Path, name: str) -> Result:
     return found
 
 
-def _group(name: str, result: Result) -> Iterator[str]:
+def _group(name: str, result: Result, engine: Result) -> Iterator[str]:
     what = result["what"]
     yield f"{what[:1].upper()}{what[1:]}. {_where(result)}"
     yield ""
@@ -115,6 +117,9 @@ def _group(name: str, result: Result) -> Iterator[str]:
         for pair, modes, _ in _ratios(result, on):
             cells = " | ".join(_cell(modes[mode]) for mode in _MODES)
             yield f"| {_against(pair)} | {words} | {cells} |"
+    for limit in _limits(result, engine):
+        yield ""
+        yield limit
     for note in sorted({row["note"] for row in result["ratios"] if row.get("note")}):
         yield ""
         yield f"(\\*) {note}."
@@ -129,6 +134,24 @@ def _group(name: str, result: Result) -> Iterator[str]:
         yield f"- {side}: `{facts['api']}`; detector's input: {facts['input']}; {versions}"
     for side, why in result["left_out"].items():
         yield f"- {side} was left out: {why}"
+
+
+def _limits(result: Result, engine: Result) -> Iterator[str]:
+    """What could be reached where a bar for bulk work was missed."""
+    shares = {
+        (row["side_of_peers"], row["on"]): row["share_of_the_bare_rate"]
+        for row in engine.get("rows", ())
+        if "side_of_peers" in row
+    }
+    for row in result["ratios"]:
+        share = shares.get((row["ours"], row["on"]))
+        if row["mode"] == "bulk" and row["holds"] is False and share:
+            most = row["times_as_fast"]["median"] / share
+            yield (
+                f"In bulk against {_against(row)}, photographs {_SETS[row['on']]}: networks alone "
+                f"take {100 * share:.0f} % of faceprint's time (`benchmarks/engine.py`). If "
+                f"nothing else took any, the ratio would be {most:.2f}."
+            )
 
 
 def _where(result: Result) -> str:

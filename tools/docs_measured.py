@@ -51,6 +51,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "int-eight": docs_speed.int8,
     "exact-search": docs_people.exact_search,
     "approximate-search": docs_people.approximate_search,
+    "found-of-mates": docs_people.found_of_mates,
     "identification": docs_people.identification,
     "albums": docs_people.albums,
     "clustering": docs_people.clustering,

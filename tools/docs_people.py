@@ -39,6 +39,17 @@ def approximate_search(results: Results) -> str:
     return table(head, rows)
 
 
+def found_of_mates(results: Results) -> str:
+    """Mates found by their similarity, a column a side."""
+    rows: list[tuple[str, ...]] = []
+    sides = ("faceprint", "usearch", "FAISS HNSW")
+    for part in results["search_approximate"]["rows"]:
+        for similarity, found in part.get("found_of_mates", {}).items():
+            cells = [f"{found[side]:.3f}" if side in found else "" for side in sides]
+            rows.append((f"{part['faces']:,} {part['shape']}", similarity, *cells))
+    return table(("vectors", "similarity", *sides), rows)
+
+
 def _bytes(sizes: dict[str, float], name: str) -> str:
     if name == "FAISS HNSW":
         return "2,048 + links"

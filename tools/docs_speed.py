@@ -95,9 +95,10 @@ def engine(results: Results) -> str:
     rows = []
     for row in results["engine"]["rows"]:
         ms = row["ms_a_photograph"]
+        at = row.get("settings", {}).get("min_side")
         rows.append(
             (
-                row["models"],
+                row["models"] + (f", detector at {at}" if at else ""),
                 row["photographs"],
                 f"{ms['engine']:.2f}",
                 f"{ms['bare']:.2f}",

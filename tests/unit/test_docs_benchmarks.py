@@ -89,6 +89,14 @@ def test_the_page_has_every_number_and_marks_what_falls_short(results: Path) -> 
     assert "2026-01-02" in page
 
 
+def test_a_bar_that_was_missed_is_told_with_what_is_possible(results: Path) -> None:
+    row = {"side_of_peers": "faceprint", "on": "lfw", "share_of_the_bare_rate": 0.91}
+    (results / "engine.json").write_text(json.dumps({"rows": [row]}), "utf-8")
+    page = benchmarks_page(results)
+    assert "networks alone take 91 % of" in page
+    assert "the ratio would be 1.60." in page
+
+
 def test_groups_that_were_not_measured_are_left_out(tmp_path: Path) -> None:
     page = benchmarks_page(tmp_path)
     assert "##" not in page

