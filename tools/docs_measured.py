@@ -26,6 +26,7 @@ PAGES = (
     "docs/decisions/0006-clustering.md",
     "docs/decisions/0007-optimiser.md",
     "docs/decisions/0008-signs.md",
+    "docs/decisions/0009-limits-of-bulk.md",
 )
 
 _MARK = re.compile(r"(<!-- measured: ([a-z-]+) -->\n).*?(<!-- end -->\n)", re.DOTALL)
