@@ -118,7 +118,8 @@ def _costs(run: Run, times: int) -> dict[str, Any]:
         entry = _REPRESENTATIVES[name]
         try:
             size = envs.make(name, run.environments)
-            python, around = envs.python_of(name, run.environments), variables(name, run)
+            python = envs.python_of(name, run.environments)
+            around = {**variables(name, run), "PYTHONPATH": str(Path(envs.__file__).parent)}
             start(entry, run).close()  # caches: compiled modules, faceprint's prepared graphs
             imported = import_seconds(python, environment.statement, around, times)
             answered = first_answer(lambda e=entry: start(e, run), photograph, times)

@@ -80,7 +80,7 @@ ENVIRONMENTS = {
             ("torch==2.13.0", _NUMPY, _PILLOW, "requests==2.34.2", "tqdm==4.70.1"),
             ("--no-deps", "facenet-pytorch==2.6.0"),
         ),
-        "from facenet_pytorch import MTCNN",
+        "import torchvision_parts as tv; tv.install(); from facenet_pytorch import MTCNN",
         (),
         "without torchvision; facenet-pytorch asks for an older torch, numpy and Pillow",
     ),
