@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from _common import SHARED, median, provenance, rotate, write
-from _peers.plan import MTCNN
+from _peers.plan import DLIB, MTCNN
 from _photographs import above_a_megapixel
 from shared_cards import register
 
@@ -139,7 +139,11 @@ def main() -> None:
     chosen = parser.parse_args()
     paths = sorted((SHARED / "faces" / "lfw").rglob("*.jpg"))
     paths = paths[:: max(1, len(paths) // chosen.photographs)][: chosen.photographs]
-    rows = [measure("starter pack, LFW", faceprint.load("starter"), paths, chosen.rounds)]
+    rows = []
+    for on, photographs in (("lfw", paths), ("large", above_a_megapixel() * 4)):
+        fp = faceprint.load("starter")
+        row = measure(f"starter pack, {_SETS[on]}", fp, photographs, chosen.rounds)
+        rows.append({**row, "side_of_peers": DLIB.entries[0].name, "on": on})
     with tempfile.TemporaryDirectory() as home:
         os.environ.update(FACEPRINT_HOME=home, FACEPRINT_MIRROR=str(SHARED / "models"))
         register(SHARED / "models", Path(home) / "own")

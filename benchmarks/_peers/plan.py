@@ -135,7 +135,7 @@ DLIB = Group(
             {"detector": "mtcnn", "embedder": "dlib-resnet", "input": "a pyramid"},
             _BOTH,
         ),
-        Entry("dlib", "dlib", {}, {"lfw": 4, "large": 2}),
+        Entry("dlib", "dlib", {}, {"lfw": 4, "large": 1}),
     ),
     (
         Pair("faceprint, starter", "dlib", "lfw", {"one": 4.0, "bulk": 4.0}),
