@@ -62,14 +62,14 @@ def test_blocks_answer_for_themselves(monkeypatch):
 
 
 def test_a_sample_that_holds_the_nearest_does_not_starve_the_rest(monkeypatch):
-    # Of every four words the first, which is what the sample reads, lies at the probe.
+    # The sample reads the first of four words, all of whose vectors lie at the probe.
     monkeypatch.setattr(planes, "_SAMPLE", 64)
     count = 4 * 64
     products = np.ones(BITS, np.float32)
     signs = np.zeros((count, BITS), np.uint8)
-    signs[:4] = 1
-    rows = laid_out(signs, 24, []).near(products, count, 0.5)
-    assert len(rows) == count
+    signs[:64] = 1
+    assert len(laid_out(signs, 24, []).near(products, count, 0.2)) == 64
+    assert len(laid_out(signs, 24, []).near(products, count, 0.9)) == count
 
 
 def test_what_is_cleared_is_gone():

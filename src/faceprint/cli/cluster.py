@@ -13,7 +13,7 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT, NO
-from faceprint.cli.output import note, print_json
+from faceprint.cli.output import counted, note, print_json
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
 from faceprint.recognition.albums.corrections import Corrections, read_corrections
@@ -206,10 +206,6 @@ def _grown(
     return take_in(file, read_table(table)).failed
 
 
-def _number(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"
-
-
 def _detector(analyzer: FacePrint | None) -> str:
     return "" if analyzer is None else analyzer.detector_card.id
 
@@ -257,8 +253,8 @@ def _report(album: Album, out: Path | None, folders: str, as_json: bool) -> None
         return
     faces = sum(len(person.faces) for person in album.people)
     typer.echo(
-        f"{_number(len(album.people), 'person', 'people')} in {_number(faces, 'face', 'faces')}; "
-        f"{_number(len(album.unassigned), 'face', 'faces')} unassigned"
+        f"{counted(len(album.people), 'person', 'people')} in {counted(faces, 'face', 'faces')}; "
+        f"{counted(len(album.unassigned), 'face', 'faces')} unassigned"
     )
     if not faces and not album.unassigned:
         note("no face was found in what was named")

@@ -16,7 +16,7 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT, NO, OTHER
-from faceprint.cli.output import note, print_json
+from faceprint.cli.output import counted, note, print_json
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
@@ -132,7 +132,8 @@ def _report(summary: Summary, out: Path, as_json: bool) -> int:
         print_json(asdict(summary) | {"seconds": round(summary.seconds, 2), "out": str(out)})
     else:
         typer.echo(
-            f"{summary.images:,} photographs, {summary.faces:,} faces in {summary.seconds:.0f} s: "
+            f"{counted(summary.images, 'photograph', 'photographs')}, "
+            f"{counted(summary.faces, 'face', 'faces')} in {summary.seconds:.0f} s: "
             f"{summary.failed:,} failed, {summary.faceless:,} without a face, "
             f"{summary.duplicates:,} named twice, {summary.skipped:,} done before"
         )

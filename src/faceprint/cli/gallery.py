@@ -13,7 +13,7 @@ import typer
 from faceprint.cli import gallery_data, options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.gallery_options import KeyFile, Location, moment, open_gallery
-from faceprint.cli.output import note, print_json, print_table
+from faceprint.cli.output import counted, note, print_json, print_table
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ def list_subjects(
         return DONE
     rows = [(s.name, s.templates, s.created[:10], _consent(s), _short(s)) for s in people]
     print_table(("subject", "templates", "since", "consent", "metadata"), rows)
-    note(f"{len(people)} subjects, {sum(s.templates for s in people)} templates")
+    templates = counted(sum(s.templates for s in people), "template", "templates")
+    note(f"{counted(len(people), 'subject', 'subjects')}, {templates}")
     return DONE
 
 
@@ -137,7 +138,7 @@ def remove(
     if as_json:
         print_json({"templates": count})
     else:
-        typer.echo(f"{count} templates removed")
+        typer.echo(f"{counted(count, 'template', 'templates')} removed")
     return DONE
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-__all__ = ["note", "print_json", "print_table"]
+__all__ = ["counted", "note", "print_json", "print_table"]
 
 _PIPE_WIDTH = 1000
 """Columns of a table that goes to a pipe: nothing is folded there."""
@@ -26,6 +26,11 @@ def print_json(document: Any, *, stream: bool = False) -> None:
         print(text, flush=True)  # noqa: T201 - typer.echo does not flush a pipe
     else:
         typer.echo(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2))
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number with its noun, as `1 face` and `2,000 faces`."""
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def note(message: str) -> None:

@@ -7,7 +7,10 @@ from numpy.typing import NDArray
 
 from faceprint.types import Array
 
-__all__ = ["Words", "differing", "directions", "packed"]
+__all__ = ["WORD", "Words", "differing", "directions", "packed"]
+
+WORD = 64
+"""Signs in a word."""
 
 Words = NDArray[np.uint64]
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceprint.recognition.index.base import Keys
-from faceprint.recognition.index.bits import Words
+from faceprint.recognition.index.bits import WORD, Words
 from faceprint.types import Array
 
 __all__ = ["SignPlanes"]
@@ -25,7 +25,7 @@ _ROWS = 1 << 20
 _TRANSPOSED = 1 << 13
 """Vectors whose signs are laid out anew at a time: their bits, as bytes, lie in a near cache."""
 _SAMPLE = 1 << 14
-_WORD, _BYTE = 64, 8
+_BYTE = 8
 _NONE, _ALL = np.uint64(0), np.uint64(0xFFFFFFFFFFFFFFFF)
 
 
@@ -50,7 +50,7 @@ class SignPlanes:
 
     def reserve(self, count: int) -> None:
         """Make room for that many vectors."""
-        words = -(-count // _WORD)
+        words = -(-count // WORD)
         if words > self._words.shape[1]:
             wider = np.zeros((len(self._words), words), np.uint64)
             wider[:, : self._words.shape[1]] = self._words
@@ -95,7 +95,7 @@ class SignPlanes:
         self, flips: Sequence[tuple[int, np.uint64]], start: int, count: int, share: float
     ) -> Keys:
         """The same in `count` vectors, counted from `start`, which is a multiple of 64."""
-        columns = slice(start // _WORD, -(-(start + count) // _WORD))
+        columns = slice(start // WORD, -(-(start + count) // WORD))
         size = columns.stop - columns.start
         planes, spare = self._scratch.planes[:, :size], self._scratch.spare[:, :size]
         for plane, (sign, flip) in zip(planes, flips, strict=True):
@@ -118,8 +118,8 @@ class _Scratch(threading.local):
     """
 
     def __init__(self, chosen: int) -> None:
-        self.planes = np.empty((chosen, _ROWS // _WORD), np.uint64)
-        self.spare = np.empty((max(chosen // 3, 1), _ROWS // _WORD), np.uint64)
+        self.planes = np.empty((chosen, _ROWS // WORD), np.uint64)
+        self.spare = np.empty((max(chosen // 3, 1), _ROWS // WORD), np.uint64)
 
 
 def _counted(planes: Words, spare: Words) -> list[Words]:
@@ -170,7 +170,7 @@ def _at_most(digits: Sequence[Words], limit: int, out: Words) -> Words:
 def _limit(digits: Sequence[Words], count: int, share: float) -> int:
     """The least limit that about that share of `count` counters keeps, by a sample."""
     step = max(1, count // _SAMPLE)
-    sample = np.stack([digit[: max(1, count // _WORD) : step] for digit in digits])
+    sample = np.stack([digit[: max(1, count // WORD) : step] for digit in digits])
     bits = np.unpackbits(sample.view(np.uint8), axis=1)
     counts = np.zeros(bits.shape[1], np.uint8)
     for place, row in enumerate(bits):

@@ -27,7 +27,7 @@ import numpy as np
 
 from faceprint.errors import GalleryCorruptError
 from faceprint.recognition.index.base import Fetch, Hits, Keys
-from faceprint.recognition.index.bits import Words, differing, directions, packed
+from faceprint.recognition.index.bits import WORD, Words, differing, directions, packed
 from faceprint.recognition.index.planes import SignPlanes
 from faceprint.recognition.index.rerank import exact_many, exact_one, stored
 from faceprint.types import Array
@@ -38,7 +38,6 @@ _GROWTH = 1.25
 _OUTGROWN = 8
 """Growth after which the middle of the vectors is taken anew."""
 _ENCODED = 1 << 14
-_WORD = 64
 _BEHIND = 4.5
 """Standard deviations of an estimate behind the k-th best at which none of the k is looked for."""
 _FINER = 8
@@ -74,7 +73,7 @@ class SignIndex:
         self._directions = directions(dim, self.settings.bits)
         self._middle: Array | None = None
         self._measured = 0
-        self._words: Words = np.empty((0, self.settings.bits // _WORD), np.uint64)
+        self._words: Words = np.empty((0, self.settings.bits // WORD), np.uint64)
         self._planes = SignPlanes(self.settings.bits, self.settings.planes)
         self._keys = np.empty(0, np.int64)
         self._count = 0
@@ -169,7 +168,7 @@ class SignIndex:
             np.savez(
                 file,
                 words=self._words[: self._count],
-                planes=self._planes.words[:, : -(-self._count // _WORD)],
+                planes=self._planes.words[:, : -(-self._count // WORD)],
                 keys=self._keys[: self._count],
                 directions=self._directions,
                 middle=middle,
@@ -193,8 +192,7 @@ class SignIndex:
         count = len(keys)
         fits = (
             (words.dtype, words.shape) == (np.uint64, (count, self._words.shape[1]))
-            and (planes.dtype, planes.shape)
-            == (np.uint64, (self.settings.bits, -(-count // _WORD)))
+            and (planes.dtype, planes.shape) == (np.uint64, (self.settings.bits, -(-count // WORD)))
             and (keys.dtype, keys.ndim) == (np.int64, 1)
             and (drawn.dtype, drawn.shape) == (np.float32, self._directions.shape)
             and (middle.dtype, middle.shape) in ((np.float32, (self._dim,)), (np.float32, (0,)))
