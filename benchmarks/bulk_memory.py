@@ -22,9 +22,9 @@ import PIL.Image
 from _common import SHARED, median, provenance, write
 
 import faceprint
+from faceprint._memory import few_arenas
 from faceprint.bulk.inputs import expand
 from faceprint.bulk.local import LocalEngine
-from faceprint.bulk.memory import few_arenas
 from faceprint.bulk.run import embed_table
 from faceprint.bulk.table import COLUMNS, read_table
 

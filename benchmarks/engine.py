@@ -55,7 +55,7 @@ class Recorder:
 
 def recorded(fp: FacePrint, paths: list[Path], embed: bool) -> list[Call]:
     """Every network call that a stream over `paths` makes."""
-    engine: Any = fp._one_thread_each() or fp
+    engine: Any = fp._crew_for(1)._models
     calls: list[Call] = []
     holders = [(engine.embedder, "_session")] if embed else []
     holders += [

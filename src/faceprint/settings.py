@@ -15,6 +15,7 @@ __all__ = [
     "home",
     "mirror",
     "offline",
+    "processes",
 ]
 
 
@@ -57,6 +58,24 @@ def default_runtime() -> str:
     return os.environ.get("FACEPRINT_RUNTIME", "").strip() or "onnxruntime"
 
 
+def processes() -> int | None:
+    """FACEPRINT_PROCESSES: what `--processes` is when not given; None when it isn't set.
+
+    Raises:
+        UsageError: it is not a positive whole number.
+    """
+    return _positive("FACEPRINT_PROCESSES")
+
+
+def _positive(name: str) -> int | None:
+    chosen = os.environ.get(name, "").strip()
+    if not chosen:
+        return None
+    if not chosen.isdigit() or int(chosen) < 1:
+        raise UsageError(f"{name} is {chosen!r}, not a positive whole number")
+    return int(chosen)
+
+
 def available_cores() -> int:
     """Cores this process may use: FACEPRINT_THREADS, else affinity capped by the cgroup's quota.
 
@@ -66,11 +85,9 @@ def available_cores() -> int:
     Raises:
         UsageError: FACEPRINT_THREADS is not a positive whole number.
     """
-    chosen = os.environ.get("FACEPRINT_THREADS", "").strip()
+    chosen = _positive("FACEPRINT_THREADS")
     if chosen:
-        if not chosen.isdigit() or int(chosen) < 1:
-            raise UsageError(f"FACEPRINT_THREADS is {chosen!r}, not a positive whole number")
-        return int(chosen)
+        return chosen
     try:
         cores = len(os.sched_getaffinity(0))
     except AttributeError:  # macOS and Windows have no affinity call

@@ -166,6 +166,33 @@ def test_killed_three_times_and_resumed_it_is_the_same_table(
     assert len(set(table(out)["source"])) == 200
 
 
+def test_helper_processes_make_the_same_table_though_one_is_killed(
+    few: Path, tmp_path: Path
+) -> None:
+    if not Path("/proc").is_dir():
+        pytest.skip("helpers are found through /proc")
+    album = vary(sorted(few.glob("0*.jpg")), tmp_path / "album", 60)
+    run(album, "--out", tmp_path / "whole.npz", "--part", 7)
+    soon = (
+        "import sys; from faceprint.vision import helpers; from faceprint.cli.app import main; "
+        "helpers._PAYS = 1; sys.exit(main())"
+    )
+    words = [*command(album, "--out", tmp_path / "t.npz", "--part", 7, "--threads", 2)]
+    words[1:3] = ["-c", soon]
+    process = subprocess.Popen([*words, "--processes", "2"], stderr=subprocess.PIPE, text=True)
+    victims: list[int] = []
+    while not victims:
+        assert process.poll() is None
+        victims = descendants(process.pid, b"vision.helper")
+        time.sleep(0.005)
+    time.sleep(1.0)
+    os.kill(victims[0], signal.SIGKILL)
+    _, stderr = process.communicate()
+    assert process.returncode == 0, stderr
+    assert "Traceback" not in stderr
+    assert_same(tmp_path / "whole.npz", tmp_path / "t.npz")
+
+
 def test_a_changed_file_is_done_again_and_the_rest_is_not(few: Path, tmp_path: Path) -> None:
     album = tmp_path / "album"
     shutil.copytree(few, album)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faceprint.vision.stream import chunk_size, chunks, map_chunks
+from faceprint.vision.stream import chunk_size, chunks, map_lists
 
 
 @settings(max_examples=30, deadline=None)
@@ -21,7 +21,7 @@ def test_every_item_once_and_in_order(count: int, size: int, workers: int) -> No
         time.sleep(0.0005 * (chunk[0] % 3))
         return [-item for item in chunk]
 
-    found = list(map_chunks(work, iter(range(count)), size=size, workers=workers))
+    found = list(map_lists(work, chunks(iter(range(count)), size, workers), workers=workers))
     assert found == [-item for item in range(count)]
 
 
@@ -33,7 +33,7 @@ def test_reads_no_further_than_it_must() -> None:
             read.append(item)
             yield item
 
-    results = map_chunks(lambda chunk: chunk, endless(), size=4, workers=2)
+    results = map_lists(lambda chunk: chunk, chunks(endless(), 4, 2), workers=2)
     assert read == [], "nothing is read before the first result is wanted"
     assert next(results) == 0
     assert len(read) <= 4 * 5
@@ -48,7 +48,7 @@ def test_workers_run_side_by_side() -> None:
         both.wait()
         return chunk
 
-    assert list(map_chunks(work, range(4), size=1, workers=2)) == [0, 1, 2, 3]
+    assert list(map_lists(work, chunks(range(4), 1, 2), workers=2)) == [0, 1, 2, 3]
 
 
 def test_an_error_comes_in_its_place() -> None:
@@ -57,7 +57,7 @@ def test_an_error_comes_in_its_place() -> None:
             raise ValueError("five")
         return chunk
 
-    results = map_chunks(work, iter(range(9)), size=2, workers=3)
+    results = map_lists(work, chunks(iter(range(9)), 2, 3), workers=3)
     assert [next(results) for _ in range(4)] == [0, 1, 2, 3]
     with pytest.raises(ValueError, match="five"):
         next(results)
@@ -71,7 +71,7 @@ def test_closing_starts_nothing_more() -> None:
         time.sleep(0.02)
         return chunk
 
-    results = map_chunks(work, range(100), size=1, workers=1)
+    results = map_lists(work, chunks(range(100), 1, 1), workers=1)
     next(results)
     results.close()
     before = len(started)
@@ -119,7 +119,7 @@ def test_one_slow_chunk_holds_nobody_up() -> None:
             others.release()
         return chunk
 
-    results = map_chunks(work, iter(range(100)), size=1, workers=2)
+    results = map_lists(work, chunks(iter(range(100)), 1, 2), workers=2)
     reader = threading.Thread(target=lambda: next(results))
     reader.start()
     for _ in range(4):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from faceprint.bulk import work
@@ -69,6 +71,18 @@ class LocalEngine:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def outcomes(self, parts: Iterator[Part], seen: Seen) -> Iterator[tuple[Part, Outcome]]:
-        """A part after the other."""
-        for part in parts:
-            yield part, work.embed(self._fp, part.sources, part.stamps, self.batch_size, seen)
+        """A part after the other, the next begun before the workers run out of work."""
+        begun: deque[Part] = deque()
+
+        def opened() -> Iterator[work.Opened]:
+            for part in parts:
+                begun.append(part)
+                yield work.Opened(part.sources)
+
+        dim = self._fp.embedder_card.dim or 0
+        stream = self._fp.analyze_parts(opened(), batch_size=self.batch_size)
+        with closing(stream):
+            for first in stream:
+                part = begun.popleft()
+                results = chain([first], stream)
+                yield part, work.outcome_of(results, part.sources, part.stamps, dim, seen)

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import faceprint
+from faceprint._memory import give_back_memory
 from faceprint.bulk import work
 from faceprint.bulk.assemble import groups, part_path
 from faceprint.bulk.local import Engine, Part
 from faceprint.bulk.manifest import Manifest, plain
-from faceprint.bulk.memory import give_back_memory
 from faceprint.bulk.rows import write_part
 from faceprint.bulk.table import Shape, check_name, head_of, write_table
 from faceprint.errors import FaceprintError, UsageError

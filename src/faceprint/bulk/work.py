@@ -12,18 +12,30 @@ import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from faceprint._optional import require
 from faceprint.bulk.inputs import is_remote
 from faceprint.bulk.rows import Rows, concatenate, rows_of
 from faceprint.errors import DecodeError, ImageTooLargeError, SourceNotFoundError
+from faceprint.types import AnalyzedImage
 from faceprint.vision import images
 
 if TYPE_CHECKING:
     from faceprint.vision.pipeline import FacePrint
 
-__all__ = ["CHANGED", "Content", "Outcome", "Seen", "content_of", "embed", "reason", "stamp_of"]
+__all__ = [
+    "CHANGED",
+    "Content",
+    "Opened",
+    "Outcome",
+    "Seen",
+    "content_of",
+    "embed",
+    "outcome_of",
+    "reason",
+    "stamp_of",
+]
 
 Seen = Callable[[int], None]
 
@@ -60,14 +72,20 @@ class Outcome:
     errors: tuple[str | None, ...]
 
 
-def embed(
-    fp: FacePrint,
+def embed(fp: FacePrint, sources: Sequence[str], stamps: Sequence[str], batch_size: int) -> Outcome:
+    """Faces and embeddings of these photographs; `stamps` as `outcome_of` wants them."""
+    results = fp.analyze_parts([Opened(sources)], batch_size=batch_size)
+    return outcome_of(results, sources, stamps, fp.embedder_card.dim or 0)
+
+
+def outcome_of(
+    results: Iterator[AnalyzedImage],
     sources: Sequence[str],
     stamps: Sequence[str],
-    batch_size: int,
+    dim: int,
     seen: Seen | None = None,
 ) -> Outcome:
-    """Faces and embeddings of these photographs.
+    """What came of these photographs, from a stream that gives them next.
 
     Args:
         stamps: of each photograph when its content was taken; one that differs afterwards is
@@ -75,8 +93,8 @@ def embed(
         seen: called with 1 for every photograph done.
     """
     counts, errors, parts = [], [], []
-    stream = fp.analyze_many(_Opened(sources), batch_size=batch_size)
-    for source, stamp, result in zip(sources, stamps, stream, strict=True):
+    # The stream comes last: zip would take one too many of it.
+    for source, stamp, result in zip(sources, stamps, results, strict=False):
         error = None if result.error is None else _plain(source, result.error)
         if stamp_of(source)[0] != stamp:
             error = CHANGED
@@ -87,7 +105,6 @@ def embed(
             parts.append(rows_of(faces))
         if seen is not None:
             seen(1)
-    dim = fp.embedder_card.dim or 0
     return Outcome(concatenate(parts, dim), tuple(counts), tuple(errors))
 
 
@@ -144,8 +161,8 @@ def reason(error: str) -> str:
     return re.split(r"[:,;(]", general, maxsplit=1)[0].strip()
 
 
-class _Opened:
-    """Photographs that are fetched when their turn comes; their number is known."""
+class Opened(Sequence[str | bytes]):
+    """Photographs that are fetched when their turn comes."""
 
     def __init__(self, sources: Sequence[str]) -> None:
         self._sources = sources
@@ -153,8 +170,14 @@ class _Opened:
     def __len__(self) -> int:
         return len(self._sources)
 
-    def __iter__(self) -> Iterator[str | bytes]:
-        return map(_bytes_or_name, self._sources)
+    @overload
+    def __getitem__(self, index: int) -> str | bytes: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str | bytes]: ...
+    def __getitem__(self, index: int | slice) -> str | bytes | list[str | bytes]:
+        if isinstance(index, int):
+            return _bytes_or_name(self._sources[index])
+        return [_bytes_or_name(source) for source in self._sources[index]]
 
 
 def _bytes_or_name(source: str) -> str | bytes:

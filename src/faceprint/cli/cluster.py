@@ -93,6 +93,7 @@ def cluster(
     embedder: options.Embedder = None,
     runtime: options.Runtime = None,
     threads: options.Threads = None,
+    processes: options.Processes = None,
 ) -> int:
     """Sort photographs into people. Exit code 1: no face was found.
 
@@ -129,7 +130,9 @@ def cluster(
     run = _run(engine, address, workers, threads)
     if paths and not find_photographs(paths):
         note("no photographs in what was named")
-    analyzer = options.analyzer(pack, detector, embedder, runtime, threads) if paths else None
+    analyzer = (
+        options.analyzer(pack, detector, embedder, runtime, threads, processes) if paths else None
+    )
     if state is None:
         with _faces(analyzer, paths, table, scratch) as faces:
             demand = clustering.demand_for(faces, _detector(analyzer), **given)

@@ -68,6 +68,7 @@ def embed(
     embedder: options.Embedder = None,
     runtime: options.Runtime = None,
     threads: options.Threads = None,
+    processes: options.Processes = None,
 ) -> int:
     """Embed every face of many photographs into one table; a row a face.
 
@@ -75,12 +76,12 @@ def embed(
     face anywhere; 3: every photograph failed; 5: the table can't be written; 130: interrupted.
     JSON: images, faces, failed, faceless, duplicates, skipped, seconds, finished, reasons.
     """
+    from faceprint._memory import few_arenas
     from faceprint.bulk.inputs import expand
-    from faceprint.bulk.memory import few_arenas
     from faceprint.bulk.run import embed_table
 
     few_arenas()
-    fp = options.analyzer(pack, detector, embedder, runtime, threads)
+    fp = options.analyzer(pack, detector, embedder, runtime, threads, processes)
     if engine == "ray":
         cpus = threads or 1
         load = partial(options.analyzer, pack, detector, embedder, runtime, cpus)

@@ -77,6 +77,7 @@ def enroll(
     embedder: options.Embedder = None,
     runtime: options.Runtime = None,
     threads: options.Threads = None,
+    processes: options.Processes = None,
 ) -> int:
     """Add templates; the gallery is made if there is none. Exit code 3: some could not be used.
 
@@ -97,7 +98,7 @@ def enroll(
         consent=_consent(consent, consent_given, consent_expires, consent_reference),
         keep_crops=keep_crops,
     )
-    fp = options.analyzer(pack, detector, embedder, runtime, threads)
+    fp = options.analyzer(pack, detector, embedder, runtime, threads, processes)
     opened = Gallery.open(
         gallery,
         fp,

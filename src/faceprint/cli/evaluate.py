@@ -68,6 +68,7 @@ def evaluate(
     embedder: options.Embedder = None,
     runtime: options.Runtime = None,
     threads: options.Threads = None,
+    processes: options.Processes = None,
 ) -> int:
     """Measure a pack on labelled photographs.
 
@@ -84,7 +85,13 @@ def evaluate(
     if protocol not in PROTOCOLS:
         raise UsageError(f"no protocol named {protocol!r}; there are {', '.join(PROTOCOLS)}")
     fp = load(
-        pack, detector=detector, embedder=embedder, runtime=runtime, threads=threads, mirror=mirror
+        pack,
+        detector=detector,
+        embedder=embedder,
+        runtime=runtime,
+        threads=threads,
+        mirror=mirror,
+        processes=processes,
     )
     show = progress("pictures")
     rule = _face_rule(face, protocol)

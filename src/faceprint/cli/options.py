@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from faceprint.vision.pipeline import FacePrint
 
-__all__ = ["Detector", "Embedder", "Json", "Pack", "Runtime", "Threads", "analyzer"]
+__all__ = ["Detector", "Embedder", "Json", "Pack", "Processes", "Runtime", "Threads", "analyzer"]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Pack = Annotated[
@@ -32,6 +32,15 @@ Runtime = Annotated[
 Threads = Annotated[
     int | None, typer.Option("--threads", metavar="N", min=1, help="Cores to use. [all it may]")
 ]
+Processes = Annotated[
+    int | None,
+    typer.Option(
+        "--processes",
+        metavar="N",
+        min=1,
+        help="Share the cores among so many, on long runs. [one for two cores]",
+    ),
+]
 Output = Annotated[Path | None, typer.Option("--out", metavar="PATH")]
 
 
@@ -41,8 +50,16 @@ def analyzer(
     embedder: str | None,
     runtime: str | None,
     threads: int | None,
+    processes: int | None = 1,
 ) -> FacePrint:
-    """What the shared options mean."""
+    """What the shared options mean; `processes` None: as many as pay."""
     from faceprint.vision.pipeline import load
 
-    return load(pack, detector=detector, embedder=embedder, runtime=runtime, threads=threads)
+    return load(
+        pack,
+        detector=detector,
+        embedder=embedder,
+        runtime=runtime,
+        threads=threads,
+        processes=processes,
+    )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,9 @@ import numpy as np
 from faceprint import settings
 from faceprint.errors import InputError, UsageError
 from faceprint.types import AnalyzedImage, Detections, Embedding, Face, Image
+from faceprint.vision.crew import Crew
 from faceprint.vision.embed import VectorEmbedder
+from faceprint.vision.helper import Setup
 from faceprint.vision.images import ImageSource
 from faceprint.vision.load import (
     Detector,
@@ -24,7 +26,6 @@ from faceprint.vision.load import (
 )
 from faceprint.vision.photos import Photo, batches
 from faceprint.vision.quality import assess
-from faceprint.vision.stream import chunk_size, map_chunks
 from faceprint.zoo.card import Alignment, ModelCard
 
 __all__ = ["FacePrint", "load"]
@@ -46,7 +47,8 @@ class FacePrint:
         self._detector_lock, self._embedder_lock = threading.Lock(), threading.Lock()
         self._detector: Detector | None = None
         self._embedder: VectorEmbedder | None = None
-        self._single: FacePrint | None = None
+        self._crew: Crew | None = None
+        self._crew_lock = threading.Lock()
 
     @property
     def detector(self) -> Detector:
@@ -104,7 +106,8 @@ class FacePrint:
     ) -> Iterator[AnalyzedImage]:
         """Analyse a stream of photographs, lazily and in order.
 
-        Workers, one a core, each decode, detect and embed a batch of photographs. One that can't
+        Workers, one a core, each decode, detect and embed a batch of photographs; where `load` was
+        given `processes`, long streams are shared among so many. A photograph that can't
         be used comes out with `error` set, and the stream goes on. Memory is bounded by a batch a
         worker, however long the stream; a batch holds 16 megapixels at most.
 
@@ -112,9 +115,7 @@ class FacePrint:
             UsageError: `batch_size` below 1.
             ModelError: the models can't be loaded; a stream can't go on without them.
         """
-        if batch_size < 1:
-            raise UsageError(f"batch_size is {batch_size}, not a positive whole number")
-        return self._stream(sources, batch_size, embed, keep_crops)
+        return self._crew_for(batch_size).many(sources, batch_size, embed, keep_crops)
 
     def open(self) -> None:
         """Open both models now, at once: what the first photograph would otherwise wait for."""
@@ -127,43 +128,44 @@ class FacePrint:
         """Embed crops that are already aligned to the embedder's template."""
         return self.embedder.embed(crops)
 
-    def _stream(
-        self, sources: Iterable[ImageSource], batch_size: int, embed: bool, keep_crops: bool
-    ) -> Iterator[AnalyzedImage]:
-        engine = self._one_thread_each()
-        # Workers that can't share the networks take turns: one decodes while the other has them.
-        turn = threading.Lock() if engine is None else nullcontext()
-        workers = 2 if engine is None else self._options.session.thread_count()
-        models = engine or self
+    def analyze_parts(
+        self, parts: Iterable[Sequence[ImageSource]], *, batch_size: int = 32
+    ) -> Generator[AnalyzedImage, None, None]:
+        """`analyze_many` over one list after another, of which none shares a batch with the next.
 
-        def work(chunk: list[ImageSource]) -> list[AnalyzedImage]:
-            results: list[AnalyzedImage] = []
-            for photos in batches(chunk, models._enough):
-                with turn:
-                    results += models._analyze(photos, embed, keep_crops)
-            return results
-
-        size = chunk_size(batch_size, workers)
-        return map_chunks(work, sources, size=size, workers=workers)
-
-    def _one_thread_each(self) -> FacePrint | None:
-        """The same models in sessions of one thread, for workers that run side by side.
-
-        Each worker then keeps a core busy with its own photographs from decoding to embedding,
-        where one session on all cores waits for the slowest thread at every operator. None where
-        the workers must take turns: only ONNX Runtime on a CPU lets them share a session so.
+        So what comes of a list does not depend, to the last bit, on those before it. The next list
+        is begun while the last photographs of one are worked on.
         """
-        options = self._options
-        if not options.side_by_side:
-            return None
-        if options.session.thread_count() == 1:
-            return self
-        with self._embedder_lock:
-            if self._single is None:
-                self._single = FacePrint(
-                    self.name, self.detector_card, self.embedder_card, options.with_threads(1)
-                )
-            return self._single
+        return self._crew_for(batch_size).parts(parts, batch_size)
+
+    def analyze_chunk(
+        self,
+        chunk: Sequence[ImageSource],
+        *,
+        embed: bool = True,
+        keep_crops: bool = False,
+        turn: AbstractContextManager[object] | None = None,
+    ) -> list[AnalyzedImage]:
+        """One list of photographs on these very sessions: what a worker of a stream does.
+
+        Args:
+            turn: held while the networks work, and not while photographs are decoded.
+        """
+        results: list[AnalyzedImage] = []
+        for photos in batches(chunk, self._enough):
+            with turn or nullcontext():
+                results += self._analyze(photos, embed, keep_crops)
+        return results
+
+    def _crew_for(self, batch_size: int) -> Crew:
+        if batch_size < 1:
+            raise UsageError(f"batch_size is {batch_size}, not a positive whole number")
+        with self._crew_lock:
+            if self._crew is None:
+                cards = self.name, self.detector_card, self.embedder_card
+                setup = Setup(*cards, self._options)
+                self._crew = Crew(self, lambda options: FacePrint(*cards, options), setup)
+            return self._crew
 
     def _analyze(
         self, photos: Sequence[Photo], embed: bool, keep_crops: bool
@@ -213,7 +215,7 @@ class FacePrint:
         return self.detector.enough(width, height)
 
 
-def load(
+def load(  # noqa: PLR0913 - the front door: all but the first by name
     pack: str | None = None,
     *,
     detector: str | None = None,
@@ -223,12 +225,15 @@ def load(
     device: str = "cpu",
     accept_license: bool = False,
     mirror: bool = False,
+    processes: int | None = 1,
 ) -> FacePrint:
     """Choose models: a pack by name, or a detector and an embedder.
 
     Args:
         pack: None for FACEPRINT_PACK, else `starter`, which ships inside the package.
         detector, embedder: card ids; each replaces its half of the pack.
+        processes: that share the photographs of long streams, at most one a thread; None for
+            FACEPRINT_PROCESSES, else for as many as pay. One alone keeps some six cores busy.
 
     Raises:
         UnknownModelError: no pack or card of that name.
@@ -240,6 +245,7 @@ def load(
         device=device,
         accept_license=accept_license,
         mirror=mirror,
+        processes=processes,
     )
     return FacePrint(*resolve(pack, detector, embedder), options)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-__all__ = ["chunk_size", "chunks", "map_chunks"]
+__all__ = ["chunk_size", "chunks", "map_lists"]
 
 Source = TypeVar("Source")
 Result = TypeVar("Result")
@@ -39,26 +39,24 @@ def chunks(sources: Iterable[Source], size: int, workers: int) -> Iterator[list[
         yield chunk
 
 
-def map_chunks(
+def map_lists(
     work: Callable[[list[Source]], list[Result]],
-    sources: Iterable[Source],
+    lists: Iterator[list[Source]],
     *,
-    size: int,
     workers: int,
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield work's results in the order of the sources.
 
-    At most `workers` lists of `size` or fewer are worked on, and as many and one more wait, so that
-    a slow one holds nobody up; nothing further is read from `sources` until the caller takes
-    results. An exception of `work` is raised in its place in the order, one of `sources` at once.
-    Closing the iterator drops what waits and ends after what runs.
+    At most `workers` lists are worked on, and as many and one more wait, so that a slow one holds
+    nobody up; nothing further is read from `lists` until the caller takes results. An exception of
+    `work` is raised in its place in the order, one of `lists` at once. Closing the iterator drops
+    what waits and ends after what runs.
     """
-    reader = chunks(sources, size, workers)
     waiting: deque[Future[list[Result]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="faceprint")
     try:
         while True:
-            while len(waiting) <= 2 * workers and (chunk := next(reader, None)) is not None:
+            while len(waiting) <= 2 * workers and (chunk := next(lists, None)) is not None:
                 waiting.append(pool.submit(work, chunk))
             if not waiting:
                 return

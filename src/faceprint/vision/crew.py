@@ -1,0 +1,86 @@
+"""Who works on a stream of photographs: threads of this process, and helper processes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING
+
+from faceprint.types import AnalyzedImage
+from faceprint.vision.helper import Setup
+from faceprint.vision.helpers import Helpers
+from faceprint.vision.images import ImageSource
+from faceprint.vision.load import LoadOptions
+from faceprint.vision.stream import chunk_size, chunks, map_lists
+
+if TYPE_CHECKING:
+    from faceprint.vision.pipeline import FacePrint
+
+__all__ = ["Crew"]
+
+
+class Crew:
+    """Workers, one a core, that each take some photographs from decoding to embedding.
+
+    Args:
+        fp: the models.
+        make: opens them with other options.
+        setup: the same for another process.
+    """
+
+    def __init__(
+        self, fp: FacePrint, make: Callable[[LoadOptions], FacePrint], setup: Setup
+    ) -> None:
+        options = setup.options
+        threads = options.session.thread_count()
+        self._turn: AbstractContextManager[object] = nullcontext()
+        if options.side_by_side:
+            # Sessions of one thread, which all workers share. One session on all cores waits for
+            # its slowest thread at every operator.
+            self._models = fp if threads == 1 else make(options.with_threads(1))
+            self._workers = threads
+        else:
+            # Only ONNX Runtime on a CPU allows that. With any other runtime two workers take turns:
+            # one decodes while the other has the networks.
+            self._models, self._workers, self._turn = fp, 2, threading.Lock()
+        shares = options.threads_by_process()
+        self._helpers = Helpers(setup, shares) if len(shares) > 1 else None
+        self._sharing = max(shares) if options.side_by_side else self._workers
+
+    def many(
+        self, sources: Iterable[ImageSource], batch_size: int, embed: bool, keep_crops: bool
+    ) -> Generator[AnalyzedImage, None, None]:
+        """A stream, in order."""
+        lists = chunks(sources, self._size(batch_size), self._workers)
+        return self._flow(lists, embed, keep_crops)
+
+    def parts(
+        self, parts: Iterable[Sequence[ImageSource]], batch_size: int
+    ) -> Generator[AnalyzedImage, None, None]:
+        """Lists one after another; no photograph shares a batch with one of another list."""
+        size = self._size(batch_size)
+        lists = (
+            list(part[start : start + size])
+            for part in parts
+            for start in range(0, len(part), size)
+        )
+        return self._flow(lists, embed=True, keep_crops=False)
+
+    def _size(self, batch_size: int) -> int:
+        # A batch is shared among the workers of one process.
+        return chunk_size(batch_size, self._sharing)
+
+    def _flow(
+        self, lists: Iterator[list[ImageSource]], embed: bool, keep_crops: bool
+    ) -> Generator[AnalyzedImage, None, None]:
+        def work(chunk: list[ImageSource]) -> list[AnalyzedImage]:
+            if self._helpers is not None:
+                results = self._helpers.analyze(chunk, embed=embed, keep_crops=keep_crops)
+                if results is not None:
+                    return results
+            return self._models.analyze_chunk(
+                chunk, embed=embed, keep_crops=keep_crops, turn=self._turn
+            )
+
+        return map_lists(work, lists, workers=self._workers)

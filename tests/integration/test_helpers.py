@@ -1,0 +1,214 @@
+"""Helper processes: the same answers as without them, whatever happens to them."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+from processes import descendants
+
+import faceprint
+from faceprint import errors
+from faceprint.types import AnalyzedImage
+from faceprint.vision import helpers
+from faceprint.vision.pipeline import FacePrint
+
+SAMPLES = sorted(
+    path for path in Path(str(resources.files("faceprint") / "samples")).iterdir()
+    if path.suffix in (".jpg", ".png")
+)  # fmt: skip
+
+
+def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it never came to pass"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def fp(monkeypatch: pytest.MonkeyPatch) -> Iterator[FacePrint]:
+    """Two helpers of one thread each, from the first photograph on."""
+    monkeypatch.setattr(helpers, "_PAYS", 1)
+    loaded = faceprint.load(threads=2, processes=2)
+    yield loaded
+    if loaded._crew and loaded._crew._helpers:
+        loaded._crew._helpers.close()
+
+
+def ready(fp: FacePrint) -> helpers.Helpers:
+    """The helpers, once both run and wait for work."""
+    if fp._crew is None:
+        list(fp.analyze_many(SAMPLES[:1]))
+    assert fp._crew is not None
+    found = fp._crew._helpers
+    assert found is not None
+    until(lambda: len(found._running) == 2 and found._idle.qsize() == 2)
+    return found
+
+
+def assert_same(found: list[AnalyzedImage], expected: list[AnalyzedImage]) -> None:
+    for one, other in zip(found, expected, strict=True):
+        assert one.source == other.source
+        assert (one.width, one.height) == (other.width, other.height)
+        assert (type(one.error), str(one.error)) == (type(other.error), str(other.error))
+        for face, same in zip(one.faces, other.faces, strict=True):
+            np.testing.assert_array_equal(face.box, same.box)
+            assert face.embedding is not None
+            assert same.embedding is not None
+            np.testing.assert_array_equal(face.embedding.vector, same.embedding.vector)
+            assert (face.crop is None) == (same.crop is None)
+
+
+def sources(tmp_path: Path) -> list[Any]:
+    """Everything that a photograph can be, sound and not, several times."""
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(SAMPLES[0].read_bytes()[:2000])
+    pixels = np.asarray(PIL.Image.open(SAMPLES[1]).convert("RGB"))
+    found: list[Any] = []
+    for _ in range(4):
+        found += [str(SAMPLES[0]), broken, SAMPLES[1].read_bytes(), pixels, tmp_path / "gone.jpg"]
+        found += [PIL.Image.open(SAMPLES[0]), b"nothing", np.zeros((8, 8), np.uint8)]
+    return found
+
+
+def test_what_helpers_answer_is_what_threads_answer(fp: FacePrint, tmp_path: Path) -> None:
+    plain = faceprint.load(threads=2).analyze_many(sources(tmp_path), batch_size=1, keep_crops=True)
+    expected = list(plain)
+    assert_same(list(fp.analyze_many(sources(tmp_path), batch_size=1, keep_crops=True)), expected)
+    ready(fp)
+    assert_same(list(fp.analyze_many(sources(tmp_path), batch_size=1, keep_crops=True)), expected)
+
+
+def test_helpers_do_the_work(fp: FacePrint, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready(fp)
+    monkeypatch.setattr(FacePrint, "analyze_chunk", None)
+    parts = [SAMPLES, SAMPLES[:2]]
+    assert len(list(fp.analyze_parts(parts, batch_size=2))) == len(SAMPLES) + 2
+
+
+def test_a_short_stream_starts_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = faceprint.load(threads=2, processes=2)
+    list(loaded.analyze_many(SAMPLES[:2]))
+    assert loaded._crew is not None
+    assert loaded._crew._helpers is not None
+    assert not loaded._crew._helpers._started
+
+
+def test_a_helper_that_is_killed_loses_nothing(fp: FacePrint) -> None:
+    given = SAMPLES * 12
+    expected = list(faceprint.load(threads=2).analyze_many(given))
+    running = ready(fp)
+    found = []
+    for result in fp.analyze_many(given):
+        if not found:
+            os.kill(next(iter(running._running))._process.pid, signal.SIGKILL)
+        found.append(result)
+    assert_same(found, expected)
+    ready(fp)
+
+
+def test_a_photograph_that_kills_is_a_row_with_an_error(
+    fp: FacePrint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A helper whose decoder dies of one name, as of a crash in native code.
+    deadly = (
+        "import os; from faceprint.vision import images as i; f = i.decode_scaled; "
+        "i.decode_scaled = lambda s, e: os._exit(1) if s == 'deadly.jpg' else f(s, e); "
+    )
+    start = helpers._START.replace("from faceprint", deadly + "from faceprint", 1)
+    monkeypatch.setattr(helpers, "_START", start)
+    ready(fp)
+    given = [*map(str, SAMPLES), "deadly.jpg", *map(str, SAMPLES)]
+    found = list(fp.analyze_many(given, batch_size=16))
+    assert [result.source for result in found if result.error] == ["deadly.jpg"]
+    assert "the process that analysed it died" in str(found[len(SAMPLES)].error)
+    sound = list(faceprint.load(threads=2).analyze_many(SAMPLES))
+    assert [len(result.faces) for result in found[: len(SAMPLES)]] == [len(r.faces) for r in sound]
+    assert isinstance(found[len(SAMPLES)].error, errors.DecodeError)
+    ready(fp)
+
+
+def test_without_helpers_the_work_is_done_here(
+    fp: FacePrint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(helpers, "_START", "raise SystemExit(3)")
+    for _ in range(2):
+        assert [result.error for result in fp.analyze_many(SAMPLES)] == [None] * len(SAMPLES)
+
+
+def test_none_survives_its_parent(tmp_path: Path) -> None:
+    script = (
+        "import sys, time, faceprint\n"
+        "from faceprint.vision import helpers\n"
+        "helpers._PAYS = 1\n"
+        "fp = faceprint.load(threads=2, processes=2)\n"
+        "list(fp.analyze_many(sys.argv[1:]))\n"
+        "while len(fp._crew._helpers._running) < 2: time.sleep(0.02)\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, str(SAMPLES[0])], stdout=subprocess.PIPE, text=True
+    )
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == "ready\n"
+    children = descendants(parent.pid, b"vision.helper")
+    assert len(children) == 2
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+
+
+@pytest.mark.parametrize(
+    ("cores", "asked", "expected"),
+    [
+        (1, None, [1]),
+        (2, None, [2]),
+        (3, None, [3]),
+        (4, None, [2, 2]),
+        (7, None, [3, 2, 2]),
+        (16, None, [2] * 8),
+        (16, 1, [16]),
+        (5, 3, [2, 2, 1]),
+        (2, 8, [1, 1]),
+    ],
+)
+def test_cores_are_shared_out(cores: int, asked: int | None, expected: list[int]) -> None:
+    options = faceprint.load(threads=cores, processes=asked)._options
+    assert options.threads_by_process() == expected
+
+
+def test_the_environment_chooses_where_nobody_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEPRINT_PROCESSES", "3")
+    assert len(faceprint.load(threads=4, processes=None)._options.threads_by_process()) == 3
+    assert len(faceprint.load(threads=4)._options.threads_by_process()) == 1
+    monkeypatch.setenv("FACEPRINT_PROCESSES", "none")
+    with pytest.raises(errors.UsageError, match="FACEPRINT_PROCESSES"):
+        faceprint.load(threads=4, processes=None)._options.threads_by_process()
+    with pytest.raises(errors.UsageError, match="processes is 0"):
+        faceprint.load(processes=0)
+
+
+def test_a_runtime_that_shares_no_session_has_one_process() -> None:
+    loaded = faceprint.load(threads=8, processes=4, runtime="openvino")
+    assert loaded._options.threads_by_process() == [8]
+
+
+def test_every_error_can_be_sent() -> None:
+    for name in errors.__all__:
+        error = getattr(errors, name)("what happened")
+        copy = pickle.loads(pickle.dumps(error))
+        assert (type(copy), str(copy)) == (type(error), str(error))
