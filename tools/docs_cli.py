@@ -45,6 +45,7 @@ and exit codes do not change.
 | `FACEPRINT_PACK` | what `--pack` is when not given |
 | `FACEPRINT_RUNTIME` | what `--runtime` is when not given |
 | `FACEPRINT_THREADS` | what `--threads` is when not given |
+| `FACEPRINT_PROCESSES` | what `--processes` is when not given |
 | `FACEPRINT_KEY_FILE` | the key of encrypted galleries |
 """
 

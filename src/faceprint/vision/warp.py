@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -10,10 +10,16 @@ from numpy.typing import NDArray
 
 from faceprint.types import Array, Image, check_image
 
-__all__ = ["Mipmaps", "halved"]
+__all__ = ["Mipmaps", "box_crops", "halved"]
 
 # cv2.remap refuses a side of 32,768 or more.
 _MAX_SIDE = 32_000
+
+_CROPS_A_CALL = 64
+"""Crops of 48 pixels whose maps stay in a core's cache, nearly."""
+
+_TOGETHER = 1_000_000
+"""Pixels of small images that are put together, so that one call cuts crops out of all."""
 
 
 class Mipmaps:
@@ -105,35 +111,12 @@ class Mipmaps:
         def grid(chosen: NDArray[np.intp], scale: NDArray[np.float64]) -> tuple[Array, Array]:
             return _grid(inverse[chosen], scale, size)
 
-        return self._cut(spread, size, grid, cv2.BORDER_CONSTANT)
+        return self._cut(spread, size, grid)
 
-    def box_crops(self, boxes: Array, size: int) -> Image:
-        """Cut (n, 4) xyxy boxes and stretch each to a square of `size` pixels.
-
-        Where a box leaves the image, the image's edge is repeated. Nothing is decoded anew for it.
-
-        Returns:
-            (n, size, size, 3) uint8 RGB.
-        """
-        corners = np.asarray(boxes, np.float64)
-        steps = np.maximum(corners[:, 2:] - corners[:, :2], 1e-3) / size
-
-        def grid(chosen: NDArray[np.intp], scale: NDArray[np.float64]) -> tuple[Array, Array]:
-            # Box edges lie between pixels, remap's coordinates count pixel centres.
-            places = np.arange(size) + 0.5
-            points = corners[chosen, :2, None] + steps[chosen, :, None] * places
-            points = np.asarray(points * scale[:, None] - 0.5, np.float32)
-            shape = (len(chosen), size, size)
-            x, y = points[:, 0, None, :], points[:, 1, :, None]
-            return _rows(np.broadcast_to(x, shape)), _rows(np.broadcast_to(y, shape))
-
-        spread = np.maximum(np.sqrt(steps.prod(axis=1)), 2.0**self.halvings)
-        return self._cut(spread, size, grid, cv2.BORDER_REPLICATE)
-
-    def _cut(self, spread: NDArray[np.float64], size: int, grid: _Grid, border: int) -> Image:
+    def _cut(self, spread: NDArray[np.float64], size: int, grid: _Grid) -> Image:
         """Read crops of `spread` image pixels a crop pixel from the halvings nearest to that."""
         out = np.empty((len(spread), size, size, 3), np.uint8)
-        levels = np.maximum(np.round(np.log2(np.maximum(spread, 1e-6))), 0).astype(int)
+        levels = _level_of(spread)
         per_call = max(1, _MAX_SIDE // size)
         for level in np.unique(levels):
             source = self.level(int(level))
@@ -145,9 +128,84 @@ class Mipmaps:
                 part = chosen[start : start + per_call]
                 # In 32nds of a pixel: a fifth faster, and the same in every version of OpenCV.
                 maps = cv2.convertMaps(*grid(part, scale), cv2.CV_16SC2)
-                cut = cv2.remap(source, *maps, cv2.INTER_LINEAR, borderMode=border)
+                cut = cv2.remap(source, *maps, cv2.INTER_LINEAR)
                 out[part] = cut.reshape(len(part), size, size, 3)
         return out
+
+
+def box_crops(
+    mipmaps: Sequence[Mipmaps], boxes: Array, owner: NDArray[np.intp], size: int
+) -> Image:
+    """Cut (n, 4) xyxy boxes out of the images whose they are; each becomes a square of `size`.
+
+    Where a box leaves its image, the image's edge is repeated. Nothing is decoded anew for it.
+
+    Args:
+        owner: (n,) indices of images.
+
+    Returns:
+        (n, size, size, 3) uint8 RGB.
+    """
+    out = np.empty((len(boxes), size, size, 3), np.uint8)
+    corners = np.asarray(boxes, np.float64)
+    steps = np.maximum(corners[:, 2:] - corners[:, :2], 1e-3) / size
+    finest = np.asarray([2.0**mips.halvings for mips in mipmaps])
+    levels = _level_of(np.maximum(np.sqrt(steps.prod(axis=1)), finest[owner]))
+    # Box edges lie between pixels, remap's coordinates count pixel centres.
+    points = corners[:, :2, None] + steps[:, :, None] * (np.arange(size) + 0.5)
+    for images, which in _alike(mipmaps, owner, levels):
+        source, (height, width) = _below_one_another(images), images[0].shape[:2]
+        whole = mipmaps[owner[which[0][0]]]
+        scale = np.asarray((width / whole.width, height / whole.height), np.float64)
+        chosen = np.concatenate(which)
+        places = np.asarray(points[chosen] * scale[:, None] - 0.5, np.float32)
+        # In 32nds of a pixel before the image's own place is added: the sum is then exact.
+        last = np.asarray(((width - 1,), (height - 1,)), np.float32)
+        places = (np.rint(np.clip(places, 0, last) * 32) / 32).astype(np.float32, copy=False)
+        above = np.repeat(np.arange(len(which)) * height, [len(indices) for indices in which])
+        places[:, 1] += above[:, None].astype(np.float32)
+        for start in range(0, len(chosen), _CROPS_A_CALL):
+            part = slice(start, start + _CROPS_A_CALL)
+            shape = (len(places[part]), size, size)
+            x, y = places[part, 0, None, :], places[part, 1, :, None]
+            maps = cv2.convertMaps(
+                _rows(np.broadcast_to(x, shape)), _rows(np.broadcast_to(y, shape)), cv2.CV_16SC2
+            )
+            cut = cv2.remap(source, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            out[chosen[part]] = cut.reshape(*shape, 3)
+    return out
+
+
+def _alike(
+    mipmaps: Sequence[Mipmaps], owner: NDArray[np.intp], levels: NDArray[np.int_]
+) -> Iterator[tuple[list[Image], list[NDArray[np.intp]]]]:
+    """Images of one size with the crops that are read from them: small ones many at a time."""
+    groups: dict[tuple[int, ...], tuple[list[Image], list[NDArray[np.intp]]]] = {}
+    if not len(owner):
+        return
+    order = np.lexsort((levels, owner))
+    keys = np.stack([owner[order], levels[order]])
+    starts = np.flatnonzero(np.any(np.diff(keys, axis=1, prepend=-1), axis=0))
+    for which in np.split(order, starts[1:]):
+        mips = mipmaps[owner[which[0]]]
+        image = mips.level(int(levels[which[0]]))
+        height, width = image.shape[:2]
+        images, indices = groups.setdefault((mips.width, mips.height, width, height), ([], []))
+        images.append(image)
+        indices.append(which)
+        together = _TOGETHER // (width * height)
+        if len(images) >= min(together, _MAX_SIDE // height):
+            yield groups.pop((mips.width, mips.height, width, height))
+    yield from groups.values()
+
+
+def _below_one_another(images: list[Image]) -> Image:
+    return images[0] if len(images) == 1 else np.concatenate(images)
+
+
+def _level_of(spread: NDArray[np.float64]) -> NDArray[np.int_]:
+    """The halving whose pixels are nearest in size to `spread` image pixels a crop pixel."""
+    return np.maximum(np.round(np.log2(np.maximum(spread, 1e-6))), 0).astype(int)
 
 
 _Grid = Callable[[NDArray[np.intp], NDArray[np.float64]], tuple[Array, Array]]

@@ -18,7 +18,7 @@ from faceprint.runtime.session import Session
 from faceprint.types import Array, Detections, Image
 from faceprint.vision.detect.blocks import CELL, STRIDE, BlockRunner
 from faceprint.vision.detect.pyramid import Level, levels_of, pyramid
-from faceprint.vision.warp import Mipmaps, halved
+from faceprint.vision.warp import Mipmaps, box_crops, halved
 
 __all__ = ["MtcnnDetector", "MtcnnSettings"]
 
@@ -217,15 +217,11 @@ def _crops(mipmaps: Sequence[Mipmaps], boxes: Array, owner: NDArray[np.intp], si
     """
     # R-Net's 24 pixels are few: averaging 2 x 2 samples keeps fine structure from aliasing.
     over = 2 if size == _RNET_SIDE else 1
-    crops = np.empty((len(boxes), size, size, 3), np.uint8)
-    for index in np.unique(owner):
-        mine, mips = owner == index, mipmaps[index]
-        limit = np.asarray((mips.width, mips.height) * 2, np.float32)
-        cut = mips.box_crops(np.clip(boxes[mine], 0, limit), size * over)
-        if over == 2:
-            # The crops below one another are one tall image; halving it averages 2 x 2 samples.
-            cut = halved(cut.reshape(-1, 2 * size, 3)).reshape(-1, size, size, 3)
-        crops[mine] = cut
+    limits = np.asarray([(mips.width, mips.height) * 2 for mips in mipmaps], np.float32)
+    crops = box_crops(mipmaps, np.clip(boxes, 0, limits[owner]), owner, size * over)
+    if over == 2:
+        # The crops below one another are one tall image; halving it averages 2 x 2 samples.
+        crops = halved(crops.reshape(-1, 2 * size, 3)).reshape(-1, size, size, 3)
     return crops
 
 
