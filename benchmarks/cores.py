@@ -10,6 +10,7 @@ benchmarks/results/cores.json on a machine of eight cores or more, and prints it
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from _photographs import above_a_megapixel, lfw
 
 import faceprint
 from faceprint import settings
+from faceprint._memory import give_back_memory
 from faceprint.bulk.local import LocalEngine
 from faceprint.bulk.run import embed_table
 from faceprint.vision import helpers as helper_processes
@@ -102,8 +104,8 @@ def main() -> int:
 
 def _measure(paths: list[Path], cores: int, rounds: int, *, few: bool) -> dict[str, Any]:
     """Rates of all ways to share; fewer cores get fewer photographs, so as not to wait for them."""
-    steps = [1, 4, cores] if few else [1, 2, 4, 8, cores]
-    ways = [(1, threads) for threads in sorted({min(step, cores) for step in steps})]
+    # One process has eight threads at most (vision/load.py).
+    ways = [(1, threads) for threads in ([1, 4, 8] if few else [1, 2, 4, 8]) if threads <= cores]
     ways += [(cores // each, each) for each in (4, 2, 1) if cores // each > 1]
     rates: dict[tuple[int, int], list[float]] = {way: [] for way in ways}
     faces, megabytes = {}, {}
@@ -116,6 +118,9 @@ def _measure(paths: list[Path], cores: int, rounds: int, *, few: bool) -> dict[s
             rates[way].append(len(used) / seconds)
             faces[way], megabytes[way] = found / len(used), side.megabytes()
             side.close()
+            del side
+            gc.collect()
+            give_back_memory()
     rows = [
         {
             "processes": way[0],

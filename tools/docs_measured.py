@@ -48,6 +48,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "accuracy": docs_speed.accuracy,
     "blocks": docs_speed.blocks,
     "engine": docs_speed.engine,
+    "cores": docs_speed.cores,
     "optimiser": docs_speed.optimiser,
     "int-eight": docs_speed.int8,
     "exact-search": docs_people.exact_search,

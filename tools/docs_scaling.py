@@ -70,19 +70,21 @@ def plan_table(plan: Plan, results: Path) -> str:
 
 def _embedding(plan: Plan, read: Any) -> list[tuple[str, str, str]]:
     n, faces = plan.photographs, plan.photographs * plan.faces
-    measured, driver = read("pipeline"), read("bulk_driver")
+    measured, driver = read("cores"), read("bulk_driver")
     rows = []
-    for key, name in (
-        ("lfw_250_pixels", "250 pixels"),
-        ("above_a_megapixel", "above a megapixel"),
-    ):
-        ms = measured[key]["ms_a_photograph"]["faceprint, stream"]
-        hours = n * ms * measured["cores"] / 3.6e6
+    for key, name in (("lfw", "250 pixels"), ("large", "above a megapixel")):
+        shared = measured["embed"]["processes"]
+        (rate,) = (
+            row["photographs_a_second"]
+            for row in measured["sets"][key]["rows"]
+            if row["processes"] == shared
+        )
+        hours = n / rate / 3600 * measured["cores"]
         rows.append(
             (
                 f"computing, photographs of {name}",
                 f"{hours:,.0f} core-hours; {hours / plan.machines / plan.cores:,.1f} h",
-                f"{ms:.1f} ms on {measured['cores']} cores (`pipeline.json`)",
+                f"{rate:,.0f} a second on {measured['cores']} cores (`cores.json`)",
             )
         )
     traffic = 2 * n * plan.megabytes * 1e6

@@ -27,8 +27,47 @@ def speed(results: Results) -> str:
         )
     return (
         "File on disk to embeddings, in one run against `face_recognition`'s way of driving dlib, "
-        f"on {measured['cores']} cores ({measured['date']}): {said[0]}; {said[1]}.\n"
+        f"on {measured['cores']} cores ({measured['date']}): {said[0]}; {said[1]}. "
+        f"{_shared_out(results['cores'])}\n"
     )
+
+
+def _shared_out(measured: dict[str, Any]) -> str:
+    rows = measured["sets"]["lfw"]["rows"]
+    alone = max(r["photographs_a_second"] for r in rows if r["processes"] == 1)
+    chosen = next(r for r in rows if r["processes"] == measured["embed"]["processes"])
+    rate = chosen["photographs_a_second"]
+    return (
+        f"On a machine of {measured['cores']} cores `embed` shares the work among "
+        f"{chosen['processes']} processes: {rate:,.0f} of LFW's photographs a second, "
+        f"{_times(rate / alone)} times what one process of any number of threads does there."
+    )
+
+
+def cores(results: Results) -> str:
+    """How processes and threads share many cores."""
+    measured, rows = results["cores"], []
+    found = {name: _by_way(part["rows"]) for name, part in measured["sets"].items()}
+    for way in found["lfw"]:
+        cells = []
+        for name in ("lfw", "large"):
+            row = found[name].get(way)
+            rate = row["photographs_a_second"] if row else 0
+            cells.append(f"{rate:,.0f}" if rate >= 20 else f"{rate:.1f}" if row else "")
+        rows.append((way[0], way[1], *cells, found["lfw"][way]["megabytes"]))
+    head = ("processes", "threads each", "a second, LFW", "a second, above a megapixel", "MB")
+    embed = measured["embed"]
+    return (
+        f"{table(head, rows)}\nStarter pack, {measured['cores']} cores ({measured['cpu']}, "
+        f"{measured['date']}); memory with LFW's photographs, what is shared counted "
+        f"once. `embed` as it comes, from the names of {embed['photographs']:,} photographs to the "
+        f"table, the start of {embed['processes']} processes included: "
+        f"{embed['seconds']:.1f} s.\n"
+    )
+
+
+def _by_way(rows: list[dict[str, Any]]) -> dict[tuple[int, int], dict[str, Any]]:
+    return {(row["processes"], row["threads_each"]): row for row in rows}
 
 
 def against_dlib(results: Results) -> str:

@@ -33,19 +33,21 @@ class Crew:
         self, fp: FacePrint, make: Callable[[LoadOptions], FacePrint], setup: Setup
     ) -> None:
         options = setup.options
-        threads = options.session.thread_count()
+        shares = options.threads_by_process()
         self._turn: AbstractContextManager[object] = nullcontext()
         if options.side_by_side:
             # Sessions of one thread, which all workers share. One session on all cores waits for
             # its slowest thread at every operator.
-            self._models = fp if threads == 1 else make(options.with_threads(1))
-            self._workers = threads
+            alone = options.session.thread_count() == 1
+            self._models = fp if alone else make(options.with_threads(1))
+            self._workers = sum(shares)
         else:
             # Only ONNX Runtime on a CPU allows that. With any other runtime two workers take turns:
             # one decodes while the other has the networks.
             self._models, self._workers, self._turn = fp, 2, threading.Lock()
-        shares = options.threads_by_process()
-        self._helpers = Helpers(setup, shares) if len(shares) > 1 else None
+        self._helpers: Helpers | None = None
+        if len(shares) > 1:
+            self._helpers = Helpers(setup, shares, self._models.open)
         self._sharing = max(shares) if options.side_by_side else self._workers
 
     def many(
@@ -83,4 +85,10 @@ class Crew:
                 chunk, embed=embed, keep_crops=keep_crops, turn=self._turn
             )
 
-        return map_lists(work, lists, workers=self._workers)
+        return map_lists(work, self._counted(lists), workers=self._workers)
+
+    def _counted(self, lists: Iterator[list[ImageSource]]) -> Iterator[list[ImageSource]]:
+        for chunk in lists:
+            if self._helpers is not None:
+                self._helpers.expect(len(chunk))
+            yield chunk

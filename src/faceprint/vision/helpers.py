@@ -20,7 +20,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from itertools import count
 from pathlib import Path
@@ -37,7 +37,7 @@ from faceprint.vision.images import ImageSource
 __all__ = ["Helpers"]
 
 _PAYS = 500
-"""Photographs after which helpers are started: they take a second or two to be ready."""
+"""Photographs from which on helpers are started: they take a second or two to be ready."""
 
 _START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv.pop()); "
@@ -57,10 +57,11 @@ class Helpers:
     Args:
         setup: the models.
         threads: of each helper.
+        prepare: called before the first one starts; makes what all of them read.
     """
 
-    def __init__(self, setup: Setup, threads: Sequence[int]) -> None:
-        self._setup, self._threads = setup, tuple(threads)
+    def __init__(self, setup: Setup, threads: Sequence[int], prepare: Callable[[], object]) -> None:
+        self._setup, self._threads, self._prepare = setup, tuple(threads), prepare
         self._idle: queue.SimpleQueue[_Helper] = queue.SimpleQueue()
         self._lock, self._alone = threading.Lock(), threading.Lock()
         self._seen, self._started = 0, False
@@ -78,7 +79,6 @@ class Helpers:
         Raises:
             Exception: what `FacePrint.analyze_chunk` raised there.
         """
-        self._count(len(chunk))
         helper = self._free() if all(isinstance(source, _SENT) for source in chunk) else None
         if helper is None:
             return None
@@ -95,13 +95,14 @@ class Helpers:
         """End them all; what they were at is lost."""
         self._end()
 
-    def _count(self, photographs: int) -> None:
+    def expect(self, photographs: int) -> None:
+        """So many more will be asked for; helpers are started once it is many."""
         with self._lock:
             self._seen += photographs
             if self._started or self._seen < _PAYS:
                 return
             self._started = True
-        _in_background(self, self._threads)
+        _in_background(self, self._threads, self._prepare)
 
     def _free(self) -> _Helper | None:
         with contextlib.suppress(queue.Empty):
@@ -111,20 +112,19 @@ class Helpers:
                     return helper
         return None
 
-    def start_one(self, threads: int) -> bool:
-        """One more, as often among the idle as it has threads; False when it can't be had."""
+    def start_one(self, threads: int) -> None:
+        """One more, as often among the idle as it has threads; none where it can't be had."""
         try:
             helper = _Helper(self._setup, threads)
         except (OSError, RuntimeError, FaceprintError):
-            return False
+            return
         with self._lock:
             if not self._end.alive:
                 helper.end()
-                return False
+                return
             self._running.add(helper)
         for _ in range(threads):
             self._idle.put(helper)
-        return True
 
     def _replace(self, helper: _Helper) -> None:
         with self._lock:
@@ -158,17 +158,27 @@ class Helpers:
         return results
 
 
-def _in_background(helpers: Helpers, threads: Sequence[int]) -> None:
-    """Start one with each number of threads; the first alone, as it prepares graphs for all."""
+def _in_background(
+    helpers: Helpers, threads: Sequence[int], prepare: Callable[[], object] = lambda: None
+) -> None:
+    """Start a helper with each number of threads."""
+    # The threads must not keep from being let go whom nobody else needs any more.
     owner = weakref.ref(helpers)
 
-    def start(first: int, *others: int) -> None:
+    def start(number: int) -> None:
         helpers = owner()
-        if helpers is not None and helpers.start_one(first):
-            for other in others:
-                threading.Thread(target=start, args=(other,), name=_NAME, daemon=True).start()
+        if helpers is not None:
+            helpers.start_one(number)
 
-    threading.Thread(target=start, args=threads, name=_NAME, daemon=True).start()
+    def start_all() -> None:
+        try:
+            prepare()
+        except FaceprintError:
+            return  # the stream itself meets the same error, where somebody reads it
+        for number in threads:
+            threading.Thread(target=start, args=(number,), name=_NAME, daemon=True).start()
+
+    threading.Thread(target=start_all, name=_NAME, daemon=True).start()
 
 
 def _end(running: set[_Helper]) -> None:

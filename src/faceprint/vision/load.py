@@ -22,8 +22,11 @@ from faceprint.zoo.card import ModelCard
 __all__ = ["Detector", "LoadOptions", "load_detector", "load_embedder", "resolve"]
 
 _THREADS_A_PROCESS = 2
-"""With four each, sixteen cores do 4 % less on small photographs, 15 % on large ones
-(benchmarks/cores.py)."""
+"""With four each, sixteen cores do 15 % less on small photographs and 5 % less on large ones, with
+one each no more (benchmarks/cores.py)."""
+
+_MOST_THREADS = 8
+"""Of one process: sixteen do a quarter less than eight (the same)."""
 
 
 class Detector(Protocol):
@@ -82,12 +85,14 @@ class LoadOptions:
     def threads_by_process(self) -> list[int]:
         """The threads of each process that shares a stream's photographs.
 
-        There is one process where threads can't share a session.
+        There is one process where threads can't share a session. No process has more threads than
+        work faster than fewer, since Python's lock goes round among them.
         """
         threads = self.session.thread_count()
         wanted = self.processes or settings.processes() or max(1, threads // _THREADS_A_PROCESS)
         count = min(wanted, threads) if self.side_by_side else 1
-        return [threads // count + (index < threads % count) for index in range(count)]
+        shares = [threads // count + (index < threads % count) for index in range(count)]
+        return [min(share, _MOST_THREADS) for share in shares] if self.side_by_side else shares
 
     def with_threads(self, threads: int) -> LoadOptions:
         """The same with another number of threads a session."""
