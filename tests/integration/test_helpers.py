@@ -213,3 +213,15 @@ def test_every_error_can_be_sent() -> None:
         error = getattr(errors, name)("what happened")
         copy = pickle.loads(pickle.dumps(error))
         assert (type(copy), str(copy)) == (type(error), str(error))
+
+
+def test_where_no_process_can_be_started_the_photograph_is_not_to_blame(
+    fp: FacePrint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = ready(fp)
+    monkeypatch.setattr(helpers, "_START", "raise SystemExit(3)")
+    for helper in list(running._running):
+        os.kill(helper._process.pid, signal.SIGKILL)
+    # Taken before the listeners have noticed, or after: either way the work is done here.
+    found = list(fp.analyze_many(SAMPLES * 3))
+    assert [result.error for result in found] == [None] * len(SAMPLES) * 3

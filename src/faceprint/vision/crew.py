@@ -76,16 +76,17 @@ class Crew:
     def _flow(
         self, lists: Iterator[list[ImageSource]], embed: bool, keep_crops: bool
     ) -> Generator[AnalyzedImage, None, None]:
-        def work(chunk: list[ImageSource]) -> list[AnalyzedImage]:
-            if self._helpers is not None:
-                results = self._helpers.analyze(chunk, embed=embed, keep_crops=keep_crops)
-                if results is not None:
-                    return results
+        def here(chunk: list[ImageSource]) -> list[AnalyzedImage]:
             return self._models.analyze_chunk(
                 chunk, embed=embed, keep_crops=keep_crops, turn=self._turn
             )
 
-        return map_lists(work, self._counted(lists), workers=self._workers)
+        def anywhere(chunk: list[ImageSource]) -> list[AnalyzedImage]:
+            if self._helpers is None:
+                return here(chunk)
+            return self._helpers.analyze(chunk, embed, keep_crops, here)
+
+        return map_lists(anywhere, self._counted(lists), workers=self._workers)
 
     def _counted(self, lists: Iterator[list[ImageSource]]) -> Iterator[list[ImageSource]]:
         for chunk in lists:

@@ -48,6 +48,11 @@ _NAME = "faceprint-helper"
 
 _SENT = (str, bytes, Path, np.ndarray)
 
+_NOT_STARTED = (OSError, RuntimeError, FaceprintError)
+"""What starting a process and loading models there may raise."""
+
+Task = Callable[[list[ImageSource]], list[AnalyzedImage]]
+
 _Asked = tuple[list[ImageSource], bool, bool]
 
 
@@ -69,24 +74,24 @@ class Helpers:
         self._end = weakref.finalize(self, _end, self._running)
 
     def analyze(
-        self, chunk: Sequence[ImageSource], *, embed: bool, keep_crops: bool
-    ) -> list[AnalyzedImage] | None:
-        """What a helper makes of these photographs; None when it must be done here.
+        self, chunk: list[ImageSource], embed: bool, keep_crops: bool, here: Task
+    ) -> list[AnalyzedImage]:
+        """What a helper makes of these photographs, or `here` where none is ready.
 
-        No helper is ready, or a source can't be sent: an image of PIL's would be decoded for it,
+        So it is too where a source can't be sent: an image of PIL's would be decoded for it,
         whatever size it claims.
 
         Raises:
-            Exception: what `FacePrint.analyze_chunk` raised there.
+            Exception: what `FacePrint.analyze_chunk` raised.
         """
         helper = self._free() if all(isinstance(source, _SENT) for source in chunk) else None
         if helper is None:
-            return None
+            return here(chunk)
         try:
-            return helper.ask((list(chunk), embed, keep_crops))
+            return helper.ask((chunk, embed, keep_crops))
         except _DiedError:
             self._replace(helper)
-            return self._one_by_one(chunk, embed, keep_crops)
+            return self._one_by_one(chunk, embed, keep_crops, here)
         finally:
             if helper.alive:
                 self._idle.put(helper)
@@ -116,7 +121,7 @@ class Helpers:
         """One more, as often among the idle as it has threads; none where it can't be had."""
         try:
             helper = _Helper(self._setup, threads)
-        except (OSError, RuntimeError, FaceprintError):
+        except _NOT_STARTED:
             return
         with self._lock:
             if not self._end.alive:
@@ -135,26 +140,26 @@ class Helpers:
         _in_background(self, [helper.threads])
 
     def _one_by_one(
-        self, chunk: Sequence[ImageSource], embed: bool, keep_crops: bool
+        self, chunk: list[ImageSource], embed: bool, keep_crops: bool, here: Task
     ) -> list[AnalyzedImage]:
         """Photographs that were in a helper as it died; one chunk of them at a time."""
         results: list[AnalyzedImage] = []
-        helper: _Helper | None = None
-        with self._alone:
-            try:
-                for source in chunk:
-                    try:
-                        helper = helper or _Helper(self._setup, threads=1)
-                        results += helper.ask(([source], embed, keep_crops))
-                    except (OSError, _DiedError):
-                        if helper is not None:
-                            helper.end()
-                        helper, name = None, images.describe(source)
-                        error = DecodeError(f"{name}: the process that analysed it died")
-                        results.append(AnalyzedImage(name, [], error=error))
-            finally:
-                if helper is not None:
-                    helper.end()
+        with self._alone, contextlib.ExitStack() as running:
+            helper: _Helper | None = None
+            for source in chunk:
+                try:
+                    if helper is None:
+                        helper = _Helper(self._setup, threads=1)
+                        running.callback(helper.end)
+                except _NOT_STARTED:  # no memory, perhaps: not the photograph's fault
+                    results += here([source])
+                    continue
+                try:
+                    results += helper.ask(([source], embed, keep_crops))
+                except _DiedError:
+                    helper, name = None, images.describe(source)
+                    error = DecodeError(f"{name}: the process that analysed it died")
+                    results.append(AnalyzedImage(name, [], error=error))
         return results
 
 
@@ -173,7 +178,7 @@ def _in_background(
     def start_all() -> None:
         try:
             prepare()
-        except FaceprintError:
+        except _NOT_STARTED:
             return  # the stream itself meets the same error, where somebody reads it
         for number in threads:
             threading.Thread(target=start, args=(number,), name=_NAME, daemon=True).start()
