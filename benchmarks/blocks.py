@@ -1,21 +1,33 @@
-"""How many crops or pixels one call of MTCNN's networks should take, on one thread.
+"""How many crops or pixels one call of a small network should take, on one thread.
 
 The networks are narrow, so activations that leave the core's cache cost more than the arithmetic.
+MTCNN's three alone on a core; embedders, as the engine prepares them, on all cores at once.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import numpy as np
-from _common import median, provenance, rotate, write
+from _common import SHARED, median, provenance, rotate, write
+from shared_cards import register
 
+from faceprint import settings
 from faceprint.runtime.session import RuntimeOptions, Session, open_session
+from faceprint.vision.load import LoadOptions, load_embedder
 from faceprint.zoo import catalog, store
+
+EMBEDDERS = ("dlib-resnet", "mobileface", "w600k-mbf-dequant")
+
+CROPS = 96
 
 SHAPES = {
     "rnet": [(rows, 3, 24, 24) for rows in (4, 16, 64, 256)],
@@ -27,6 +39,32 @@ SHAPES = {
 def call(session: Session, blob: np.ndarray) -> Callable[[], object]:
     """One run."""
     return lambda: session.run(blob)
+
+
+def embedders() -> list[dict[str, object]]:
+    """Milliseconds a crop by crops in a call, every core with calls of its own."""
+    cores, rows = settings.available_cores(), []
+    rng = np.random.default_rng(0)
+    for name in EMBEDDERS:
+        card = catalog.get_card(name)
+        loaded = load_embedder(card, LoadOptions(threads=1, accept_license=True))
+        shape = (3, card.input.height, card.input.width)
+        sides = {}
+        for count in (1, 2, 4, 8, 16):
+            blob = rng.uniform(-1, 1, (count, *shape)).astype(np.float32)
+            run, calls = call(loaded._session, blob), max(cores, CROPS // count)
+            sides[str(count)] = lambda run=run, calls=calls: side_by_side(run, calls, cores)
+        for count, seconds in rotate(sides, 7).items():
+            crops = int(count) * max(cores, CROPS // int(count))
+            each = round(1000 * median(seconds) / crops, 2)
+            rows.append({"model": name, "rows": int(count), "ms_a_crop": each})
+    return rows
+
+
+def side_by_side(run: Callable[[], object], calls: int, cores: int) -> None:
+    """So many calls on as many threads as there are cores."""
+    with ThreadPoolExecutor(cores) as pool:
+        list(pool.map(lambda _: run(), range(calls)))
 
 
 def main() -> None:
@@ -52,7 +90,12 @@ def main() -> None:
                     "ns_a_pixel": round(1e9 * each / pixels, 1),
                 }
             )
-    write("blocks", {"what": "MTCNN calls by size, one thread", "rows": rows, **provenance()})
+    with tempfile.TemporaryDirectory() as home:
+        os.environ.update(FACEPRINT_HOME=home, FACEPRINT_MIRROR=str(SHARED / "models"))
+        register(SHARED / "models", Path(home) / "own")
+        side = embedders()
+    what = "calls of small networks by size, one thread each"
+    write("blocks", {"what": what, "rows": rows, "embedders": side, **provenance()})
 
 
 if __name__ == "__main__":

@@ -126,7 +126,16 @@ def blocks(results: Results) -> str:
         (r["network"], " x ".join(map(str, (r["rows"], *r["side"]))), f"{r['ns_a_pixel']:.0f}")
         for r in results["blocks"]["rows"]
     ]
-    return table(("network", "crops or size", "nanoseconds a pixel"), rows)
+    text = table(("network", "crops or size", "nanoseconds a pixel"), rows)
+    side = results["blocks"]["embedders"]
+    counts = sorted({row["rows"] for row in side})
+    found = {(row["model"], row["rows"]): row["ms_a_crop"] for row in side}
+    lines = [
+        (name, *(f"{found[name, count]:.2f}" for count in counts))
+        for name in dict.fromkeys(row["model"] for row in side)
+    ]
+    head = ("embedder, ms a crop", *(f"{count} in a call" for count in counts))
+    return f"{text}\n{table(head, lines)}"
 
 
 def engine(results: Results) -> str:

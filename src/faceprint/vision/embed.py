@@ -15,10 +15,14 @@ from faceprint.types import Array, Embedding, Image
 from faceprint.vision.preprocess import to_blob
 from faceprint.zoo.card import ModelCard
 
-__all__ = ["Embedder", "VectorEmbedder"]
+__all__ = ["IN_CACHE", "Embedder", "VectorEmbedder"]
 
 _BATCH = 16
 """Crops in one call: throughput no longer grows beyond it on a CPU, memory does."""
+
+IN_CACHE = 4
+"""The same where a core works alone: with 16 the activations of small networks leave its cache,
+which cost MobileFaceNets a fifth (benchmarks/blocks.py)."""
 
 
 class Embedder(Protocol):
@@ -37,10 +41,13 @@ class VectorEmbedder:
             vectors, as in the ArcFace validation): twice the work, a little more accurate. Unless
             the card asks for it anyway, such embeddings carry the model name `<id>+mirror` and are
             not compared with plain ones.
+        batch: crops in one call of the network.
     """
 
-    def __init__(self, session: Session, card: ModelCard, *, mirror: bool = False) -> None:
-        self._session, self.card = session, card
+    def __init__(
+        self, session: Session, card: ModelCard, *, mirror: bool = False, batch: int = _BATCH
+    ) -> None:
+        self._session, self.card, self._batch = session, card, batch
         self.mirror = mirror or card.input.mirror
         self.model = f"{card.id}+mirror" if mirror and not card.input.mirror else card.id
 
@@ -65,10 +72,11 @@ class VectorEmbedder:
     def _sum(self, crops: Sequence[Image] | Image, mirrored: tuple[bool, ...]) -> Array:
         """Raw vectors of the crops as they are, of their mirror images, or both added up."""
         raw = np.zeros((len(crops), self.card.dim or 0), np.float32)
-        for start in range(0, len(crops), _BATCH):
-            blob = to_blob(crops[start : start + _BATCH], self.card.input)
+        for start in range(0, len(crops), self._batch):
+            part = slice(start, start + self._batch)
+            blob = to_blob(crops[part], self.card.input)
             for flip in mirrored:
-                raw[start : start + _BATCH] += self._vectors(self._mirror(blob) if flip else blob)
+                raw[part] += self._vectors(self._mirror(blob) if flip else blob)
         return raw
 
     def _mirror(self, blob: Array) -> Array:

@@ -14,7 +14,7 @@ from faceprint.runtime.session import RuntimeOptions, Session, open_session
 from faceprint.types import Detections, Image
 from faceprint.vision.detect.mtcnn import MtcnnDetector, MtcnnSettings
 from faceprint.vision.detect.single_shot import SingleShotDetector
-from faceprint.vision.embed import VectorEmbedder
+from faceprint.vision.embed import IN_CACHE, VectorEmbedder
 from faceprint.vision.warp import Mipmaps
 from faceprint.zoo import catalog, legacy, optimise, packs, store
 from faceprint.zoo.card import ModelCard
@@ -145,7 +145,10 @@ def load_embedder(card: ModelCard, options: LoadOptions) -> VectorEmbedder:
     if card.alignment is None:
         raise CardError(f"{card.id}: an embedder's card needs an alignment template")
     files = store.ensure(card, accept_license=options.accept_license)
-    return VectorEmbedder(_open(files["model"], options), card, mirror=options.mirror)
+    session = _open(files["model"], options)
+    if options.side_by_side and options.session.thread_count() == 1:
+        return VectorEmbedder(session, card, mirror=options.mirror, batch=IN_CACHE)
+    return VectorEmbedder(session, card, mirror=options.mirror)
 
 
 def _open(path: Path, options: LoadOptions) -> Session:
