@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from faceprint.bulk import memory
+from faceprint import _memory as memory
 
 
 @pytest.fixture(autouse=True)
