@@ -30,6 +30,7 @@ LONG: dict[str, tuple[str, ...]] = {
     "search": (),
     "search_approximate": (),
     "int8": (),
+    "cores": (),
 }
 
 

@@ -136,6 +136,38 @@ def test_exit_codes_of_runs_without_a_result(few: Path, tmp_path: Path) -> None:
     assert ".parquet or .npz" in run(few, "--out", tmp_path / "t.csv", code=2).stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "words", "code"),
+    [
+        ("FACEPRINT_PROCESSES", "x", (), 2),
+        ("FACEPRINT_THREADS", "x", (), 2),
+        ("FACEPRINT_OFFLINE", "1", ("--embedder", "w600k-mbf"), 4),
+    ],
+)
+def test_a_run_that_could_not_begin_does_not_hinder_the_next(
+    few: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    value: str,
+    words: tuple[str, ...],
+    code: int,
+) -> None:
+    out = tmp_path / "t.npz"
+    with monkeypatch.context() as slip:
+        slip.setenv(name, value)
+        run(few / "00000.jpg", "--out", out, *words, code=code)
+    run(few / "00000.jpg", "--out", out)
+
+
+def test_a_photograph_that_failed_is_named(few: Path, tmp_path: Path) -> None:
+    gone = [tmp_path / "gone.jpg", tmp_path / "lost.jpg"]
+    done = run(few / "bad.jpg", *gone, few / "00000.jpg", "--out", tmp_path / "t.npz", "--json")
+    assert f"failed: 2 x no such file ({gone[0]}, ...)" in done.stderr
+    assert f"failed: 1 x not an image ({few / 'bad.jpg'})" in done.stderr
+    assert json.loads(done.stdout)["examples"]["no such file"] == str(gone[0])
+
+
 def kill_after_parts(words: list[str], folder: Path, parts: int) -> None:
     """Start a run and SIGKILL it when it has written that many more parts."""
     before = len(list(folder.glob("part-*.npz"))) if folder.exists() else 0

@@ -10,6 +10,7 @@ import pytest
 from faceprint.errors import CardError
 from faceprint.runtime.session import SessionInfo
 from faceprint.vision.embed import VectorEmbedder
+from faceprint.vision.load import LoadOptions, load_embedder
 from faceprint.zoo.card import ModelCard
 from faceprint.zoo.catalog import get_card
 
@@ -64,3 +65,21 @@ def test_batches_hold_sixteen_crops() -> None:
 def test_an_output_of_another_size_is_not_an_embedding() -> None:
     with pytest.raises(CardError, match="gives 7 values a face"):
         VectorEmbedder(_Linear(7), _card()).embed(_crops(2))
+
+
+@pytest.mark.parametrize(("threads", "most"), [(1, 4), (2, 16)])
+def test_a_core_that_works_alone_takes_few_crops_a_call(threads: int, most: int) -> None:
+    embedder = load_embedder(get_card("dlib-resnet"), LoadOptions(threads=threads))
+    session, rows = embedder._session, []
+
+    class Counting:
+        info = session.info
+
+        def run(self, blob: np.ndarray) -> tuple[np.ndarray, ...]:
+            rows.append(len(blob))
+            return session.run(blob)
+
+    embedder._session = Counting()
+    side = embedder.card.input.height
+    assert len(embedder.embed(np.zeros((18, side, side, 3), np.uint8))) == 18
+    assert max(rows) == most

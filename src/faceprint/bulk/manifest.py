@@ -229,13 +229,16 @@ class Manifest:
         )
         return Totals(*self._db.execute(sql).fetchone())
 
-    def reasons(self) -> dict[str, int]:
-        """How many photographs failed, by reason, most frequent first."""
-        counts: dict[str, int] = {}
-        sql = "SELECT error, count(*) FROM entry WHERE error NOT NULL GROUP BY error"
-        for error, number in self._db.execute(sql):
-            counts[reason(error)] = counts.get(reason(error), 0) + number
-        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+    def reasons(self) -> dict[str, tuple[int, str]]:
+        """How many photographs failed and the first of them, by reason, most frequent first."""
+        found: dict[str, tuple[int, str]] = {}
+        # With min() SQLite takes the other columns from the row that has it.
+        sql = """SELECT error, count(*), min(position), source FROM entry WHERE error NOT NULL
+                 GROUP BY error ORDER BY 3"""
+        for error, number, _, source in self._db.execute(sql):
+            before, first = found.get(reason(error), (0, os.fsdecode(source)))
+            found[reason(error)] = before + number, first
+        return dict(sorted(found.items(), key=lambda item: (-item[1][0], item[0])))
 
     def longest(self) -> tuple[int, int]:
         """Bytes of the longest name and of the longest error, at least 1 each."""

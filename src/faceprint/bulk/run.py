@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -59,7 +59,8 @@ class Summary:
         images: photographs of the input. faces: rows of the table that hold a face.
         failed, faceless, duplicates: photographs that can't be used, without a face, with the
             bytes of one before. skipped: contents taken over from an earlier run.
-        reasons: failed photographs by reason. finished: False after an interruption.
+        reasons: failed photographs by reason; examples: the first of each.
+        finished: False after an interruption.
     """
 
     images: int
@@ -71,6 +72,7 @@ class Summary:
     seconds: float
     finished: bool = True
     reasons: dict[str, int] = field(default_factory=dict)
+    examples: dict[str, str] = field(default_factory=dict)
 
 
 def embed_table(
@@ -108,25 +110,24 @@ def embed_table(
     options = options_of(fp, engine, part)
     with plain(manifest_path), Manifest(folder, options) as manifest:
         run = _Run(manifest, engine, watch, part)
-        try:
+        with _no_trace(manifest, begun, FaceprintError, OSError):
             run.list_inputs(sources())
-        except (FaceprintError, OSError):
-            if not begun:  # nothing to resume: a slip must not stand in the way of the next try
-                manifest.close()
-                shutil.rmtree(folder)
-            raise
         if resume and out.exists() and manifest.next_part() == 1:
             already = _already(head_of(out), manifest, options)
             if already is not None:
                 shutil.rmtree(folder)
                 return replace(already, seconds=time.monotonic() - start)
-        finished = run.all_parts()
+        # A model that can't be loaded; a full disk keeps the digests that were taken.
+        with _no_trace(manifest, begun, FaceprintError):
+            finished = run.all_parts()
         totals = manifest.totals()
         if not finished:
             return Summary(*totals, run.skipped, time.monotonic() - start, finished=False)
         model, dim = fp.embedder.model, fp.embedder_card.dim or 0
-        reasons = manifest.reasons()
-        summary = Summary(*totals, run.skipped, 0.0, reasons=reasons)
+        failed = manifest.reasons()
+        reasons = {reason: number for reason, (number, _) in failed.items()}
+        examples = {reason: source for reason, (_, source) in failed.items()}
+        summary = Summary(*totals, run.skipped, 0.0, reasons=reasons, examples=examples)
         head = {"format": 1, "embedder": model, "options": options, "summary": asdict(summary)}
         head["fingerprint"] = _fingerprint(manifest.stamps(), options)
         rows = totals.faces + totals.failed + totals.faceless
@@ -134,6 +135,18 @@ def embed_table(
         write_table(out, shape, head, lambda names: groups(manifest, names, dim, model))
     shutil.rmtree(folder)
     return replace(summary, seconds=time.monotonic() - start)
+
+
+@contextlib.contextmanager
+def _no_trace(manifest: Manifest, begun: bool, *errors: type[Exception]) -> Iterator[None]:
+    """On these errors remove a new run in which nothing is done: it must not hinder the next."""
+    try:
+        yield
+    except errors:
+        if not begun and manifest.next_part() == 1:
+            manifest.close()
+            shutil.rmtree(manifest.folder)
+        raise
 
 
 def options_of(fp: FacePrint, engine: Engine, part: int) -> dict[str, str]:

@@ -11,6 +11,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
@@ -93,8 +94,7 @@ def outcome_of(
         seen: called with 1 for every photograph done.
     """
     counts, errors, parts = [], [], []
-    # The stream comes last: zip would take one too many of it.
-    for source, stamp, result in zip(sources, stamps, results, strict=False):
+    for source, stamp, result in zip(sources, stamps, islice(results, len(sources)), strict=True):
         error = None if result.error is None else _plain(source, result.error)
         if stamp_of(source)[0] != stamp:
             error = CHANGED

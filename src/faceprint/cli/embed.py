@@ -74,7 +74,8 @@ def embed(
 
     A photograph that fails is a row with its error and the run goes on. Exit code 0: done; 1: no
     face anywhere; 3: every photograph failed; 5: the table can't be written; 130: interrupted.
-    JSON: images, faces, failed, faceless, duplicates, skipped, seconds, finished, reasons.
+    JSON: images, faces, failed, faceless, duplicates, skipped, seconds, finished, reasons,
+    examples (the first photograph of each reason), out.
     """
     from faceprint._memory import few_arenas
     from faceprint.bulk.inputs import expand
@@ -83,6 +84,8 @@ def embed(
     few_arenas()
     fp = options.analyzer(pack, detector, embedder, runtime, threads, processes)
     if engine == "ray":
+        if processes is not None:
+            raise UsageError("--processes belongs to --engine local; ray has --workers")
         cpus = threads or 1
         load = partial(options.analyzer, pack, detector, embedder, runtime, cpus)
         chosen = _ray(load, batch_size, address, workers, cpus)
@@ -139,7 +142,8 @@ def _report(summary: Summary, out: Path, as_json: bool) -> int:
             f"{summary.duplicates:,} named twice, {summary.skipped:,} done before"
         )
     for reason, number in summary.reasons.items():
-        note(f"failed: {number:,} x {reason}")
+        first = summary.examples.get(reason, "see the table")  # of an older faceprint: none
+        note(f"failed: {number:,} x {reason} ({first}{', ...' if number > 1 else ''})")
     if not summary.finished:
         note(f"faceprint: interrupted; {_how(out)}")
         return _INTERRUPTED

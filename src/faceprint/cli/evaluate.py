@@ -80,19 +80,10 @@ def evaluate(
     from faceprint.evaluation.embeddings import EmbedOptions
     from faceprint.evaluation.run import evaluate as run
     from faceprint.evaluation.run_people import evaluate_clustering, evaluate_identification
-    from faceprint.vision.pipeline import load
 
     if protocol not in PROTOCOLS:
         raise UsageError(f"no protocol named {protocol!r}; there are {', '.join(PROTOCOLS)}")
-    fp = load(
-        pack,
-        detector=detector,
-        embedder=embedder,
-        runtime=runtime,
-        threads=threads,
-        mirror=mirror,
-        processes=processes,
-    )
+    fp = options.analyzer(pack, detector, embedder, runtime, threads, processes, mirror=mirror)
     show = progress("pictures")
     rule = _face_rule(face, protocol)
     if protocol in ("lfw", "bin", "pairs"):

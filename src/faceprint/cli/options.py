@@ -51,6 +51,8 @@ def analyzer(
     runtime: str | None,
     threads: int | None,
     processes: int | None = 1,
+    *,
+    mirror: bool = False,
 ) -> FacePrint:
     """What the shared options mean; `processes` None: as many as pay."""
     from faceprint.vision.pipeline import load
@@ -62,4 +64,5 @@ def analyzer(
         runtime=runtime,
         threads=threads,
         processes=processes,
+        mirror=mirror,
     )

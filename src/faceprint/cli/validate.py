@@ -48,11 +48,8 @@ def validate(
     from faceprint.evaluation.embeddings import EmbedOptions
     from faceprint.evaluation.run import evaluate
     from faceprint.evaluation.validate import compare_published, data_set_name
-    from faceprint.vision.pipeline import load
 
-    fp = load(
-        pack, detector=detector, embedder=card_id, runtime=runtime, threads=threads, mirror=mirror
-    )
+    fp = options.analyzer(pack, detector, card_id, runtime, threads, None, mirror=mirror)
     published = fp.embedder_card.published
     if not published:
         raise UsageError(f"the card of {card_id} names no published figure")

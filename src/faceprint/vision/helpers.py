@@ -1,8 +1,8 @@
 """Helper processes for long streams on many cores.
 
 Between the networks' calls Python itself works for an eighth of a photograph's time, and lets one
-thread at a time do it: on sixteen cores one process is no faster than on six (docs/performance.md).
-Processes of two threads each keep all of them busy.
+thread at a time do it: on sixteen cores one process does a third of what processes of two threads
+each can do (docs/performance.md).
 
 A helper is an interpreter with sessions of its own. It starts in the background; until it is ready,
 photographs are worked on here. When one dies, another takes its place, and the photographs that it

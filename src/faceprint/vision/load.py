@@ -26,7 +26,8 @@ _THREADS_A_PROCESS = 2
 one each no more (benchmarks/cores.py)."""
 
 _MOST_THREADS = 8
-"""Of one process: sixteen do a quarter less than eight (the same)."""
+"""Of one process: sixteen did a tenth to a quarter less than eight
+(docs/decisions/0010-processes.md)."""
 
 
 class Detector(Protocol):
@@ -75,6 +76,8 @@ class LoadOptions:
         self.accept_license = accept_license
         self.mirror = mirror
         self.processes = processes
+        if processes is not None and processes > 1 and not self.side_by_side:
+            raise UsageError("several processes are for ONNX Runtime on a CPU")
 
     @property
     def side_by_side(self) -> bool:

@@ -233,7 +233,8 @@ def load(  # noqa: PLR0913 - the front door: all but the first by name
         pack: None for FACEPRINT_PACK, else `starter`, which ships inside the package.
         detector, embedder: card ids; each replaces its half of the pack.
         processes: that share the photographs of long streams, at most one a thread; None for
-            FACEPRINT_PROCESSES, else for as many as pay. One alone keeps some six cores busy.
+            FACEPRINT_PROCESSES, else for as many as pay. On sixteen cores one alone does a
+            third of what they can. Above 1 they need ONNX Runtime on a CPU.
 
     Raises:
         UnknownModelError: no pack or card of that name.
