@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 __all__ = ["few_arenas", "give_back_memory"]
 
-_ARENA_MAX, _ARENAS = -8, 2
+_ARENA_MAX, _ARENAS = -8, 1
 
 
 def few_arenas() -> None:
-    """Let all threads of this process allocate from two arenas, where they are glibc's.
+    """Let all threads of this process allocate from one arena, where they are glibc's.
 
     Otherwise each thread has one of its own, and as the workers of one part follow those of the
     last, the memory of a run swings by a sixth with where they happen to allocate. For a process
