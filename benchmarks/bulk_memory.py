@@ -22,7 +22,7 @@ import PIL.Image
 from _common import SHARED, median, provenance, write
 
 import faceprint
-from faceprint._memory import few_arenas
+from faceprint._memory import one_arena
 from faceprint.bulk.inputs import expand
 from faceprint.bulk.local import LocalEngine
 from faceprint.bulk.run import embed_table
@@ -111,7 +111,7 @@ def main() -> None:
     chosen = parser.parse_args()
     photographs = album(chosen.folder / f"album-{chosen.photographs}", chosen.photographs)
     out = chosen.folder / "whole.parquet"
-    few_arenas()  # as `faceprint embed` does
+    one_arena()  # as `faceprint embed` does
     fp, watch = faceprint.load("starter"), Watch()
     names = [str(photographs)]
     summary = embed_table(

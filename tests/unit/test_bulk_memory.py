@@ -31,14 +31,14 @@ def test_without_a_c_library_of_that_kind_nothing_happens(
         raise error
 
     monkeypatch.setattr(ctypes, "CDLL", refuse)
-    memory.few_arenas()
+    memory.one_arena()
     memory.give_back_memory()
     assert memory._of_glibc("malloc_trim") is None
 
 
 def test_an_allocator_without_it_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
-    memory.few_arenas()
+    memory.one_arena()
     memory.give_back_memory()
     assert memory._of_glibc("malloc_trim") is None
 
@@ -53,5 +53,5 @@ def test_threads_share_arenas(monkeypatch: pytest.MonkeyPatch) -> None:
             return 1
 
     monkeypatch.setattr(ctypes, "CDLL", lambda _: Process)
-    memory.few_arenas()
+    memory.one_arena()
     assert asked == [(-8, 1)]  # M_ARENA_MAX of malloc.h

@@ -77,11 +77,11 @@ def embed(
     JSON: images, faces, failed, faceless, duplicates, skipped, seconds, finished, reasons,
     examples (the first photograph of each reason), out.
     """
-    from faceprint._memory import few_arenas
+    from faceprint._memory import one_arena
     from faceprint.bulk.inputs import expand
     from faceprint.bulk.run import embed_table
 
-    few_arenas()
+    one_arena()
     fp = options.analyzer(pack, detector, embedder, runtime, threads, processes)
     if engine == "ray":
         if processes is not None:

@@ -13,7 +13,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from faceprint._memory import few_arenas, give_back_memory
+from faceprint._memory import give_back_memory, one_arena
 
 if TYPE_CHECKING:
     from faceprint.types import AnalyzedImage
@@ -37,7 +37,7 @@ class Setup(NamedTuple):
 
 def serve() -> None:
     """Read a `Setup`, answer None or an error, then answer (number, chunk, embed, keep crops)."""
-    few_arenas()
+    one_arena()
     requests, answers = sys.stdin.buffer, _private_stdout()
     try:
         setup: Setup = pickle.load(requests)  # noqa: S301 - the parent's
