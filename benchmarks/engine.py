@@ -66,7 +66,7 @@ def recorded(fp: FacePrint, paths: list[Path], embed: bool) -> list[Call]:
     originals = [(owner, name, getattr(owner, name)) for owner, name in holders]
     for owner, name, session in originals:
         setattr(owner, name, Recorder(session, calls))
-    list(fp.analyze_many(paths, embed=embed))
+    list(fp.analyze_many(paths, embed=embed, quality=embed))
     for owner, name, session in originals:
         setattr(owner, name, session)
     return calls
@@ -86,7 +86,7 @@ def measure(
     workers = fp._options.session.thread_count()
     calls = recorded(fp, paths, embed)
     sides: dict[str, Callable[[], object]] = {
-        "engine": lambda: list(fp.analyze_many(paths, embed=embed)),
+        "engine": lambda: list(fp.analyze_many(paths, embed=embed, quality=embed)),
         "bare": lambda: replay(calls, workers),
     }
     each = {

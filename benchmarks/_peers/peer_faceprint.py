@@ -27,13 +27,13 @@ def open_side(options: dict[str, Any]) -> Side:
     fp = FacePrint("peers", detector, _embedder(options["embedder"]), LoadOptions())
     embed = options.get("embed", True)
     _ = fp.open() if embed else fp.detector
-    call = "" if embed else ", embed=False"
+    call = "" if embed else ", embed=False, quality=False"
+    # A detector's peers say where faces are, and nothing of their quality.
+    asked = {} if embed else {"embed": False, "quality": False}
     return Side(
-        one=lambda path: fp.analyze(path, embed=embed),
+        one=lambda path: fp.analyze(path, **asked),
         ways={
-            "analyze_many": lambda paths: [
-                photo.faces for photo in fp.analyze_many(paths, embed=embed)
-            ]
+            "analyze_many": lambda paths: [photo.faces for photo in fp.analyze_many(paths, **asked)]
         },
         plain=lambda faces: [
             {

@@ -134,6 +134,15 @@ def test_detect_prints_a_line_an_image_and_goes_on_after_a_bad_one(tmp_path: Pat
     assert (lines[0]["width"], lines[0]["height"]) == PIL.Image.open(ADA).size
 
 
+def test_detect_can_leave_the_quality_out() -> None:
+    (with_it,), (without,) = (
+        json.loads(run("detect", ADA, "--json", *more).stdout)["faces"]
+        for more in ((), ("--no-quality",))
+    )
+    assert with_it["quality"] is not None
+    assert without == {**with_it, "quality": None}
+
+
 def test_detect_draws_and_never_overwrites(tmp_path: Path) -> None:
     drawn = tmp_path / "drawn"
     for _ in range(2):

@@ -22,6 +22,7 @@ import faceprint
 from faceprint import errors
 from faceprint.types import AnalyzedImage
 from faceprint.vision import helpers
+from faceprint.vision.photos import Wanted
 from faceprint.vision.pipeline import FacePrint
 
 SAMPLES = sorted(
@@ -89,6 +90,13 @@ def test_what_helpers_answer_is_what_threads_answer(fp: FacePrint, tmp_path: Pat
     assert_same(list(fp.analyze_many(sources(tmp_path), batch_size=1, keep_crops=True)), expected)
     ready(fp)
     assert_same(list(fp.analyze_many(sources(tmp_path), batch_size=1, keep_crops=True)), expected)
+
+
+def test_helpers_leave_out_what_is_not_wanted(fp: FacePrint) -> None:
+    ready(fp)
+    for photo in fp.analyze_many(SAMPLES, batch_size=1, embed=False, quality=False):
+        assert photo.faces
+        assert all(face.embedding is face.quality is face.crop is None for face in photo.faces)
 
 
 def test_helpers_do_the_work(fp: FacePrint, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,6 +236,6 @@ def test_where_no_process_can_be_started_the_photograph_is_not_to_blame(
         done_here.extend(chunk)
         return [AnalyzedImage(str(source), []) for source in chunk]
 
-    found = running._one_by_one(list(SAMPLES), True, False, here)
+    found = running._one_by_one(list(SAMPLES), Wanted(), here)
     assert done_here == SAMPLES
     assert [result.error for result in found] == [None] * len(SAMPLES)

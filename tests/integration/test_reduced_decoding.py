@@ -105,6 +105,24 @@ def test_a_small_face_is_cut_from_the_whole_photograph(
     assert faceprint.compare(face.embedding, same.embedding) > 0.99
 
 
+def test_places_alone_need_no_crop_and_no_second_decoding(
+    fp: faceprint.FacePrint, decodes: list[tuple[int, int]]
+) -> None:
+    data = enlarged(3000, faces_at=0.2)
+    (face,) = fp.analyze(data, embed=False, quality=False)
+    (streamed,) = next(iter(fp.analyze_many([data], embed=False, quality=False))).faces
+    assert decodes == [(1500, 1500)] * 2
+    assert face.quality is face.embedding is face.crop is None
+    (whole,) = fp.analyze(data, embed=False)
+    assert whole.quality is not None
+    for found in (face, streamed):
+        np.testing.assert_allclose(found.box, whole.box, atol=1e-3)
+        assert found.landmarks is not None and whole.landmarks is not None
+        np.testing.assert_allclose(found.landmarks, whole.landmarks, atol=1e-3)
+    (kept,) = fp.analyze(data, embed=False, quality=False, keep_crops=True)
+    assert kept.crop is not None and kept.quality is None
+
+
 def test_every_way_of_running_gives_the_same(fp: faceprint.FacePrint, tmp_path: Path) -> None:
     data = enlarged(2600)
     path = tmp_path / "large.jpg"
@@ -162,7 +180,7 @@ def test_other_formats_are_decoded_whole() -> None:
 def test_both_decoders_give_the_same_pixels(
     mode: str, orientation: int, halvings: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    picture = PIL.Image.open(SAMPLES / "obama.jpg").convert(mode).resize((333, 250))
+    picture = PIL.Image.open(SAMPLES / "obama.jpg").convert(mode).resize((336, 248))
     exif = PIL.Image.Exif()
     exif[0x0112] = orientation
     out = io.BytesIO()
@@ -173,6 +191,41 @@ def test_both_decoders_give_the_same_pixels(
     slow = decode_scaled(out.getvalue(), lambda *size: share)
     assert (fast.width, fast.height, fast.halvings) == (slow.width, slow.height, halvings)
     assert np.array_equal(fast.level(halvings), slow.level(halvings))
+
+
+@pytest.mark.parametrize(
+    "orientation, halvings", [(1, 3), (2, 1), (3, 1), (4, 1), (5, 3), (6, 1), (7, 1), (8, 1)]
+)
+def test_a_turned_photograph_is_halved_as_often_as_it_can_be_exactly(
+    orientation: int, halvings: int
+) -> None:
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    out = io.BytesIO()
+    PIL.Image.open(SAMPLES / "obama.jpg").resize((334, 250)).save(out, "JPEG", exif=exif)
+    mips = decode_scaled(out.getvalue(), lambda *size: 0.125)
+    assert mips.halvings == halvings, "the half pixel of an odd side would come first"
+    assert (mips.width, mips.height) == ((334, 250) if orientation < 5 else (250, 334))
+
+
+@pytest.mark.parametrize("sides", [(1001, 1003), (1003, 1000), (640, 481), (251, 203), (96, 64)])
+@pytest.mark.parametrize("reduced", [0, 2])
+def test_a_level_shows_what_it_says(sides: tuple[int, int], reduced: int) -> None:
+    width, height = sides
+    across, down = np.meshgrid(np.arange(width), np.arange(height))
+    ramps = np.stack([across * 200 / width, down * 200 / height, across * 0], axis=2)
+    out = io.BytesIO()
+    PIL.Image.fromarray(ramps.astype(np.uint8)).save(out, "JPEG", quality=98, subsampling=0)
+    mips = decode_scaled(out.getvalue(), lambda *size: 0.5**reduced)
+    image, span = mips.view(3)
+    assert abs(span[0] - width) < 8 and abs(span[1] - height) < 8
+    assert image.shape[:2] == (-(-height // 8), -(-width // 8))
+    # A pixel's centre in the photograph, by what the level shows, is where its value comes from.
+    columns = (np.arange(image.shape[1]) + 0.5) * span[0] / image.shape[1] - 0.5
+    rows = (np.arange(image.shape[0]) + 0.5) * span[1] / image.shape[0] - 0.5
+    inside = (slice(1, -1), slice(1, -1))
+    assert np.abs(image[..., 0] - columns[None] * 200 / width)[inside].max() < 2
+    assert np.abs(image[..., 1] - rows[:, None] * 200 / height)[inside].max() < 2
 
 
 def test_what_opencv_would_not_tell_is_left_to_pillow() -> None:

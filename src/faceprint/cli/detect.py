@@ -22,6 +22,10 @@ def detect(
         Path | None,
         typer.Option("--draw", metavar="DIR", help="Write each photograph with its faces drawn."),
     ] = None,
+    quality: Annotated[
+        bool,
+        typer.Option("--quality/--no-quality", help="Without it: where faces are, and no more."),
+    ] = True,
     as_json: options.Json = False,
     pack: options.Pack = None,
     detector: options.Detector = None,
@@ -31,12 +35,13 @@ def detect(
 ) -> int:
     """Find the faces of photographs; a line each. Exit code 1: nobody was found in any.
 
-    JSON lines: source, width, height, faces[]: box, score, landmarks, quality; error when the
-    photograph can't be used (the others are still done, and the exit code is 3).
+    JSON lines: source, width, height, faces[]: box, score, landmarks, quality (null with
+    --no-quality); error when the photograph can't be used (the others are still done, and the exit
+    code is 3).
     """
     fp = options.analyzer(pack, detector, embedder, runtime, threads)
     total = failed = 0
-    for result in fp.analyze_many(photographs, embed=False, batch_size=8):
+    for result in fp.analyze_many(photographs, embed=False, quality=quality, batch_size=8):
         total += len(result.faces)
         failed += result.error is not None
         if result.error is not None:

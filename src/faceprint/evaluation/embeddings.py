@@ -40,7 +40,7 @@ __all__ = [
     "embed_pictures",
 ]
 
-EMBEDDING_VERSION = 2
+EMBEDDING_VERSION = 3
 """Raised when faceprint itself changes what it makes of a picture (decoding, warp, decoders)."""
 
 Progress = Callable[[int, int], None]

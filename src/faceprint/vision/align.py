@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from faceprint.geometry import similarity_transforms
-from faceprint.types import Array, Image
+from faceprint.types import Array, Detections, Image
 from faceprint.vision.warp import Mipmaps
 from faceprint.zoo.card import Alignment
 
-__all__ = ["align", "alignment_transforms", "box_alignment_transforms"]
+__all__ = ["align", "alignment_transforms", "box_alignment_transforms", "transforms_of"]
 
 
 def alignment_transforms(landmarks: Array, alignment: Alignment) -> Array:
@@ -56,9 +58,15 @@ def align(
         DecodeError: a crop is worth more than the reduced scale that the photograph is here at, and
             it can't be decoded anew.
     """
-    mips = Mipmaps.of(image)
-    if landmarks is None:
-        transforms = box_alignment_transforms(boxes, alignment)
-    else:
-        transforms = alignment_transforms(landmarks, alignment)
-    return mips.crops(transforms, alignment.size)
+    found = Detections(boxes, np.zeros(len(boxes), np.float32), landmarks)
+    return Mipmaps.of(image).crops(transforms_of([found], alignment)[0], alignment.size)
+
+
+def transforms_of(found: Sequence[Detections], alignment: Alignment) -> list[Array]:
+    """For each image (n, 2, 3) transforms from its pixels to crop pixels, one a face."""
+    counts = np.cumsum([len(detections) for detections in found])[:-1]
+    if any(detections.landmarks is None for detections in found):
+        boxes = np.concatenate([detections.boxes for detections in found])
+        return np.split(box_alignment_transforms(boxes, alignment), counts)
+    landmarks = [points for detections in found if (points := detections.landmarks) is not None]
+    return np.split(alignment_transforms(np.concatenate(landmarks), alignment), counts)

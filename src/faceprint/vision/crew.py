@@ -12,6 +12,7 @@ from faceprint.vision.helper import Setup
 from faceprint.vision.helpers import Helpers
 from faceprint.vision.images import ImageSource
 from faceprint.vision.load import LoadOptions
+from faceprint.vision.photos import Wanted
 from faceprint.vision.stream import chunk_size, chunks, map_lists
 
 if TYPE_CHECKING:
@@ -51,11 +52,11 @@ class Crew:
         self._sharing = max(shares) if options.side_by_side else self._workers
 
     def many(
-        self, sources: Iterable[ImageSource], batch_size: int, embed: bool, keep_crops: bool
+        self, sources: Iterable[ImageSource], batch_size: int, wanted: Wanted
     ) -> Generator[AnalyzedImage, None, None]:
         """A stream, in order."""
         lists = chunks(sources, self._size(batch_size), self._workers)
-        return self._flow(lists, embed, keep_crops)
+        return self._flow(lists, wanted)
 
     def parts(
         self, parts: Iterable[Sequence[ImageSource]], batch_size: int
@@ -67,24 +68,22 @@ class Crew:
             for part in parts
             for start in range(0, len(part), size)
         )
-        return self._flow(lists, embed=True, keep_crops=False)
+        return self._flow(lists, Wanted())
 
     def _size(self, batch_size: int) -> int:
         # A batch is shared among the workers of one process.
         return chunk_size(batch_size, self._sharing)
 
     def _flow(
-        self, lists: Iterator[list[ImageSource]], embed: bool, keep_crops: bool
+        self, lists: Iterator[list[ImageSource]], wanted: Wanted
     ) -> Generator[AnalyzedImage, None, None]:
         def here(chunk: list[ImageSource]) -> list[AnalyzedImage]:
-            return self._models.analyze_chunk(
-                chunk, embed=embed, keep_crops=keep_crops, turn=self._turn
-            )
+            return self._models.analyze_chunk(chunk, wanted, turn=self._turn)
 
         def anywhere(chunk: list[ImageSource]) -> list[AnalyzedImage]:
             if self._helpers is None:
                 return here(chunk)
-            return self._helpers.analyze(chunk, embed, keep_crops, here)
+            return self._helpers.analyze(chunk, wanted, here)
 
         return map_lists(anywhere, self._counted(lists), workers=self._workers)
 

@@ -18,6 +18,7 @@ from faceprint._memory import give_back_memory, one_arena
 if TYPE_CHECKING:
     from faceprint.types import AnalyzedImage
     from faceprint.vision.load import LoadOptions
+    from faceprint.vision.photos import Wanted
     from faceprint.zoo.card import ModelCard
 
 __all__ = ["Setup", "serve"]
@@ -36,7 +37,7 @@ class Setup(NamedTuple):
 
 
 def serve() -> None:
-    """Read a `Setup`, answer None or an error, then answer (number, chunk, embed, keep crops)."""
+    """Read a `Setup`, answer None or an error, then answer (number, chunk, wanted)."""
     one_arena()
     requests, answers = sys.stdin.buffer, _private_stdout()
     try:
@@ -72,14 +73,14 @@ class _Worker:
         self._answers, self._lock = answers, threading.Lock()
         self._done = 0
 
-    def take(self, number: int, chunk: list[Any], embed: bool, keep_crops: bool) -> None:
+    def take(self, number: int, chunk: list[Any], wanted: Wanted) -> None:
         """Work on a chunk as soon as a thread is free, and send what comes of it."""
-        self._pool.submit(self._answer, number, chunk, embed, keep_crops)
+        self._pool.submit(self._answer, number, chunk, wanted)
 
-    def _answer(self, number: int, chunk: list[Any], embed: bool, keep_crops: bool) -> None:
+    def _answer(self, number: int, chunk: list[Any], wanted: Wanted) -> None:
         answer: list[AnalyzedImage] | Exception
         try:
-            answer = self._fp.analyze_chunk(chunk, embed=embed, keep_crops=keep_crops)
+            answer = self._fp.analyze_chunk(chunk, wanted)
         except Exception as error:  # noqa: BLE001 - as above
             answer = _plain(error)
         with self._lock:

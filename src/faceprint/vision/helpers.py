@@ -33,6 +33,7 @@ from faceprint.types import AnalyzedImage
 from faceprint.vision import images
 from faceprint.vision.helper import Setup
 from faceprint.vision.images import ImageSource
+from faceprint.vision.photos import Wanted
 
 __all__ = ["Helpers"]
 
@@ -53,7 +54,7 @@ _NOT_STARTED = (OSError, RuntimeError, FaceprintError)
 
 Task = Callable[[list[ImageSource]], list[AnalyzedImage]]
 
-_Asked = tuple[list[ImageSource], bool, bool]
+_Asked = tuple[list[ImageSource], Wanted]
 
 
 class Helpers:
@@ -73,9 +74,7 @@ class Helpers:
         self._running: set[_Helper] = set()
         self._end = weakref.finalize(self, _end, self._running)
 
-    def analyze(
-        self, chunk: list[ImageSource], embed: bool, keep_crops: bool, here: Task
-    ) -> list[AnalyzedImage]:
+    def analyze(self, chunk: list[ImageSource], wanted: Wanted, here: Task) -> list[AnalyzedImage]:
         """What a helper makes of these photographs, or `here` where none is ready.
 
         So it is too where a source can't be sent: an image of PIL's would be decoded for it,
@@ -88,10 +87,10 @@ class Helpers:
         if helper is None:
             return here(chunk)
         try:
-            return helper.ask((chunk, embed, keep_crops))
+            return helper.ask((chunk, wanted))
         except _DiedError:
             self._replace(helper)
-            return self._one_by_one(chunk, embed, keep_crops, here)
+            return self._one_by_one(chunk, wanted, here)
         finally:
             if helper.alive:
                 self._idle.put(helper)
@@ -140,7 +139,7 @@ class Helpers:
         _in_background(self, [helper.threads])
 
     def _one_by_one(
-        self, chunk: list[ImageSource], embed: bool, keep_crops: bool, here: Task
+        self, chunk: list[ImageSource], wanted: Wanted, here: Task
     ) -> list[AnalyzedImage]:
         """Photographs that were in a helper as it died; one chunk of them at a time."""
         results: list[AnalyzedImage] = []
@@ -155,7 +154,7 @@ class Helpers:
                     results += here([source])
                     continue
                 try:
-                    results += helper.ask(([source], embed, keep_crops))
+                    results += helper.ask(([source], wanted))
                 except _DiedError:
                     helper, name = None, images.describe(source)
                     error = DecodeError(f"{name}: the process that analysed it died")

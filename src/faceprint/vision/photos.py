@@ -4,24 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from faceprint.errors import FaceprintError, InputError, InvalidImageArrayError
-from faceprint.types import AnalyzedImage, Detections, Face, Image
+from faceprint.types import AnalyzedImage, Array, Face, Image
 from faceprint.vision import images
-from faceprint.vision.align import align
 from faceprint.vision.images import ImageSource
 from faceprint.vision.warp import Mipmaps
-from faceprint.zoo.card import Alignment
 
-__all__ = ["Photo", "batches"]
+__all__ = ["Photo", "Wanted", "batches"]
 
 _BATCH_PIXELS = 16_000_000
 """Pixels that one batch may hold: bounds memory when photographs are large."""
 
 Enough = Callable[[int, int], float]
 """Width and height to the share of them that the search for faces needs."""
+
+
+class Wanted(NamedTuple):
+    """What is asked of each face beside its place.
+
+    Attributes:
+        embed: its embedding.
+        quality: its quality, for which it is aligned as for an embedding.
+        keep_crops: the aligned crop.
+    """
+
+    embed: bool = True
+    quality: bool = True
+    keep_crops: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -53,19 +66,19 @@ class Photo:
         """It can't be used after all."""
         self.error, self.mips = error, None
 
-    def cut(self, found: Detections, alignment: Alignment) -> Image:
+    def cut(self, transforms: Array, size: int) -> Image:
         """The aligned crops of its faces, and the pixels are let go.
 
         What had to be decoded anew goes with them, before it is the next photograph's turn. No
         crops where that failed.
         """
         mips, self.mips = self.mips, None
-        if mips is not None:
+        if mips is not None and len(transforms):
             try:
-                return align(mips, found.landmarks, found.boxes, alignment)
+                return mips.crops(transforms, size)
             except InputError as error:
                 self.fail(error)
-        return np.empty((0, alignment.size, alignment.size, 3), np.uint8)
+        return np.empty((0, size, size, 3), np.uint8)
 
     def outcome(self) -> AnalyzedImage:
         """What came of it."""

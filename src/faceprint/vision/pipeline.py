@@ -13,6 +13,7 @@ import numpy as np
 from faceprint import settings
 from faceprint.errors import InputError, UsageError
 from faceprint.types import AnalyzedImage, Detections, Embedding, Face, Image
+from faceprint.vision.align import transforms_of
 from faceprint.vision.crew import Crew
 from faceprint.vision.embed import VectorEmbedder
 from faceprint.vision.helper import Setup
@@ -24,7 +25,7 @@ from faceprint.vision.load import (
     load_embedder,
     resolve,
 )
-from faceprint.vision.photos import Photo, batches
+from faceprint.vision.photos import Photo, Wanted, batches
 from faceprint.vision.quality import assess
 from faceprint.zoo.card import Alignment, ModelCard
 
@@ -79,7 +80,12 @@ class FacePrint:
         return self._options.mirror and not self.embedder_card.input.mirror
 
     def analyze(
-        self, source: ImageSource, *, embed: bool = True, keep_crops: bool = False
+        self,
+        source: ImageSource,
+        *,
+        embed: bool = True,
+        keep_crops: bool = False,
+        quality: bool = True,
     ) -> list[Face]:
         """The faces of one photograph, largest first; empty when there is none.
 
@@ -87,11 +93,14 @@ class FacePrint:
             source: path, bytes, PIL image or RGB uint8 array.
             embed: False leaves `Face.embedding` None and the embedder unopened.
             keep_crops: keep the aligned crop on every face.
+            quality: False leaves `Face.quality` None; without `embed` and `keep_crops` no crop is
+                cut then, and a large photograph with small faces need not be decoded anew for it.
 
         Raises:
             DecodeError: the photograph can't be used.
         """
-        (result,) = self._analyze([Photo.open(source, self._enough)], embed, keep_crops)
+        wanted = Wanted(embed, quality, keep_crops)
+        (result,) = self._analyze([Photo.open(source, self._enough)], wanted)
         if result.error is not None:
             raise result.error
         return result.faces
@@ -103,19 +112,22 @@ class FacePrint:
         batch_size: int = 32,
         embed: bool = True,
         keep_crops: bool = False,
+        quality: bool = True,
     ) -> Iterator[AnalyzedImage]:
         """Analyse a stream of photographs, lazily and in order.
 
         Workers, one a core, each decode, detect and embed a batch of photographs; where `load` was
         given `processes`, long streams are shared among so many. A photograph that can't
         be used comes out with `error` set, and the stream goes on. Memory is bounded by a batch a
-        worker, however long the stream; a batch holds 16 megapixels at most.
+        worker, however long the stream; a batch holds 16 megapixels at most. What `embed`,
+        `keep_crops` and `quality` ask for, `analyze` says.
 
         Raises:
             UsageError: `batch_size` below 1.
             ModelError: the models can't be loaded; a stream can't go on without them.
         """
-        return self._crew_for(batch_size).many(sources, batch_size, embed, keep_crops)
+        wanted = Wanted(embed, quality, keep_crops)
+        return self._crew_for(batch_size).many(sources, batch_size, wanted)
 
     def open(self) -> None:
         """Open both models now, at once: what the first photograph would otherwise wait for."""
@@ -141,9 +153,8 @@ class FacePrint:
     def analyze_chunk(
         self,
         chunk: Sequence[ImageSource],
+        wanted: Wanted,
         *,
-        embed: bool = True,
-        keep_crops: bool = False,
         turn: AbstractContextManager[object] | None = None,
     ) -> list[AnalyzedImage]:
         """One list of photographs on these very sessions: what a worker of a stream does.
@@ -154,7 +165,7 @@ class FacePrint:
         results: list[AnalyzedImage] = []
         for photos in batches(chunk, self._enough):
             with turn or nullcontext():
-                results += self._analyze(photos, embed, keep_crops)
+                results += self._analyze(photos, wanted)
         return results
 
     def _crew_for(self, batch_size: int) -> Crew:
@@ -167,36 +178,46 @@ class FacePrint:
                 self._crew = Crew(self, lambda options: FacePrint(*cards, options), setup)
             return self._crew
 
-    def _analyze(
-        self, photos: Sequence[Photo], embed: bool, keep_crops: bool
-    ) -> list[AnalyzedImage]:
+    def _analyze(self, photos: Sequence[Photo], wanted: Wanted) -> list[AnalyzedImage]:
         """Faces of each photograph, or why it can't be used; their pixels are let go on the way."""
         good = [photo for photo in photos if photo.mips]
         alignment = self.embedder_card.alignment
         faces: list[list[Face]] = [[] for _ in good]
         if good and alignment is not None:
-            faces = self._faces(good, alignment, embed, keep_crops)
+            faces = self._faces(good, alignment, wanted)
         for photo, found in zip(good, faces, strict=True):
             photo.faces = found
         return [photo.outcome() for photo in photos]
 
     def _faces(
-        self, photos: Sequence[Photo], alignment: Alignment, embed: bool, keep_crops: bool
+        self, photos: Sequence[Photo], alignment: Alignment, wanted: Wanted
     ) -> list[list[Face]]:
-        if embed and self._embedder is None:
+        if wanted.embed and self._embedder is None:
             self.open()
         found = [_largest_first(detections) for detections in self._detect(photos)]
-        crops = [photo.cut(d, alignment) for photo, d in zip(photos, found, strict=True)]
+        if not any(wanted):
+            for photo in photos:
+                photo.mips = None
+            return [_faces(detections) for detections in found]
+        transforms = transforms_of(found, alignment)
+        crops = [
+            photo.cut(which, alignment.size)
+            for photo, which in zip(photos, transforms, strict=True)
+        ]
         embeddings: Iterator[Embedding] = iter(())
-        if embed:
+        if wanted.embed:
             embeddings = iter(self.embedder.embed(np.concatenate(crops)))
         results = []
         for detections, chips in zip(found, crops, strict=True):
-            faces = [_face(detections, chips, index) for index in range(len(chips))]
-            if embed:
-                faces = [replace(face, embedding=next(embeddings)) for face in faces]
-            if not keep_crops:
-                faces = [replace(face, crop=None) for face in faces]
+            faces = [
+                replace(
+                    face,
+                    quality=assess(face.box, face.landmarks, chip) if wanted.quality else None,
+                    embedding=next(embeddings) if wanted.embed else None,
+                    crop=chip if wanted.keep_crops else None,
+                )
+                for face, chip in zip(_faces(detections), chips, strict=False)
+            ]
             results.append(faces)
         return results
 
@@ -255,13 +276,10 @@ def _largest_first(detections: Detections) -> Detections:
     return detections[np.argsort(-detections.areas, kind="stable")]
 
 
-def _face(detections: Detections, crops: Image, index: int) -> Face:
-    box = detections.boxes[index]
-    landmarks = None if detections.landmarks is None else detections.landmarks[index]
-    return Face(
-        box=box,
-        score=float(detections.scores[index]),
-        landmarks=landmarks,
-        quality=assess(box, landmarks, crops[index]),
-        crop=crops[index],
-    )
+def _faces(detections: Detections) -> list[Face]:
+    """Where they are, and nothing else."""
+    points = detections.landmarks
+    return [
+        Face(box, float(score), None if points is None else points[index])
+        for index, (box, score) in enumerate(zip(detections.boxes, detections.scores, strict=True))
+    ]

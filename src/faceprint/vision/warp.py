@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from faceprint.types import Array, Image, check_image
 
-__all__ = ["Mipmaps", "box_crops", "halved"]
+__all__ = ["Mipmaps", "Span", "averaged", "box_crops", "evened", "halved", "span_halved"]
 
 # cv2.remap refuses a side of 32,768 or more.
 _MAX_SIDE = 32_000
@@ -20,6 +20,14 @@ _CROPS_A_CALL = 64
 
 _TOGETHER = 1_000_000
 """Pixels of small images that are put together, so that one call cuts crops out of all."""
+
+_SMALL = 64_000
+"""Pixels up to which an odd side is halved as it is: OpenCV takes fifteen times as long for any
+ratio but two, and a small image has few pixels to take it for and would feel an edge repeated."""
+
+Span = tuple[float, float]
+"""Width and height in an image's pixels of what one of its smaller versions shows: a little more
+than the image has where an odd side was made even before it was halved."""
 
 
 class Mipmaps:
@@ -49,10 +57,12 @@ class Mipmaps:
             size: (width, height) of the image itself, in whose pixels all coordinates are.
             load: gives it when a crop is worth it; it may raise DecodeError.
         """
-        self._levels = [image]
         self.halvings, self._load = halvings, load
         self.width: int = size[0] if size else image.shape[1]
         self.height: int = size[1] if size else image.shape[0]
+        # A decoder that reduces repeats the edges of odd sides: its pixels all stand for as many.
+        self._levels = [image]
+        self._spans: list[Span] = [(image.shape[1] * 2.0**halvings, image.shape[0] * 2.0**halvings)]
 
     @classmethod
     def of(cls, image: Image | Mipmaps) -> Mipmaps:
@@ -74,24 +84,38 @@ class Mipmaps:
         Raises:
             DecodeError: the photograph had to be decoded anew, and can't be.
         """
+        return self.view(index)[0]
+
+    def view(self, index: int) -> tuple[Image, Span]:
+        """`level`, and what it shows of the image.
+
+        Raises:
+            DecodeError: see `level`.
+        """
         if index < self.halvings and self._load is not None:
-            finer = [self._load()]
-            while len(finer) < self.halvings:
-                finer.append(halved(finer[-1]))
-            self._levels, self.halvings, self._load = [*finer, *self._levels], 0, None
+            image = self._load()
+            self._levels, self._spans = [image], [(float(image.shape[1]), float(image.shape[0]))]
+            self.halvings, self._load = 0, None
         index -= self.halvings
         while len(self._levels) <= index and min(self._levels[-1].shape[:2]) >= 2:
-            self._levels.append(halved(self._levels[-1]))
-        return self._levels[min(index, len(self._levels) - 1)]
+            finest = self._levels[-1]
+            self._levels.append(halved(finest))
+            self._spans.append(span_halved(self._spans[-1], finest.shape[1], finest.shape[0]))
+        index = min(index, len(self._levels) - 1)
+        return self._levels[index], self._spans[index]
 
     def resized(self, width: int, height: int) -> Image:
-        """The whole image at another size, from the smallest halving that is not smaller."""
-        ratio = min(self.width / width, self.height / height)
-        source = self.level(max(0, int(np.log2(max(ratio, 1.0)))))
+        """The whole image at another size, from the halving that `source_of` gives."""
+        source = self.source_of(width, height)[0]
         if source.shape[:2] == (height, width):
             return source
         # By less than two: averaging by area costs four times as much and finds the same faces.
         return np.asarray(cv2.resize(source, (width, height)), np.uint8)
+
+    def source_of(self, width: int, height: int) -> tuple[Image, Span]:
+        """The smallest halving that is not smaller than that, and what it shows."""
+        ratio = min(self.width / width, self.height / height)
+        return self.view(int(np.log2(max(ratio, 1.0))))
 
     def crops(self, transforms: Array, size: int) -> Image:
         """Cut n square crops; what lies outside the image is black.
@@ -119,10 +143,8 @@ class Mipmaps:
         levels = _level_of(spread)
         per_call = max(1, _MAX_SIDE // size)
         for level in np.unique(levels):
-            source = self.level(int(level))
-            scale = np.asarray(
-                (source.shape[1] / self.width, source.shape[0] / self.height), np.float64
-            )
+            source, span = self.view(int(level))
+            scale = np.asarray((source.shape[1] / span[0], source.shape[0] / span[1]), np.float64)
             chosen = np.flatnonzero(levels == level)
             for start in range(0, len(chosen), per_call):
                 part = chosen[start : start + per_call]
@@ -153,50 +175,61 @@ def box_crops(
     levels = _level_of(np.maximum(np.sqrt(steps.prod(axis=1)), finest[owner]))
     # Box edges lie between pixels, remap's coordinates count pixel centres.
     points = corners[:, :2, None] + steps[:, :, None] * (np.arange(size) + 0.5)
-    for images, which in _alike(mipmaps, owner, levels):
+    for span, images, which in _alike(mipmaps, owner, levels):
         source, (height, width) = _below_one_another(images), images[0].shape[:2]
-        whole = mipmaps[owner[which[0][0]]]
-        scale = np.asarray((width / whole.width, height / whole.height), np.float64)
+        scale = np.asarray((width / span[0], height / span[1]), np.float64)
         chosen = np.concatenate(which)
         places = np.asarray(points[chosen] * scale[:, None] - 0.5, np.float32)
-        # In 32nds of a pixel before the image's own place is added: the sum is then exact.
+        # In 32nds of a pixel, which is all that remap interpolates.
         last = np.asarray(((width - 1,), (height - 1,)), np.float32)
-        places = (np.rint(np.clip(places, 0, last) * 32) / 32).astype(np.float32, copy=False)
+        thirty_seconds = np.rint(np.clip(places, 0, last) * 32).astype(np.int32)
+        whole, rest = thirty_seconds >> 5, (thirty_seconds & 31).astype(np.uint16)
         above = np.repeat(np.arange(len(which)) * height, [len(indices) for indices in which])
-        places[:, 1] += above[:, None].astype(np.float32)
+        whole[:, 1] += above[:, None].astype(np.int32)
+        # Columns and rows that a crop's own pixels are read from: all there is to its map.
+        left, top, across, down = whole[:, 0], whole[:, 1] << 16, rest[:, 0], rest[:, 1] << 5
         for start in range(0, len(chosen), _CROPS_A_CALL):
             part = slice(start, start + _CROPS_A_CALL)
-            shape = (len(places[part]), size, size)
-            x, y = places[part, 0, None, :], places[part, 1, :, None]
-            maps = cv2.convertMaps(
-                _rows(np.broadcast_to(x, shape)), _rows(np.broadcast_to(y, shape)), cv2.CV_16SC2
+            # Pairs of 16-bit numbers, x in the lower half; and the 1024 weights by their number.
+            pairs = left[part, None, :] | top[part, :, None]
+            weights = across[part, None, :] | down[part, :, None]
+            cut = cv2.remap(
+                source,
+                pairs.view(np.int16).reshape(-1, size, 2),
+                weights.reshape(-1, size),
+                cv2.INTER_LINEAR,
+                borderMode=cv2.BORDER_REPLICATE,
             )
-            cut = cv2.remap(source, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            out[chosen[part]] = cut.reshape(*shape, 3)
+            out[chosen[part]] = cut.reshape(-1, size, size, 3)
     return out
 
 
 def _alike(
     mipmaps: Sequence[Mipmaps], owner: NDArray[np.intp], levels: NDArray[np.int_]
-) -> Iterator[tuple[list[Image], list[NDArray[np.intp]]]]:
-    """Images of one size with the crops that are read from them: small ones many at a time."""
-    groups: dict[tuple[int, ...], tuple[list[Image], list[NDArray[np.intp]]]] = {}
+) -> Iterator[tuple[Span, list[Image], list[NDArray[np.intp]]]]:
+    """Images of one size with the crops that are read from them: small ones many at a time.
+
+    Yields:
+        What the images show of theirs; the images; for each its crops' indices.
+    """
+    groups: dict[tuple[Span, int, int], tuple[list[Image], list[NDArray[np.intp]]]] = {}
     if not len(owner):
         return
     order = np.lexsort((levels, owner))
     keys = np.stack([owner[order], levels[order]])
     starts = np.flatnonzero(np.any(np.diff(keys, axis=1, prepend=-1), axis=0))
     for which in np.split(order, starts[1:]):
-        mips = mipmaps[owner[which[0]]]
-        image = mips.level(int(levels[which[0]]))
+        image, span = mipmaps[owner[which[0]]].view(int(levels[which[0]]))
         height, width = image.shape[:2]
-        images, indices = groups.setdefault((mips.width, mips.height, width, height), ([], []))
+        key = span, width, height
+        images, indices = groups.setdefault(key, ([], []))
         images.append(image)
         indices.append(which)
         together = _TOGETHER // (width * height)
         if len(images) >= min(together, _MAX_SIDE // height):
-            yield groups.pop((mips.width, mips.height, width, height))
-    yield from groups.values()
+            yield span, *groups.pop(key)
+    for (span, *_), group in groups.items():
+        yield span, *group
 
 
 def _below_one_another(images: list[Image]) -> Image:
@@ -213,15 +246,34 @@ _Grid = Callable[[NDArray[np.intp], NDArray[np.float64]], tuple[Array, Array]]
 two (n * size, size)."""
 
 
-def _rows(grids: Array) -> Array:
-    """(n, size, size) to contiguous (n * size, size)."""
-    return np.ascontiguousarray(grids, np.float32).reshape(-1, grids.shape[2])
-
-
 def halved(image: Image) -> Image:
+    """Half as wide and high, rounded up; a large image's odd sides are made even first."""
+    height, width = image.shape[:2]
+    right, bottom = evened(width, height)
+    if (right, bottom) != (width, height):
+        image = cv2.copyMakeBorder(
+            image, 0, bottom - height, 0, right - width, cv2.BORDER_REPLICATE
+        )
+    return averaged(image)
+
+
+def averaged(image: Image) -> Image:
     """Half as wide and high, rounded up; every pixel is the mean of what it covers."""
     size = (-(-image.shape[1] // 2), -(-image.shape[0] // 2))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def evened(width: int, height: int) -> tuple[int, int]:
+    """The size that an image is brought to before it is halved, by repeating its edges."""
+    if width * height <= _SMALL:
+        return width, height
+    return width + width % 2, height + height % 2
+
+
+def span_halved(span: Span, width: int, height: int) -> Span:
+    """What the half of a version of that size shows, which shows `span` itself."""
+    right, bottom = evened(width, height)
+    return span[0] * right / width, span[1] * bottom / height
 
 
 def _invert(transforms: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import TypeVar
 
 import cv2
@@ -30,8 +30,9 @@ Result = TypeVar("Result")
 _CACHED_PIXELS = 24_000
 """Input pixels in one call: P-Net's widest activation is then 1 MB."""
 
-_TILE_CELLS = 70
-"""Cells along a tile's side, 150 input pixels; neighbours share 10 of them."""
+_TILE_CELLS = 100
+"""Cells along a tile's side, 210 input pixels; neighbours share 10 of them. Smaller tiles stay in
+the cache and share more: 70 cells took a twenty-fifth longer."""
 
 CELL, STRIDE = 12, 2
 """P-Net's window and step, pixels."""
@@ -102,10 +103,10 @@ def _tiles(count: int, height: int, width: int) -> Iterator[Tile]:
         for start in range(0, count, together):
             yield slice(start, min(count, start + together)), slice(0, rows), slice(0, columns)
         return
+    parts = list(product(_parts(rows), _parts(columns)))
     for index in range(count):
-        for down in _parts(rows):
-            for across in _parts(columns):
-                yield slice(index, index + 1), down, across
+        for down, across in parts:
+            yield slice(index, index + 1), down, across
 
 
 def _parts(cells: int) -> list[slice]:

@@ -18,7 +18,7 @@ from faceprint.runtime.session import Session
 from faceprint.types import Array, Detections, Image
 from faceprint.vision.detect.blocks import CELL, STRIDE, BlockRunner
 from faceprint.vision.detect.pyramid import Level, levels_of, pyramid
-from faceprint.vision.warp import Mipmaps, box_crops, halved
+from faceprint.vision.warp import Mipmaps, averaged, box_crops
 
 __all__ = ["MtcnnDetector", "MtcnnSettings"]
 
@@ -132,18 +132,16 @@ class MtcnnDetector:
         return self._output(mipmaps, _square(_shift(found.boxes, found.offsets)), found.owner)
 
     def _propose(self, mipmaps: Sequence[Mipmaps]) -> _Candidates:
-        by_size: dict[tuple[int, int], list[int]] = {}
+        by_size: dict[tuple[int, int, int], list[int]] = {}
         for index, mips in enumerate(mipmaps):
-            by_size.setdefault((mips.width, mips.height), []).append(index)
+            by_size.setdefault((mips.width, mips.height, mips.halvings), []).append(index)
         octave, parts = self.settings.levels_per_octave, []
-        for size, indices in by_size.items():
-            scale = CELL / self.settings.smallest_face(*size)
-            levels = levels_of(size, scale, octave, self.settings.border)
+        for (width, height, _), indices in by_size.items():
+            scale = CELL / self.settings.smallest_face(width, height)
+            levels = levels_of(mipmaps[indices[0]], scale, octave, self.settings.border)
             images = pyramid([mipmaps[i] for i in indices], levels, octave)
             maps = self._blocks.proposals(self._pnet, images)
-            found = [
-                self._proposed(*both, level, size) for level, both in zip(levels, maps, strict=True)
-            ]
+            found = [self._proposed(*both, level) for level, both in zip(levels, maps, strict=True)]
             merged = _concatenate(found)
             # Within a level first, then whatever is left of an image's levels.
             level = np.repeat(np.arange(len(found)), [len(part.scores) for part in found])
@@ -163,13 +161,13 @@ class MtcnnDetector:
             keep[np.flatnonzero(found.owner == owner)[: self.settings.max_proposals]] = True
         return found[keep]
 
-    def _proposed(
-        self, scores: Array, offsets: Array, level: Level, size: tuple[int, int]
-    ) -> _Candidates:
-        """What P-Net found in one level, in pixels of images of `size`; owners as in the batch."""
-        batch, row, column = np.nonzero(scores >= self.settings.pnet_threshold)
+    def _proposed(self, scores: Array, offsets: Array, level: Level) -> _Candidates:
+        """What P-Net found in one level, in pixels of the images; owners as in the batch."""
+        # Much faster than `nonzero` of three axes.
+        flat = np.flatnonzero(scores >= self.settings.pnet_threshold)
+        batch, row, column = np.unravel_index(flat, scores.shape)
         corner = np.stack([column, row], axis=1).astype(np.float32) * STRIDE - level.border
-        ratio = np.asarray((size[0] / level.width, size[1] / level.height), np.float32)
+        ratio = np.asarray((level.span[0] / level.width, level.span[1] / level.height), np.float32)
         boxes = np.concatenate([corner * ratio, (corner + CELL) * ratio], axis=1)
         found = offsets[batch, :, row, column]
         return _Candidates(
@@ -221,7 +219,7 @@ def _crops(mipmaps: Sequence[Mipmaps], boxes: Array, owner: NDArray[np.intp], si
     crops = box_crops(mipmaps, np.clip(boxes, 0, limits[owner]), owner, size * over)
     if over == 2:
         # The crops below one another are one tall image; halving it averages 2 x 2 samples.
-        crops = halved(crops.reshape(-1, 2 * size, 3)).reshape(-1, size, size, 3)
+        crops = averaged(crops.reshape(-1, 2 * size, 3)).reshape(-1, size, size, 3)
     return crops
 
 

@@ -9,39 +9,42 @@ import numpy as np
 
 from faceprint.types import Image
 from faceprint.vision.detect.blocks import CELL
-from faceprint.vision.warp import Mipmaps, halved
+from faceprint.vision.warp import Mipmaps, Span, averaged, evened, halved, span_halved
 
 __all__ = ["Level", "levels_of", "pyramid"]
 
 
 class Level(NamedTuple):
-    """A size in pixels, and how far windows hang over its edges."""
+    """A size in pixels, how far windows hang over its edges, and what it shows of the image."""
 
     width: int
     height: int
     border: int
+    span: Span
 
 
-def levels_of(size: tuple[int, int], scale: float, octave: int, border: int) -> list[Level]:
-    """The levels for an image of (width, height), fine to coarse.
+def levels_of(mips: Mipmaps, scale: float, octave: int, border: int) -> list[Level]:
+    """The levels for an image and all of its size and halvings, fine to coarse.
 
     Args:
         scale: of the finest level.
         octave: levels from one size to half of it; all but the first of them are halvings.
         border: pixels added around levels on which windows are large in the image.
     """
-    width, height = size
     levels: list[Level] = []
     while True:
         if len(levels) < octave:
             shrunk = scale * 2.0 ** (-len(levels) / octave)
-            w, h = max(1, round(width * shrunk)), max(1, round(height * shrunk))
+            w, h = (max(1, round(side * shrunk)) for side in (mips.width, mips.height))
+            span = mips.source_of(w, h)[1]
         else:
-            w, h = (-(-side // 2) for side in levels[-octave][:2])
+            finer = levels[-octave]
+            w, h = (-(-side // 2) for side in finer[:2])
+            span = span_halved(finer.span, finer.width, finer.height)
         extra = border if min(w, h) < 4 * CELL else 0
         if min(w, h) + 2 * extra < CELL or min(w, h) < CELL - extra:
             return levels
-        levels.append(Level(w, h, extra))
+        levels.append(Level(w, h, extra, span))
 
 
 def pyramid(mipmaps: Sequence[Mipmaps], levels: Sequence[Level], octave: int) -> Iterator[Image]:
@@ -57,10 +60,10 @@ def pyramid(mipmaps: Sequence[Mipmaps], levels: Sequence[Level], octave: int) ->
 
 def _halved(images: Image) -> Image:
     count, height, width = images.shape[:3]
-    if height % 2:
+    if height % 2 or evened(width, height)[0] != width:
         return np.stack([halved(image) for image in images])
     # Below one another they are one tall image, no two rows of which are averaged across images.
-    return halved(images.reshape(-1, width, 3)).reshape(count, height // 2, -1, 3)
+    return averaged(images.reshape(-1, width, 3)).reshape(count, height // 2, -1, 3)
 
 
 def _framed(images: Image, border: int) -> Image:

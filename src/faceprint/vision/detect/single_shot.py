@@ -15,6 +15,7 @@ card's options turn that off.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -231,10 +232,10 @@ def _view(mips: Mipmaps, window: Window) -> tuple[Image, tuple[Array, Array]]:
     """
     left, top, right, bottom = window.area
     shrunk = _scale((right - left, bottom - top), window.canvas) * (1 - 2 * window.margin)
-    image = mips.level(min(mips.halvings, int(max(0.0, -np.log2(shrunk)))))
-    step = np.asarray((mips.width / image.shape[1], mips.height / image.shape[0]), np.float32)
-    left, right = round(left / float(step[0])), round(right / float(step[0]))
-    top, bottom = round(top / float(step[1])), round(bottom / float(step[1]))
+    image, span = mips.view(min(mips.halvings, int(max(0.0, -np.log2(shrunk)))))
+    step = np.asarray((span[0] / image.shape[1], span[1] / image.shape[0]), np.float32)
+    left, right = round(left / float(step[0])), math.ceil(right / float(step[0]))
+    top, bottom = round(top / float(step[1])), math.ceil(bottom / float(step[1]))
     corner = np.asarray((left, top), np.float32) * step
     return image[top:bottom, left:right], (corner, step)
 
