@@ -183,3 +183,15 @@ def test_the_command_from_a_table_to_folders_and_back(tmp_path, capsys):
     assert [len(p["faces"]) for p in json.loads(text)["people"]] == [6, 2]
     assert run(capsys, "--threshold", 0.4)[0] == 2
     assert run(capsys, "--from", tmp_path / "none.npz")[0] == 3
+
+
+def test_a_folder_of_nothing_says_so_once_and_leaves_no_sheet(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    out = tmp_path / "out"
+    with pytest.raises(SystemExit) as left:
+        main(["cluster", str(tmp_path / "empty"), "--out", str(out)])
+    assert left.value.code == 1
+    said = capsys.readouterr()
+    assert said.err.count("in what was named") == 1
+    assert "contact sheet" not in said.err
+    assert not (out / "index.html").exists()

@@ -128,7 +128,8 @@ def cluster(
     given = {"threshold": threshold, "fmr": fmr}
     clustering.check_demand(**given)
     run = _run(engine, address, workers, threads)
-    if paths and not find_photographs(paths):
+    no_photographs = bool(paths) and not find_photographs(paths or [])
+    if no_photographs:
         note("no photographs in what was named")
     analyzer = (
         options.analyzer(pack, detector, embedder, runtime, threads, processes) if paths else None
@@ -149,6 +150,8 @@ def cluster(
             demand = clustering.demand_for(file.stored().table, _detector(analyzer), **given)
             album = clustering.cluster_file(file, demand, run=run)
             album = replace(album, failed=failed, notes=notes)
+    if not album.people and not album.unassigned and not no_photographs:
+        note("no face was found in what was named")
     _report(album, out, folders, as_json)
     if album.failed:
         return INPUT
@@ -240,10 +243,11 @@ def _report(album: Album, out: Path | None, folders: str, as_json: bool) -> None
         note(f"faceprint: {error if source in error else f'{source}: {error}'}")
     for line in album.notes:
         note(line)
+    empty = not album.people and not album.unassigned
     if out is not None and is_table(out):
         write_people(album, out)
         note(f"people: {out}")
-    elif out is not None:
+    elif out is not None and not (empty and not (out / "index.html").exists()):
         from faceprint.recognition.albums.output import write_folders
         from faceprint.recognition.albums.sheet import write_sheet
 
@@ -259,8 +263,7 @@ def _report(album: Album, out: Path | None, folders: str, as_json: bool) -> None
         f"{counted(len(album.people), 'person', 'people')} in {counted(faces, 'face', 'faces')}; "
         f"{counted(len(album.unassigned), 'face', 'faces')} unassigned"
     )
-    if not faces and not album.unassigned:
-        note("no face was found in what was named")
+    if empty:
         return
     for person in album.people[:20]:
         label = f"{person.id} {person.name}".strip()

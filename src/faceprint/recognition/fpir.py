@@ -74,7 +74,7 @@ def fpir_point(
     # Loosest first. A stricter point with a lower threshold is noise: the higher one is taken.
     logs = np.log([rate for rate, _ in curve])
     thresholds = np.maximum.accumulate([point.threshold for _, point in curve])
-    name = f"FPIR {wanted:g} among {comparisons} templates"
+    name = f"FPIR {wanted:g} among {_templates(comparisons)}"
     if fmr >= curve[-1][0] * (1 - 1e-9):
         value = float(np.interp(-math.log(fmr), -logs, thresholds))
         high = [p.fmr_high for _, p in curve if p.fmr_high]
@@ -95,6 +95,10 @@ def fpir_point(
     )
 
 
+def _templates(count: int) -> str:
+    return f"{count} template{'s' * (count != 1)}"
+
+
 def _slope(logs: np.ndarray, thresholds: np.ndarray) -> float:
     """By how much the threshold rises a unit of -log FMR at the strict end, in doubt too much."""
     # The last step rests on few false matches; one over two decades steadies it.
@@ -112,7 +116,7 @@ def _too_strict(
     reach = strictest if count < 2 else strictest / BEYOND
     largest = math.floor(math.log1p(-fpir) / math.log1p(-reach))
     return (
-        f"FPIR {fpir:g} among {comparisons} templates needs FMR {fmr:.2g}; the strictest measured "
-        f"for {model} is {strictest:g}, which serves {largest} templates at this FPIR. Give "
-        "--threshold or a looser --fpir, or calibrate with more people"
+        f"FPIR {fpir:g} among {_templates(comparisons)} needs FMR {fmr:.2g}; the strictest "
+        f"measured for {model} is {strictest:g}, which serves {largest} templates at this FPIR. "
+        "Give --threshold or a looser --fpir, or calibrate with more people"
     )
