@@ -22,6 +22,7 @@ from shared_cards import register
 
 from faceprint import settings
 from faceprint.runtime.session import RuntimeOptions, Session, open_session
+from faceprint.vision.detect.blocks import proposal_grid
 from faceprint.vision.load import LoadOptions, load_embedder
 from faceprint.zoo import catalog, store
 
@@ -32,7 +33,9 @@ CROPS = 96
 SHAPES = {
     "rnet": [(rows, 3, 24, 24) for rows in (4, 16, 64, 256)],
     "onet": [(rows, 3, 48, 48) for rows in (1, 4, 16, 64)],
-    "pnet": [(rows, 3, 150, 150) for rows in (1, 4, 16)] + [(1, 3, 600, 900)],
+    "pnet": [(rows, 3, 150, 150) for rows in (1, 4, 16)]
+    + [(1, 3, side, side) for side in (210, 290)]
+    + [(1, 3, 600, 900)],
 }
 
 
@@ -67,6 +70,12 @@ def side_by_side(run: Callable[[], object], calls: int, cores: int) -> None:
         list(pool.map(lambda _: run(), range(calls)))
 
 
+def _cells(shape: tuple[int, ...]) -> int:
+    """Cells of P-Net's output; 0 for a network of another kind."""
+    rows, columns = proposal_grid(*shape[2:])
+    return shape[0] * rows * columns if shape in SHAPES["pnet"] else 0
+
+
 def main() -> None:
     """Measure and write benchmarks/results/blocks.json."""
     files = store.ensure(catalog.get_card("mtcnn"))
@@ -88,6 +97,8 @@ def main() -> None:
                     "side": shape[2:],
                     "ms_a_call": round(1000 * each, 3),
                     "ns_a_pixel": round(1e9 * each / pixels, 1),
+                    # What a tile is for; neighbours see 10 pixels of one another.
+                    "ns_a_cell": round(1e9 * each / cells, 1) if (cells := _cells(shape)) else None,
                 }
             )
     with tempfile.TemporaryDirectory() as home:

@@ -123,10 +123,15 @@ def accuracy(results: Results) -> str:
 def blocks(results: Results) -> str:
     """MTCNN's calls by size."""
     rows = [
-        (r["network"], " x ".join(map(str, (r["rows"], *r["side"]))), f"{r['ns_a_pixel']:.0f}")
+        (
+            r["network"],
+            " x ".join(map(str, (r["rows"], *r["side"]))),
+            f"{r['ns_a_pixel']:.0f}",
+            f"{cell:.0f}" if (cell := r.get("ns_a_cell")) else "",
+        )
         for r in results["blocks"]["rows"]
     ]
-    text = table(("network", "crops or size", "nanoseconds a pixel"), rows)
+    text = table(("network", "crops or size", "nanoseconds a pixel", "a cell of P-Net's"), rows)
     side = results["blocks"]["embedders"]
     counts = sorted({row["rows"] for row in side})
     found = {(row["model"], row["rows"]): row["ms_a_crop"] for row in side}

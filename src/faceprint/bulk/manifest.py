@@ -102,6 +102,8 @@ class Manifest:
         db = self._db
         # Exclusive: a second process on the same folder is refused at its first statement.
         db.executescript("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL;")
+        # In KB: filled within a few thousand photographs, so that memory is flat from there on.
+        db.execute("PRAGMA cache_size = -512")
         db.execute("BEGIN EXCLUSIVE")
         if not db.execute("SELECT 1 FROM sqlite_schema").fetchone():
             # executescript would commit first; one statement at a time stays inside.

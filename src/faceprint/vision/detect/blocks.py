@@ -31,8 +31,8 @@ _CACHED_PIXELS = 24_000
 """Input pixels in one call: P-Net's widest activation is then 1 MB."""
 
 _TILE_CELLS = 100
-"""Cells along a tile's side, 210 input pixels; neighbours share 10 of them. Smaller tiles stay in
-the cache and share more: 70 cells took a twenty-fifth longer."""
+"""Cells along a tile's side, 210 input pixels; neighbours share 10 of them. A cell takes as long in
+tiles of 70 or 140, but smaller tiles share more of them and larger ones leave the cache."""
 
 CELL, STRIDE = 12, 2
 """P-Net's window and step, pixels."""
