@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib import resources
@@ -119,6 +120,12 @@ def test_demo_shows_the_three_sets(tmp_path: Path) -> None:
     for entry in sets:
         assert {"name", "similarity", "match"} <= set(entry)
         assert PIL.Image.open(entry["figure"]).size == (1920, 1080)
+    readme = Path(__file__).resolve().parents[2] / "README.md"
+    shown = re.findall(r"^set \d .* similarity +(\S+) +threshold", readme.read_text(), re.MULTILINE)
+    # The last digit may differ by the processor.
+    assert [float(value) for value in shown] == pytest.approx(
+        [entry["similarity"] for entry in sets], abs=1.5e-3
+    )
 
 
 def test_detect_prints_a_line_an_image_and_goes_on_after_a_bad_one(tmp_path: Path) -> None:
