@@ -96,7 +96,7 @@ class Mipmaps:
             image = self._load()
             self._levels, self._spans = [image], [(float(image.shape[1]), float(image.shape[0]))]
             self.halvings, self._load = 0, None
-        index -= self.halvings
+        index = max(0, index - self.halvings)
         while len(self._levels) <= index and min(self._levels[-1].shape[:2]) >= 2:
             finest = self._levels[-1]
             self._levels.append(halved(finest))

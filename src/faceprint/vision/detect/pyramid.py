@@ -52,7 +52,7 @@ def pyramid(mipmaps: Sequence[Mipmaps], levels: Sequence[Level], octave: int) ->
     made: list[Image] = []
     for level in levels:
         if len(made) < octave:
-            made.append(np.stack([mips.resized(*level[:2]) for mips in mipmaps]))
+            made.append(_stacked([mips.resized(*level[:2]) for mips in mipmaps]))
         else:
             made.append(_halved(made[-octave]))
         yield _framed(made[-1], level.border) if level.border else made[-1]
@@ -61,9 +61,14 @@ def pyramid(mipmaps: Sequence[Mipmaps], levels: Sequence[Level], octave: int) ->
 def _halved(images: Image) -> Image:
     count, height, width = images.shape[:3]
     if height % 2 or evened(width, height)[0] != width:
-        return np.stack([halved(image) for image in images])
+        return _stacked([halved(image) for image in images])
     # Below one another they are one tall image, no two rows of which are averaged across images.
     return averaged(images.reshape(-1, width, 3)).reshape(count, height // 2, -1, 3)
+
+
+def _stacked(images: list[Image]) -> Image:
+    """(n, h, w, 3); one alone is not copied, as large photographs are alone of their size."""
+    return images[0][None] if len(images) == 1 else np.stack(images)
 
 
 def _framed(images: Image, border: int) -> Image:
