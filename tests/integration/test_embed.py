@@ -20,6 +20,8 @@ import pytest
 from processes import descendants
 
 import faceprint
+from faceprint.bulk import run as bulk_run
+from faceprint.bulk.local import LocalEngine
 from faceprint.bulk.table import COLUMNS, read_table
 from faceprint.recognition.albums.tables import read_table as read_album_table
 
@@ -297,3 +299,13 @@ def test_a_ray_worker_is_killed_and_the_table_is_the_local_one(
     os.kill(victims[0], signal.SIGKILL)
     assert process.wait() == 0, log.read_text()
     assert_same(local, out)
+
+
+def test_rows_depend_on_what_faceprint_makes_of_a_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    fp = faceprint.load()
+    engine = LocalEngine(fp, 32)
+    before = bulk_run.options_of(fp, engine, 512)
+    assert bulk_run.options_of(fp, engine, 512) == before
+    monkeypatch.setattr(bulk_run, "EMBEDDING_VERSION", 99)
+    after = bulk_run.options_of(fp, engine, 512)
+    assert {name for name in before if before[name] != after[name]} == {"embedding"}

@@ -13,7 +13,9 @@ import faceprint
 from faceprint.errors import DecodeError, ImageTooLargeError, ModelMissingError
 from faceprint.geometry import iou_matrix
 from faceprint.vision import images, jpeg
+from faceprint.vision.detect.pyramid import levels_of, pyramid
 from faceprint.vision.images import ImageLimits, decode, decode_scaled
+from faceprint.vision.warp import Mipmaps, box_crops
 
 SAMPLES = Path(faceprint.__file__).parent / "samples"
 
@@ -208,24 +210,56 @@ def test_a_turned_photograph_is_halved_as_often_as_it_can_be_exactly(
     assert (mips.width, mips.height) == ((334, 250) if orientation < 5 else (250, 334))
 
 
-@pytest.mark.parametrize("sides", [(1001, 1003), (1003, 1000), (640, 481), (251, 203), (96, 64)])
-@pytest.mark.parametrize("reduced", [0, 2])
-def test_a_level_shows_what_it_says(sides: tuple[int, int], reduced: int) -> None:
-    width, height = sides
-    across, down = np.meshgrid(np.arange(width), np.arange(height))
-    ramps = np.stack([across * 200 / width, down * 200 / height, across * 0], axis=2)
+ODD = [(1001, 1003), (1003, 1000), (1285, 963), (251, 203), (96, 64)]
+"""Widths and heights; those above 64,000 pixels have odd sides evened out."""
+
+
+def edged(width: int, height: int, reduced: int) -> tuple[Mipmaps, tuple[int, int]]:
+    """White up to 37 and 29 pixels from the far edges, black beyond; and where that is."""
+    pixels = np.zeros((height, width, 3), np.uint8)
+    pixels[: height - 29, : width - 37] = 255
     out = io.BytesIO()
-    PIL.Image.fromarray(ramps.astype(np.uint8)).save(out, "JPEG", quality=98, subsampling=0)
-    mips = decode_scaled(out.getvalue(), lambda *size: 0.5**reduced)
-    image, span = mips.view(3)
-    assert abs(span[0] - width) < 8 and abs(span[1] - height) < 8
-    assert image.shape[:2] == (-(-height // 8), -(-width // 8))
-    # A pixel's centre in the photograph, by what the level shows, is where its value comes from.
-    columns = (np.arange(image.shape[1]) + 0.5) * span[0] / image.shape[1] - 0.5
-    rows = (np.arange(image.shape[0]) + 0.5) * span[1] / image.shape[0] - 0.5
-    inside = (slice(1, -1), slice(1, -1))
-    assert np.abs(image[..., 0] - columns[None] * 200 / width)[inside].max() < 2
-    assert np.abs(image[..., 1] - rows[:, None] * 200 / height)[inside].max() < 2
+    PIL.Image.fromarray(pixels).save(out, "JPEG", quality=98, subsampling=0)
+    return decode_scaled(out.getvalue(), lambda *size: 0.5**reduced), (width - 37, height - 29)
+
+
+def edge_of(image: np.ndarray, span: tuple[float, float]) -> tuple[float, float]:
+    """Where the white ends, in the photograph's pixels, by how much of it there is."""
+    white = image[..., 0].astype(float) / 255
+    across, down = white[0].sum() / image.shape[1], white[:, 0].sum() / image.shape[0]
+    return across * span[0], down * span[1]
+
+
+@pytest.mark.parametrize("sides", ODD)
+@pytest.mark.parametrize("reduced", [0, 1, 3])
+def test_a_level_shows_what_it_says(sides: tuple[int, int], reduced: int) -> None:
+    mips, edge = edged(*sides, reduced)
+    assert mips.halvings == reduced
+    for index in range(reduced, 5):
+        image, span = mips.view(index)
+        assert image.shape[:2] == tuple(-(-side // 2**index) for side in sides[::-1])
+        assert edge_of(image, span) == pytest.approx(edge, abs=0.5)
+
+
+@pytest.mark.parametrize("sides", ODD)
+@pytest.mark.parametrize("reduced", [0, 1])
+def test_a_pyramid_shows_what_it_says(sides: tuple[int, int], reduced: int) -> None:
+    mips, edge = edged(*sides, reduced)
+    levels = levels_of(mips, 0.23, octave=2, border=0)
+    assert levels
+    for level, pictures in zip(levels, pyramid([mips, mips], levels, 2), strict=True):
+        assert pictures.shape == (2, level.height, level.width, 3)
+        np.testing.assert_array_equal(pictures[0], pictures[1])
+        assert edge_of(pictures[0], level.span) == pytest.approx(edge, abs=0.75)
+
+
+@pytest.mark.parametrize("reduced", [0, 1, 3])
+def test_crops_from_a_reduced_photograph_lie_where_they_do_in_the_whole(reduced: int) -> None:
+    mips, (right, bottom) = edged(1001, 1003, reduced)
+    box = np.asarray([[right - 240, bottom - 240, right + 30, bottom + 20]], np.float32)
+    (crop,) = box_crops([mips], box, np.zeros(1, int), 48)
+    across, down = edge_of(crop, (270, 260))
+    assert (across, down) == pytest.approx((240, 240), abs=1.0)
 
 
 def test_what_opencv_would_not_tell_is_left_to_pillow() -> None:

@@ -25,6 +25,7 @@ from faceprint.bulk.manifest import Manifest, plain
 from faceprint.bulk.rows import write_part
 from faceprint.bulk.table import Shape, check_name, head_of, write_table
 from faceprint.errors import FaceprintError, UsageError
+from faceprint.vision import EMBEDDING_VERSION
 
 if TYPE_CHECKING:
     from faceprint.vision.pipeline import FacePrint
@@ -159,6 +160,7 @@ def options_of(fp: FacePrint, engine: Engine, part: int) -> dict[str, str]:
         "mirror": str(fp.mirror).lower(),
         "runtime": fp.runtime,
         "faceprint": faceprint.__version__,
+        "embedding": str(EMBEDDING_VERSION),
         "batch_size": str(engine.batch_size),
         "part": str(part),
     }

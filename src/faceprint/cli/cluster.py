@@ -247,7 +247,7 @@ def _report(album: Album, out: Path | None, folders: str, as_json: bool) -> None
     if out is not None and is_table(out):
         write_people(album, out)
         note(f"people: {out}")
-    elif out is not None and not (empty and not (out / "index.html").exists()):
+    elif out is not None and (not empty or (out / "index.html").exists()):
         from faceprint.recognition.albums.output import write_folders
         from faceprint.recognition.albums.sheet import write_sheet
 

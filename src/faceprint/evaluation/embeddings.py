@@ -22,7 +22,7 @@ from faceprint.errors import CardError, DatasetError, DecodeError, UsageError
 from faceprint.evaluation.datasets import FileSpan, Picture
 from faceprint.evaluation.embedding_cache import FileHashes, RowCache, cache_key
 from faceprint.types import AnalyzedImage, Array, Face, Image
-from faceprint.vision import images
+from faceprint.vision import EMBEDDING_VERSION, images
 from faceprint.vision.align import align
 from faceprint.zoo.card import Alignment
 from faceprint.zoo.card_io import card_hash
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from faceprint.vision.pipeline import FacePrint
 
 __all__ = [
-    "EMBEDDING_VERSION",
     "MIDDLE",
     "EmbedOptions",
     "EmbeddedPictures",
@@ -39,9 +38,6 @@ __all__ = [
     "WhichFace",
     "embed_pictures",
 ]
-
-EMBEDDING_VERSION = 3
-"""Raised when faceprint itself changes what it makes of a picture (decoding, warp, decoders)."""
 
 Progress = Callable[[int, int], None]
 """Called with how many pictures are done, of how many."""

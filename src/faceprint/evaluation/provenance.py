@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from faceprint.evaluation.embeddings import EMBEDDING_VERSION, EmbedOptions
+from faceprint.evaluation.embeddings import EmbedOptions
+from faceprint.vision import EMBEDDING_VERSION
 from faceprint.zoo.card import ModelCard
 from faceprint.zoo.card_io import card_hash
 

@@ -190,7 +190,7 @@ def box_crops(
         left, top, across, down = whole[:, 0], whole[:, 1] << 16, rest[:, 0], rest[:, 1] << 5
         for start in range(0, len(chosen), _CROPS_A_CALL):
             part = slice(start, start + _CROPS_A_CALL)
-            # Pairs of 16-bit numbers, x in the lower half; and the 1024 weights by their number.
+            # Pairs of 16-bit numbers, x first (little-endian); the 1024 weights by their number.
             pairs = left[part, None, :] | top[part, :, None]
             weights = across[part, None, :] | down[part, :, None]
             cut = cv2.remap(
