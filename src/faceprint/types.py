@@ -16,11 +16,13 @@ __all__ = [
     "Array",
     "Detections",
     "Embedding",
+    "Evidence",
     "Face",
     "FaceRule",
     "Identification",
     "Image",
     "Match",
+    "Measurement",
     "OperatingPoint",
     "Quality",
     "Verification",
@@ -182,16 +184,55 @@ class AnalyzedImage:
     error: Exception | None = None
 
 
+Evidence = Literal["measured", "copy", "calibrated", "published", "borrowed", "given"]
+"""What stands behind a threshold: it was measured with these very weights (`measured`), with a copy
+of the weights that was derived from the publisher's file (`copy`), or on the user's own photographs
+(`calibrated`); a third party published it (`published`); it was measured with another detector of
+the same landmark convention (`borrowed`); or the caller gave it (`given`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """The error rates of one threshold on one data set.
+
+    Attributes:
+        data_set: the data set's name, with what sets it apart ("LFW, 5 folds, gray, wide").
+        fmr: the share of non-mated pairs that matched.
+        fmr_low, fmr_high: the interval (95 %) of that share for as many other people.
+        fnmr: the share of mated pairs that did not match.
+        fnmr_low, fnmr_high: the interval (95 %) of that share.
+        fnmr_by_person: the mean over people of each person's FNMR: no person counts for more than
+            another. None when not measured.
+        group: the group of people with the highest FMR among themselves, as "two women"; empty
+            when no groups were labeled.
+        group_fmr: the FMR within that group.
+    """
+
+    data_set: str
+    fmr: float
+    fmr_low: float | None = None
+    fmr_high: float | None = None
+    fnmr: float | None = None
+    fnmr_low: float | None = None
+    fnmr_high: float | None = None
+    fnmr_by_person: float | None = None
+    group: str = ""
+    group_fmr: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class OperatingPoint:
     """A threshold with the evidence for it.
 
     Attributes:
         threshold: cosine similarity; at or above it two faces match.
-        fmr: the share of non-mated pairs that match at this threshold, None when not measured.
-        fmr_low, fmr_high: the interval (95 %) of that share.
-        fnmr: the share of mated pairs that do not match.
+        fmr: the false match rate that the threshold keeps on every data set it was measured on;
+            None when nobody measured it for these models.
+        fmr_low, fmr_high: the interval (95 %) of the FMR on the data set where it is highest.
+        fnmr: the share of mated pairs that do not match, on the data set where it is highest.
         source: where it was measured, in words or as the name of a report.
+        evidence: what stands behind the threshold.
+        measurements: the error rates on each data set.
     """
 
     threshold: float
@@ -201,6 +242,13 @@ class OperatingPoint:
     fnmr: float | None = None
     name: str = ""
     source: str = ""
+    evidence: Evidence = "measured"
+    measurements: tuple[Measurement, ...] = ()
+
+    @property
+    def provisional(self) -> bool:
+        """Whether nobody measured the threshold for these models."""
+        return self.evidence in ("published", "borrowed")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
