@@ -9,7 +9,7 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
-from faceprint.cli.output import print_json
+from faceprint.cli.output import note, print_json
 from faceprint.errors import UsageError
 from faceprint.evidence import evidence_json, evidence_words
 from faceprint.types import Face, Verification
@@ -74,6 +74,9 @@ def verify(
         print_json(result_json(result))
     else:
         _print(result, (a, b), figure)
+        compared = result.face_counts[0] * result.face_counts[1]
+        if faces == "all" and compared > 1 and result.operating_point.fmr is not None:
+            note(f"that is the rate of one pair; this is the best of {compared}")
     return DONE if result.is_match else NO
 
 
