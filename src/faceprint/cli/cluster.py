@@ -15,7 +15,7 @@ from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT, NO
 from faceprint.cli.output import counted, note, print_json
 from faceprint.cli.progress import progress
-from faceprint.errors import UsageError
+from faceprint.errors import UnknownModelError, UsageError
 from faceprint.recognition.albums.corrections import Corrections, read_corrections
 from faceprint.recognition.albums.people import Album
 
@@ -100,7 +100,9 @@ def cluster(
     With --out, DIR/index.html shows the people and takes corrections, DIR/people has a folder for
     each, and DIR/album.db is what the next run goes on from: run it again with new photographs and
     --corrections, and people keep their numbers. JSON: people[]: id, name, faces[]: source, box;
-    unassigned[]: source, box, reason. Exit code 3: some photographs could not be used.
+    unassigned[]: source, box, reason; threshold, measured_on (in words), evidence (measured, copy,
+    album, borrowed, published or given), provisional. Exit code 3: some photographs could not be
+    used.
 
     --scratch is for a table that is larger than memory; the people then go to --out FILE or --json.
     With --engine ray a cluster compares the faces.
@@ -136,7 +138,7 @@ def cluster(
     )
     if state is None:
         with _faces(analyzer, paths, table, scratch) as faces:
-            demand = clustering.demand_for(faces, _detector(analyzer), **given)
+            demand = clustering.demand_for(faces, _detector(analyzer, table), **given)
             album = clustering.cluster_table(faces, demand, said, run=run)
     else:
         from faceprint.recognition.albums.incremental import forget as let_go
@@ -147,7 +149,8 @@ def cluster(
             let_go(file, forget or [])
             failed = _grown(file, analyzer, paths, table)
             notes = correct(file, said)
-            demand = clustering.demand_for(file.stored().table, _detector(analyzer), **given)
+            finder = _detector(analyzer, table)
+            demand = clustering.demand_for(file.stored().table, finder, **given)
             album = clustering.cluster_file(file, demand, run=run)
             album = replace(album, failed=failed, notes=notes)
     if not album.people and not album.unassigned and not no_photographs:
@@ -212,8 +215,25 @@ def _grown(
     return take_in(file, read_table(table)).failed
 
 
-def _detector(analyzer: FacePrint | None) -> str:
-    return "" if analyzer is None else analyzer.detector_card.id
+def _detector(analyzer: FacePrint | None, table: Path | None) -> str:
+    """The detector that found the faces; a table of `embed` names it; empty when not known."""
+    if analyzer is not None:
+        return analyzer.detector_card.id
+    if table is None:
+        return ""
+    from faceprint.bulk.table import head_of
+    from faceprint.zoo.card_io import card_hash
+    from faceprint.zoo.catalog import get_card
+
+    name, _, digest = str((head_of(table) or {}).get("options", {}).get("detector", "")).partition(
+        " "
+    )
+    try:
+        card = get_card(name)
+    except UnknownModelError:
+        return ""
+    # A card that has changed since is another detector's.
+    return name if card_hash(card).startswith(digest) else ""
 
 
 def _analyse(analyzer: FacePrint, paths: list[Path]) -> FaceTable:

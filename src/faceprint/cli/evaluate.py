@@ -127,11 +127,15 @@ def _face_rule(given: str | None, protocol: str) -> WhichFace:
 
 
 def _similarities(fp: FacePrint) -> Similarities | None:
-    """What `cluster` goes by: the model's operating points; None tells it from the pictures."""
+    """What `cluster` goes by: the points of these very models; None tells it from the pictures."""
     from faceprint.recognition.albums.demand import similarities_of
-    from faceprint.recognition.operating import measured_points
+    from faceprint.recognition.calibrations import analyzer_points
 
-    return similarities_of(measured_points(fp.embedder_card, fp.detector_card.id))
+    known = analyzer_points(fp)
+    found = None if known.provisional else similarities_of(known.points)
+    if found is None:
+        note("nobody measured these models: the threshold is estimated from the pictures")
+    return found
 
 
 def _write_report(folder: Path, data: PairSet, outcome: VerificationRun) -> None:

@@ -6,13 +6,13 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from faceprint.errors import DatasetError, UsageError
 from faceprint.recognition.json_reader import JsonReader
 from faceprint.recognition.score_map import Reliability, ScoreMap, Tail
-from faceprint.types import OperatingPoint
+from faceprint.types import Measurement, OperatingPoint
 
 __all__ = ["CalibrationFile", "load_calibration", "save_calibration"]
 
@@ -54,6 +54,8 @@ class CalibrationFile:
                 f"{self.name!r} is not a name for a calibration; use small letters, digits, '.', "
                 "'-' and '_', 64 at most, a letter or digit first"
             )
+        points = tuple(_calibrated(point, self.name) for point in self.points)
+        object.__setattr__(self, "points", points)
 
     def to_json(self) -> dict[str, object]:
         """As JSON values; `points` has the keys of the command line's contract."""
@@ -156,6 +158,15 @@ def load_calibration(path: Path) -> CalibrationFile:
 
 
 _POINT = ("fmr", "fmr_low", "fmr_high", "threshold", "fnmr")
+
+
+def _calibrated(point: OperatingPoint, name: str) -> OperatingPoint:
+    """The point with its evidence: it was measured on the user's own photographs."""
+    measured = point.measurements
+    if not measured and point.fmr is not None:
+        rates = (point.fmr, point.fmr_low, point.fmr_high, point.fnmr)
+        measured = (Measurement(f"calibration {name}", *rates),)
+    return replace(point, evidence="calibrated", measurements=measured)
 
 
 def _point(reader: JsonReader, row: Mapping[str, object], name: str) -> OperatingPoint:

@@ -118,7 +118,11 @@ class PublishedFigure:
 
 @dataclass(frozen=True, slots=True)
 class CardOperatingPoint:
-    """An operating point together with the detector whose alignment it was measured with."""
+    """An operating point together with the detector whose alignment it was measured with.
+
+    Attributes:
+        detector: a card's id; empty for a published threshold that names none.
+    """
 
     detector: str
     point: OperatingPoint

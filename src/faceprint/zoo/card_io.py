@@ -8,11 +8,9 @@ from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from faceprint.errors import CardError
-from faceprint.types import OperatingPoint
 from faceprint.zoo.card import (
     Alignment,
     ArchiveMember,
-    CardOperatingPoint,
     CommercialUse,
     InputContract,
     License,
@@ -22,6 +20,7 @@ from faceprint.zoo.card import (
     Task,
 )
 from faceprint.zoo.card_fields import Fields, check_file_name, check_sha256
+from faceprint.zoo.card_points import read_point
 from faceprint.zoo.card_text import card_hash, card_toml
 
 __all__ = ["DECODERS", "TEMPLATES", "card_hash", "card_toml", "parse_card", "read_card"]
@@ -109,7 +108,7 @@ def parse_card(text: str, *, where: str, origin: str) -> ModelCard:
         alignment=_alignment(fields),
         files=tuple(_file(item) for item in fields.tables("files")),
         published=tuple(_published(item) for item in fields.tables("published")),
-        operating_points=tuple(_point(item) for item in fields.tables("operating_points")),
+        operating_points=tuple(read_point(item) for item in fields.tables("operating_points")),
         origin=origin,
     )
     fields.done()
@@ -270,27 +269,4 @@ def _published(table: Fields) -> PublishedFigure:
         source=table.text("source"),
     )
     table.done()
-    return found
-
-
-def _point(table: Fields) -> CardOperatingPoint:
-    found = CardOperatingPoint(
-        detector=table.text("detector"),
-        point=OperatingPoint(
-            threshold=table.number("threshold"),
-            fmr=table.optional_number("fmr"),
-            fmr_low=table.optional_number("fmr_low"),
-            fmr_high=table.optional_number("fmr_high"),
-            fnmr=table.optional_number("fnmr"),
-            name=table.text("name", ""),
-            source=table.text("source"),
-        ),
-    )
-    table.done()
-    if not -1.0 <= found.point.threshold <= 1.0:
-        raise table.fail("threshold", "is a cosine similarity and lies between -1 and 1")
-    for key in ("fmr", "fmr_low", "fmr_high", "fnmr"):
-        share = getattr(found.point, key)
-        if share is not None and not 0.0 <= share <= 1.0:
-            raise table.fail(key, "is a share and lies between 0 and 1")
     return found

@@ -52,8 +52,12 @@ def accepted() -> tuple[Acceptance, ...]:
 
 
 def is_accepted(card: ModelCard) -> bool:
-    """Whether none is needed, or it was accepted with this licence and these files."""
-    if card.license.commercial_use == "yes":
+    """Whether none is needed, or it was accepted with this licence and these files.
+
+    None is needed for weights that may be used commercially, and for those inside the package:
+    who installed it has them, and nothing is fetched.
+    """
+    if card.license.commercial_use == "yes" or all(file.bundled for file in card.files):
         return True
     wanted = (card.id, card.license.weights, _files(card))
     return any((item.card, item.license, item.files) == wanted for item in accepted())
