@@ -90,7 +90,7 @@ def test_show(run: Any) -> None:
     document = json.loads(out)
     assert (code, document["id"], document["ready"]) == (0, "yunet-2023mar", False)
     assert document["input"]["color"] == "BGR"
-    assert document["license_accepted"] is False
+    assert document["license_accepted"] is True
     assert len(document["hash"]) == 64
     code, out, _ = run("show", "yunet-2023mar")
     assert code == 0
@@ -284,7 +284,6 @@ def test_manifest_finds_the_card_that_knows_the_file(
     run: Any, tmp_path: Path, shared_models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FACEPRINT_MIRROR", str(shared_models))
-    monkeypatch.setenv("FACEPRINT_ACCEPT_LICENSE", "1")
     sha256 = "34cd7e60aeff28744c657de7a3dc64e872d506741de66987f3426f2b79f88017"
     path = "validated/vision/body_analysis/ultraface/models/version-RFB-320.onnx"
     rows = [{"model": "Ultra", "model_path": path, "metadata": {"model_sha": sha256}}]

@@ -109,7 +109,7 @@ def test_a_damaged_record_accepts_nothing(card: ModelCard, home: Path) -> None:
 
 
 def test_free_models_ask_nothing() -> None:
-    for card_id in ("dlib-resnet", "auraface"):
+    for card_id in ("dlib-resnet", "auraface", "yunet-2023mar", "ultraface-rfb-320"):
         licenses.require(catalog.get_card(card_id))
     assert licenses.accepted() == ()
 
@@ -128,8 +128,6 @@ def test_models_inside_the_package_ask_nothing_whatever_their_licence() -> None:
     [
         ("sface", "training data are undisclosed"),
         ("sface-int8", "stands unanswered"),
-        ("yunet-2023mar", "academic research"),
-        ("ultraface-rfb-320", "academic research"),
     ],
 )
 def test_a_grant_that_is_in_doubt_must_be_accepted(card_id: str, reason: str) -> None:
