@@ -192,6 +192,8 @@ def _input(card: ModelCard) -> str:
         return f"{size}, {contract.color}, {contract.layout}, 0..255; normalised inside the graph"
     mean, std = (", ".join(f"{v:g}" for v in values) for values in (contract.mean, contract.std))
     mirror = ", averaged with the mirror image" if contract.mirror else ""
+    if contract.crops > 1:
+        mirror = f", summed over {contract.crops} views of the face"
     fed = f"{size}, {contract.color}, {contract.layout}"
     return f"{fed}, mean ({mean}), std ({std}) on 0..255{mirror}"
 

@@ -15,7 +15,7 @@ from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
-    from faceprint.evaluation.datasets import PairSet
+    from faceprint.evaluation.datasets import LabelledSet, PairSet
     from faceprint.evaluation.embeddings import WhichFace
     from faceprint.evaluation.result import EvaluationResult
     from faceprint.evaluation.run import VerificationProtocol, VerificationRun
@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate"]
 
-PROTOCOLS = ("lfw", "bin", "pairs", "identification", "clustering")
+PROTOCOLS = ("lfw", "bin", "pairs", "identification", "clustering", "cropped")
 
 
 def evaluate(
     protocol: Annotated[
         str,
-        typer.Argument(metavar="PROTOCOL", help="lfw, bin, pairs, identification, clustering."),
+        typer.Argument(
+            metavar="PROTOCOL", help="lfw, bin, pairs, identification, clustering, cropped."
+        ),
     ],
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The data set.")],
     pairs: Annotated[
@@ -75,7 +77,8 @@ def evaluate(
     lfw: a folder a person, and pairs.txt. bin: a pack of InsightFace's. pairs: a table of pairs
     with labels, and perhaps groups. identification, clustering: a folder a person, or a RecordIO
     pack; clustering joins as `cluster` does: at --threshold, else by what follows from the model's
-    operating points.
+    operating points. cropped: a folder for each person; each photograph is cut close around its
+    face in several ways, to see what is still found and which error rates hold.
     """
     from faceprint.evaluation.embeddings import EmbedOptions
     from faceprint.evaluation.run import evaluate as run
@@ -107,6 +110,8 @@ def evaluate(
     if report is not None or pairs is not None or folds is not None:
         raise UsageError(f"--pairs, --folds and --report do not go with {protocol}")
     people = open_labelled(path, aligned=aligned)
+    if protocol == "cropped":
+        return _cropped(people, fp, as_json)
     how = EmbedOptions(aligned=people.aligned, face=rule)
     if protocol == "identification":
         result = evaluate_identification(people, fp, options=how, progress=show)
@@ -117,6 +122,35 @@ def evaluate(
         print_json(result.to_json())
     else:
         _print_people(result)
+    return DONE
+
+
+def _cropped(data: LabelledSet, fp: FacePrint, as_json: bool) -> int:
+    from faceprint.evaluation.cropped import evaluate_cropped
+    from faceprint.recognition.operating import measured_points
+
+    points = measured_points(fp.embedder_card, fp.detector_card)
+    results = evaluate_cropped(data, fp, points, progress=progress("pictures"))
+    if as_json:
+        print_json({"pack": fp.name, "cuts": [result.to_json() for result in results]})
+        return DONE
+    head = ("cut", "photographs", "found", "lost", "landmarks moved", "FMR", "FNMR")
+    rows = [
+        (
+            result.cut,
+            f"{result.photographs:,}",
+            f"{result.found:,}",
+            f"{result.lost:,}",
+            "" if result.landmark_shift is None else f"{100 * result.landmark_shift:.1f} %",
+            ", ".join(f"{point.fmr_found:.2g}" for point in result.points),
+            ", ".join(f"{point.fnmr_found:.2g}" for point in result.points),
+        )
+        for result in results
+    ]
+    print_table(head, rows)
+    if points:
+        rates = ", ".join(f"{point.fmr:g}" for point in points if point.fmr is not None)
+        note(f"FMR and FNMR at the operating points for an FMR of {rates}")
     return DONE
 
 

@@ -77,7 +77,7 @@ class FacePrint:
     @property
     def mirror(self) -> bool:
         """Whether mirror images are averaged in that the embedder's card does not ask for."""
-        return self._options.mirror and not self.embedder_card.input.mirror
+        return self._options.mirror and not self.embedder_card.input.mirrored
 
     def analyze(
         self,

@@ -174,10 +174,15 @@ def _input(fields: Fields) -> InputContract:
         layout=cast('Literal["NCHW", "NHWC"]', table.choice("layout", ("NCHW", "NHWC"), "NCHW")),
         normalized_inside=inside,
         mirror=table.flag("mirror", False),
+        crops=cast("Literal[1, 2, 4]", table.whole("crops") or 1),
     )
     table.done()
     if (found.width is None) != (found.height is None):
         raise table.fail("width", "and height come together, or neither for a graph of any size")
+    if found.crops not in (1, 2, 4):
+        raise table.fail("crops", f"is {found.crops}; an embedding is made of 1, 2 or 4 crops")
+    if found.mirror and found.crops > 1:
+        raise table.fail("mirror", "and crops both average views of a face; give one of them")
     if min(found.std) <= 0:
         raise table.fail("std", "must be above 0")
     if inside and (found.mean != (0.0, 0.0, 0.0) or found.std != (1.0, 1.0, 1.0)):

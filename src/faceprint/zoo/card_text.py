@@ -39,6 +39,7 @@ def card_hash(card: ModelCard) -> str:
             card.input.normalized_inside,
             # Only where it is set: hashes made before this field existed stay what they were.
             *([True] if card.input.mirror else []),
+            *([card.input.crops] if card.input.crops > 1 else []),
         ],
         "alignment": None
         if alignment is None
@@ -115,6 +116,8 @@ def _input_document(card: ModelCard) -> dict[str, object]:
         document["layout"] = card.input.layout
     if card.input.mirror:
         document["mirror"] = True
+    if card.input.crops > 1:
+        document["crops"] = card.input.crops
     return document
 
 

@@ -18,9 +18,6 @@ Frame = Literal["gray", "edge"]
 FRAMES: tuple[Frame, ...] = ("gray", "edge")
 """In the order in which they are tried; each finds faces that the other misses."""
 
-_SHARE = 0.5
-"""The frame's width as a share of the photograph's longer side."""
-
 _SIDE, _LONGEST = 256, 1024
 """Pixels that the photograph's shorter and longer side are reduced to, where they have more."""
 
@@ -34,11 +31,11 @@ class Framed:
     shift: Array
 
     @classmethod
-    def of(cls, mips: Mipmaps, kind: Frame) -> Framed:
+    def of(cls, mips: Mipmaps, kind: Frame, share: float) -> Framed:
         sides = mips.width, mips.height
         shrunk = min(1.0, _SIDE / min(sides), _LONGEST / max(sides))
         width, height = (max(1, round(side * shrunk)) for side in sides)
-        small, wide = mips.resized(width, height), round(_SHARE * max(width, height))
+        small, wide = mips.resized(width, height), round(share * max(width, height))
         around = ((wide, wide), (wide, wide), (0, 0))
         if kind == "edge":
             framed = np.pad(small, around, "edge")

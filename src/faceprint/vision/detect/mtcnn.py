@@ -51,6 +51,8 @@ class MtcnnSettings:
         border: pixels added around each coarse pyramid level, so that faces which fill or leave
             the frame are proposed too.
         max_proposals: proposals an image may send to R-Net, best first.
+        frame: width of the frame in which a photograph without a face is searched again, as a
+            share of its longer side; 0 for no such search.
     """
 
     pnet_threshold: float = 0.6
@@ -63,6 +65,7 @@ class MtcnnSettings:
     clear_face_share: float = 0.03
     border: int = 6
     max_proposals: int = 4000
+    frame: float = 0.5
 
     @classmethod
     def from_options(cls, options: Mapping[str, float]) -> MtcnnSettings:
@@ -139,9 +142,9 @@ class MtcnnDetector:
         """
         mipmaps = [Mipmaps.of(image) for image in images]
         found = self._cascade(mipmaps)
-        for kind in FRAMES:
+        for kind in FRAMES if self.settings.frame > 0 else ():
             empty = [index for index, faces in enumerate(found) if not len(faces)]
-            framed = [Framed.of(mipmaps[index], kind) for index in empty]
+            framed = [Framed.of(mipmaps[index], kind, self.settings.frame) for index in empty]
             again = self._with(self.settings.framed())._cascade([each.mips for each in framed])
             for index, each, faces in zip(empty, framed, again, strict=True):
                 found[index] = each.undo(faces)
