@@ -34,7 +34,7 @@ def test_a_failure_leaves_what_was_there_and_nothing_else(tmp_path: Path) -> Non
     with pytest.raises(OSError, match="No space"):
         atomic_write(path, fail)
     assert path.read_bytes() == b"before"
-    assert os.listdir(tmp_path) == ["t.bin"]
+    assert [inner.name for inner in tmp_path.iterdir()] == ["t.bin"]
 
 
 def test_private_files_are_their_owners_even_where_everybody_could_read_the_old_one(

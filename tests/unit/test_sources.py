@@ -1,4 +1,4 @@
-"""Which files of a folder are photographs: one walk, whose rules are tried on trees made by hand."""
+"""Which files of a folder are photographs: one walk, tried on trees made by hand."""
 
 from __future__ import annotations
 
@@ -136,11 +136,11 @@ def test_the_same_without_the_right_to_read_it(tmp_path: Path) -> None:
 
 
 def test_folders_deeper_than_the_call_stack(tmp_path: Path) -> None:
-    deep, here = 1300, os.getcwd()
+    deep, here = 1300, Path.cwd()
     try:
         os.chdir(tmp_path)
         for _ in range(deep):
-            os.mkdir("d")
+            Path("d").mkdir()
             os.chdir("d")
         Path("x.jpg").touch()
     finally:

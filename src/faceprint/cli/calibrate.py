@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceprint._files import atomic_write
+from faceprint._text import json_text
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.labelled_data import is_record_pack, open_labelled, open_pairs
-from faceprint.cli.output import note, print_json
+from faceprint.cli.output import note, print_json, say
 from faceprint.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -82,19 +83,19 @@ def calibrate(
 
 
 def _print(found: CalibrationFile, file: Path) -> None:
-    typer.echo("The data:")
+    say("The data:")
     for line in found.summary:
-        typer.echo(f"  {line}")
+        say(f"  {line}")
     if found.points:
-        typer.echo("What they support:")
+        say("What they support:")
         for details in found.details:
-            typer.echo(f"  {details['statement']}")
+            say(f"  {details['statement']}")
     if found.refused:
-        typer.echo("What they do not:")
+        say("What they do not:")
         for line in found.refused:
-            typer.echo(f"  {line}")
+            say(f"  {line}")
     if found.points:
-        typer.echo(f"faceprint verify A B --calibration {found.name}")
+        say(f"faceprint verify A B --calibration {found.name}")
     note(f"saved: {file}")
 
 
@@ -102,10 +103,9 @@ def _write_report(folder: Path, found: CalibrationFile) -> None:
     from faceprint.evaluation.plots import reliability_figure, svg
 
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(found.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / "calibration.json").write_text(text + "\n", encoding="utf-8")
+    atomic_write(folder / "calibration.json", json_text(found.to_json(), indent=1) + "\n")
     if found.reliability is None:
         note("no reliability plot: half of the people do not make both kinds of pairs")
     else:
-        (folder / "reliability.svg").write_bytes(svg(reliability_figure(found.reliability)))
+        atomic_write(folder / "reliability.svg", svg(reliability_figure(found.reliability)))
     note(f"report: {folder}")

@@ -13,7 +13,7 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT, NO
-from faceprint.cli.output import counted, note, print_json
+from faceprint.cli.output import counted, note, print_json, say
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
 from faceprint.recognition.albums.corrections import Corrections, read_corrections
@@ -259,7 +259,7 @@ def _report(album: Album, out: Path | None, folders: str, as_json: bool) -> None
         print_json(album.to_json())
         return
     faces = sum(len(person.faces) for person in album.people)
-    typer.echo(
+    say(
         f"{counted(len(album.people), 'person', 'people')} in {counted(faces, 'face', 'faces')}; "
         f"{counted(len(album.unassigned), 'face', 'faces')} unassigned"
     )
@@ -267,9 +267,9 @@ def _report(album: Album, out: Path | None, folders: str, as_json: bool) -> None
         return
     for person in album.people[:20]:
         label = f"{person.id} {person.name}".strip()
-        typer.echo(f"  {label}: {len(person.faces)}, as {person.faces[0].source}")
+        say(f"  {label}: {len(person.faces)}, as {person.faces[0].source}")
     if len(album.people) > 20:
-        typer.echo(f"  and {len(album.people) - 20} more; --json or --out shows all")
+        say(f"  and {len(album.people) - 20} more; --json or --out shows all")
     demand = album.demand
     many = f", of many photographs {demand.many:.3f}" if demand.many < demand.alone else ""
     note(f"similarity of one person: {demand.alone:.3f}{many} ({demand.evidence})")

@@ -10,7 +10,7 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
-from faceprint.cli.output import print_json
+from faceprint.cli.output import print_json, say
 from faceprint.errors import NoFaceError
 from faceprint.types import Image, Verification
 
@@ -80,7 +80,8 @@ def demo(
     if as_json:
         print_json({"pack": fp.name, "sets": lines})
     else:
-        typer.echo(f"\nThree figures are in {out}{'/' if str(out) != '/' else ''}")
+        say("")
+        say(f"Three figures are in {out}{'/' if str(out) != '/' else ''}")
     return DONE if all(line["match"] == line["expected"] for line in lines) else NO
 
 
@@ -101,7 +102,7 @@ def _compare(fp: FacePrint, a: Image, b: Image) -> Verification:
 
 def _print(line: dict[str, Any], number: int) -> None:
     verdict = "match" if line["match"] else "no match"
-    typer.echo(
+    say(
         f"set {number}  {line['title']:<26} similarity {line['similarity']:6.3f}   "
         f"threshold {line['threshold']:.3f}   {verdict}"
     )

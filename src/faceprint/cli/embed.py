@@ -16,7 +16,7 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT, NO, OTHER
-from faceprint.cli.output import counted, note, print_json
+from faceprint.cli.output import counted, note, print_json, say
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _report(summary: Summary, out: Path, as_json: bool) -> int:
     if as_json:
         print_json(asdict(summary) | {"seconds": round(summary.seconds, 2), "out": str(out)})
     else:
-        typer.echo(
+        say(
             f"{counted(summary.images, 'photograph', 'photographs')}, "
             f"{counted(summary.faces, 'face', 'faces')} in {summary.seconds:.0f} s: "
             f"{summary.failed:,} failed, {summary.faceless:,} without a face, "
@@ -166,7 +166,8 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
-        note("\nfaceprint: finishing the open part; Ctrl-C again ends at once and loses it")
+        note("")
+        note("faceprint: finishing the open part; Ctrl-C again ends at once and loses it")
 
     before: Any = signal.signal(signal.SIGINT, handle)
     try:

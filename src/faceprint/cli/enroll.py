@@ -12,7 +12,7 @@ import typer
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT
 from faceprint.cli.gallery_options import KeyFile, Location, gallery_exists
-from faceprint.cli.output import note, print_json
+from faceprint.cli.output import note, print_json, say
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
 
@@ -119,7 +119,7 @@ def enroll(
                 note(f"{line['source']}: not used: {line['reason']}")
             elif not as_json:
                 known = "" if line["new"] else " (was there)"
-                typer.echo(f"{line['subject']}: template {line['template']}{known}")
+                say(f"{line['subject']}: template {line['template']}{known}")
             if (line.get("face_count") or 1) > 1:
                 count = line["face_count"]
                 note(f"{line['source']}: {count} faces, the largest was enrolled; see --faces")

@@ -9,7 +9,7 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
-from faceprint.cli.output import print_json
+from faceprint.cli.output import note, print_json, say
 from faceprint.errors import UsageError
 from faceprint.types import Face, Verification
 
@@ -117,18 +117,18 @@ def face_json(face: Face) -> dict[str, Any]:
 def _print(result: Verification, sources: tuple[Path, Path], figure: Path | None) -> None:
     for source, count in zip(sources, result.face_counts, strict=True):
         if count > 1:
-            typer.echo(f"{source}: {count} faces; see --faces", err=True)
+            note(f"{source}: {count} faces; see --faces")
     verdict = "match" if result.is_match else "no match"
-    typer.echo(f"{verdict}: similarity {result.similarity:.3f}, threshold {result.threshold:.3f}")
+    say(f"{verdict}: similarity {result.similarity:.3f}, threshold {result.threshold:.3f}")
     point = result.operating_point
     if point.fmr is not None:
-        typer.echo(f"decided at FMR {point.fmr:g} ({point.source})", err=True)
+        note(f"decided at FMR {point.fmr:g} ({point.source})")
     elif point.source:
-        typer.echo(f"threshold: {point.source}", err=True)
+        note(f"threshold: {point.source}")
     if result.rarity is not None:
-        typer.echo(result.rarity, err=True)
+        note(result.rarity)
     if figure is not None:
-        typer.echo(f"figure: {figure}", err=True)
+        note(f"figure: {figure}")
 
 
 def _draw(path: Path, sources: tuple[Path, Path], result: Verification) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from faceprint import settings
+from faceprint._files import atomic_write
 from faceprint.errors import CardError, UnknownModelError
 from faceprint.zoo.card import ModelCard
 from faceprint.zoo.card_io import read_card
@@ -77,9 +78,7 @@ def add_card(path: Path, replace: bool = False) -> ModelCard:
     _refuse_name_clash(card, path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_suffix(".toml.part")
-        temporary.write_bytes(path.read_bytes())
-        temporary.replace(target)
+        atomic_write(target, path.read_bytes())
     except OSError as error:
         raise CardError(f"{target}: cannot be written ({error.strerror})") from error
     return get_card(card.id)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faceprint import settings
+from faceprint._files import sync_folder
 from faceprint.errors import ChecksumError, DownloadError, ModelMissingError
 from faceprint.zoo.locks import exclusive
 from faceprint.zoo.transfer import DISK_FULL, TransferError, http_fetch
@@ -151,7 +152,7 @@ def commit(part: Path, wanted: Wanted) -> None:
         with part.open("rb+") as stream:
             os.fsync(stream.fileno())
         part.replace(wanted.target)
-        _sync_folder(wanted.target.parent)
+        sync_folder(wanted.target.parent)
     _discard(part)
 
 
@@ -258,15 +259,6 @@ def _discard(part: Path) -> None:
     for path in (part, part.with_name(f"{part.name}.etag")):
         with suppress(OSError):
             path.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    with suppress(OSError):  # Windows cannot open a folder; the rename is durable there
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def by_hand(wanted: Wanted) -> str:
