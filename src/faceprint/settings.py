@@ -71,7 +71,7 @@ def _positive(name: str) -> int | None:
     chosen = os.environ.get(name, "").strip()
     if not chosen:
         return None
-    if not chosen.isdigit() or int(chosen) < 1:
+    if not (chosen.isdecimal() and len(chosen) < 10) or int(chosen) < 1:
         raise UsageError(f"{name} is {chosen!r}, not a positive whole number")
     return int(chosen)
 

@@ -44,6 +44,7 @@ def calibrate(
         bool,
         typer.Option("--aligned", help="The pictures are aligned crops; use them as they are."),
     ] = False,
+    exclude: options.Exclude = None,
     as_json: options.Json = False,
     pack: options.Pack = None,
     detector: options.Detector = None,
@@ -68,7 +69,7 @@ def calibrate(
     data = (
         open_pairs("pairs", path, pairs, aligned=aligned)
         if table
-        else open_labelled(path, aligned=aligned)
+        else open_labelled(path, aligned=aligned, exclude=exclude or ())
     )
     targets = fmr or FMR_TARGETS
     found = calibrate_data(name, data, fp, targets=targets, progress=progress("pictures"))

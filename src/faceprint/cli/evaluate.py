@@ -62,6 +62,7 @@ def evaluate(
         bool,
         typer.Option("--aligned", help="The pictures are aligned crops; use them as they are."),
     ] = False,
+    exclude: options.Exclude = None,
     as_json: options.Json = False,
     pack: options.Pack = None,
     detector: options.Detector = None,
@@ -106,7 +107,7 @@ def evaluate(
         return DONE
     if report is not None or pairs is not None or folds is not None:
         raise UsageError(f"--pairs, --folds and --report do not go with {protocol}")
-    people = open_labelled(path, aligned=aligned)
+    people = open_labelled(path, aligned=aligned, exclude=exclude or ())
     how = EmbedOptions(aligned=people.aligned, face=rule)
     if protocol == "identification":
         result = evaluate_identification(people, fp, options=how, progress=show)

@@ -141,11 +141,12 @@ def policy(
         bool | None, typer.Option("--require-consent/--no-require-consent")
     ] = None,
     retention_days: Annotated[
-        int | None, typer.Option("--retention-days", min=0, help="0: for ever.")
+        int | None, typer.Option("--retention-days", min=0, max=365_000, help="0: for ever.")
     ] = None,
     keep_crops: Annotated[bool | None, typer.Option("--keep-crops/--no-keep-crops")] = None,
     max_templates: Annotated[
-        int | None, typer.Option("--max-templates", min=0, help="A subject; 0: no limit.")
+        int | None,
+        typer.Option("--max-templates", min=0, max=1_000_000, help="A subject; 0: no limit."),
     ] = None,
     key_file: KeyFile = None,
     as_json: options.Json = False,

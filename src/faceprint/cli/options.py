@@ -10,7 +10,17 @@ import typer
 if TYPE_CHECKING:
     from faceprint.vision.pipeline import FacePrint
 
-__all__ = ["Detector", "Embedder", "Json", "Pack", "Processes", "Runtime", "Threads", "analyzer"]
+__all__ = [
+    "Detector",
+    "Embedder",
+    "Exclude",
+    "Json",
+    "Pack",
+    "Processes",
+    "Runtime",
+    "Threads",
+    "analyzer",
+]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Pack = Annotated[
@@ -39,6 +49,14 @@ Processes = Annotated[
         metavar="N",
         min=1,
         help="Share the cores among so many, on long runs. [one for two cores]",
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        metavar="PATTERN",
+        help="Skip names ('*.png') or paths ('raw/*') in folders; repeatable.",
     ),
 ]
 Output = Annotated[Path | None, typer.Option("--out", metavar="PATH")]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from faceprint._text import json_text, shown
 
-__all__ = ["counted", "note", "print_json", "print_table", "say"]
+if TYPE_CHECKING:
+    from faceprint.vision.search_report import SearchReport
+
+__all__ = ["counted", "note", "print_json", "print_table", "say", "search_notes"]
 
 _PIPE_WIDTH = 1000
 """Columns of a table that goes to a pipe: nothing is folded there."""
@@ -43,6 +46,12 @@ def note(message: str, *, lines: bool = False) -> None:
         lines: it is meant to have several lines, and holds no name that a stranger chose.
     """
     typer.echo(shown(message, lines=lines), err=True)
+
+
+def search_notes(report: SearchReport) -> None:
+    """What a search for photographs skipped and could not read."""
+    for line in report.messages():
+        note(f"faceprint: {line}")
 
 
 def say(message: str, *, lines: bool = False) -> None:
