@@ -41,7 +41,7 @@ class Shape:
 
     Attributes:
         rows: of the whole table. dim: length of an embedding.
-        source, error: bytes of the longest text of that kind.
+        source, error: characters of the longest text of that kind.
     """
 
     rows: int
