@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceprint._files import atomic_write
+from faceprint._optional import require
 from faceprint._text import json_text
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
@@ -54,14 +55,17 @@ def calibrate(
 ) -> int:
     """Measure thresholds on labelled photographs; `verify --calibration NAME` decides by them.
 
-    Exit code 1: the data support no operating point at all.
-    JSON: points[]: fmr, fmr_low, fmr_high, threshold, fnmr, statement; refused[], summary[], file.
+    Exit code 1: the data support no operating point at all, and nothing is saved.
+    JSON: points[]: fmr, fmr_low, fmr_high, threshold, fnmr, statement; refused[], summary[], file
+    (null when nothing was saved).
     """
     from faceprint.evaluation.calibrate import FMR_TARGETS
     from faceprint.evaluation.calibration_run import calibrate_data
     from faceprint.recognition.calibrations import keep_calibration
     from faceprint.vision.pipeline import load
 
+    if report is not None:
+        require("matplotlib", extra="report")
     fp = load(
         pack, detector=detector, embedder=embedder, runtime=runtime, threads=threads, mirror=mirror
     )
@@ -72,18 +76,26 @@ def calibrate(
         else open_labelled(path, aligned=aligned, exclude=exclude or ())
     )
     targets = fmr or FMR_TARGETS
-    found = calibrate_data(name, data, fp, targets=targets, progress=progress("pictures"))
-    file = keep_calibration(found)
+    found = calibrate_data(
+        name,
+        data,
+        fp,
+        targets=targets,
+        progress=progress("pictures"),
+        measuring=lambda: note("finding the operating points; with many pairs this takes a while"),
+    )
+    # An empty one would replace one of the same name that holds points.
+    file = keep_calibration(found) if found.points else None
     if report is not None:
         _write_report(report, found)
     if as_json:
-        print_json(found.to_json() | {"file": str(file)})
+        print_json(found.to_json() | {"file": None if file is None else str(file)})
     else:
         _print(found, file)
     return DONE if found.points else NO
 
 
-def _print(found: CalibrationFile, file: Path) -> None:
+def _print(found: CalibrationFile, file: Path | None) -> None:
     say("The data:")
     for line in found.summary:
         say(f"  {line}")
@@ -97,7 +109,7 @@ def _print(found: CalibrationFile, file: Path) -> None:
             say(f"  {line}")
     if found.points:
         say(f"faceprint verify A B --calibration {found.name}")
-    note(f"saved: {file}")
+    note("not saved: there is no operating point" if file is None else f"saved: {file}")
 
 
 def _write_report(folder: Path, found: CalibrationFile) -> None:

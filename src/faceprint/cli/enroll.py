@@ -95,6 +95,8 @@ def enroll(
     from faceprint.vision.search_report import SearchReport
 
     search = SearchReport()
+    if min_quality != min_quality:
+        raise UsageError("--min-quality is nan; a quality lies in 0..1")
     pairs = list(_pairs(subject, images or [], folder, exclude or (), search))
     search_notes(search)
     if not pairs and search.unreadable:
@@ -199,7 +201,10 @@ def _consent(
         if given or expires or reference:
             raise UsageError("a consent needs --consent BASIS, such as 'written consent'")
         return None
-    return Consent(basis, given or now(), expires, reference)
+    try:
+        return Consent(basis, given or now(), expires, reference)
+    except OverflowError as error:  # the first and last day of the calendar, in another zone
+        raise UsageError(f"a date of the consent is out of range: {given}, {expires}") from error
 
 
 def _policy(location: str, keep_crops: bool | None, require_consent: bool) -> Policy | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from faceprint._optional import require
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE
 from faceprint.cli.labelled_data import open_labelled, open_pairs
@@ -84,6 +85,7 @@ def evaluate(
 
     if protocol not in PROTOCOLS:
         raise UsageError(f"no protocol named {protocol!r}; there are {', '.join(PROTOCOLS)}")
+    _check(protocol, report is not None, pairs is not None or folds is not None)
     fp = options.analyzer(pack, detector, embedder, runtime, threads, processes, mirror=mirror)
     show = progress("pictures")
     rule = _face_rule(face, protocol)
@@ -105,8 +107,6 @@ def evaluate(
         else:
             _print(outcome.result)
         return DONE
-    if report is not None or pairs is not None or folds is not None:
-        raise UsageError(f"--pairs, --folds and --report do not go with {protocol}")
     people = open_labelled(path, aligned=aligned, exclude=exclude or ())
     how = EmbedOptions(aligned=people.aligned, face=rule)
     if protocol == "identification":
@@ -119,6 +119,15 @@ def evaluate(
     else:
         _print_people(result)
     return DONE
+
+
+def _check(protocol: str, report: bool, pairs: bool) -> None:
+    """Refuse before the work what would be refused after it."""
+    if protocol in ("identification", "clustering") and (report or pairs):
+        raise UsageError(f"--pairs, --folds and --report do not go with {protocol}")
+    if report:
+        require("jinja2", extra="report")
+        require("matplotlib", extra="report")
 
 
 def _face_rule(given: str | None, protocol: str) -> WhichFace:

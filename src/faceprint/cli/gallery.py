@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceprint._files import atomic_write
-from faceprint._text import json_text
+from faceprint._text import json_text, printable
 from faceprint.cli import gallery_data, options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.gallery_options import KeyFile, Location, moment, open_gallery
@@ -83,11 +83,11 @@ def show(
                 raise UsageError("--export is for one SUBJECT; faceprint gallery export takes all")
             document = _header(gallery, opened.header) | opened.counts()
         elif export is not None:
-            _write_private(export, opened.person_data(subject))
+            _write_private(export, opened.person_data(printable(subject)))
             note(f"{export}: all that {gallery} holds about {subject}, vectors and crops included")
             return DONE
         else:
-            person, rows = opened.show(subject)
+            person, rows = opened.show(printable(subject))
             document = _subject(person) | {"templates": [_template(row) for row in rows]}
     if as_json:
         print_json(document)
@@ -128,7 +128,7 @@ def remove(
     count = 0
     with open_gallery(gallery, key_file) as opened:
         if subjects:
-            count += opened.remove(*subjects)
+            count += opened.remove(*map(printable, subjects))
         for number in template or []:
             opened.remove_template(number)
             count += 1

@@ -40,7 +40,8 @@ Runtime = Annotated[
     ),
 ]
 Threads = Annotated[
-    int | None, typer.Option("--threads", metavar="N", min=1, help="Cores to use. [all it may]")
+    int | None,
+    typer.Option("--threads", metavar="N", min=1, max=1024, help="Cores to use. [all it may]"),
 ]
 Processes = Annotated[
     int | None,
@@ -48,6 +49,7 @@ Processes = Annotated[
         "--processes",
         metavar="N",
         min=1,
+        max=1024,
         help="Share the cores among so many, on long runs. [one for two cores]",
     ),
 ]

@@ -65,7 +65,7 @@ def verify(
     if as_json:
         print_json(result_json(result))
     else:
-        _print(result, (a, b), figure)
+        _print(result, (a, b), figure, largest=faces == "largest")
     return DONE if result.is_match else NO
 
 
@@ -114,10 +114,13 @@ def face_json(face: Face) -> dict[str, Any]:
     }
 
 
-def _print(result: Verification, sources: tuple[Path, Path], figure: Path | None) -> None:
+def _print(
+    result: Verification, sources: tuple[Path, Path], figure: Path | None, *, largest: bool
+) -> None:
     for source, count in zip(sources, result.face_counts, strict=True):
         if count > 1:
-            note(f"{source}: {count} faces; see --faces")
+            hint = ", the largest was compared; see --faces" if largest else ""
+            note(f"{source}: {count} faces{hint}")
     verdict = "match" if result.is_match else "no match"
     say(f"{verdict}: similarity {result.similarity:.3f}, threshold {result.threshold:.3f}")
     point = result.operating_point

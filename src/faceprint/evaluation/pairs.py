@@ -220,7 +220,8 @@ def _parquet_rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
     arrow = require("pyarrow", extra="bulk")
     parquet = require("pyarrow.parquet", extra="bulk")
     try:
-        rows = parquet.read_table(table).to_pylist()
+        with table.open("rb") as opened:  # pyarrow takes names in UTF-8 alone
+            rows = parquet.read_table(opened).to_pylist()
     except (OSError, arrow.ArrowException) as error:
         raise DatasetError(f"{table}: not a readable Parquet file ({error})") from error
     for k, row in enumerate(rows):

@@ -10,6 +10,7 @@ from pathlib import Path
 from faceprint import settings
 from faceprint._files import atomic_write
 from faceprint.errors import CardError, UnknownModelError
+from faceprint.zoo import packs
 from faceprint.zoo.card import ModelCard
 from faceprint.zoo.card_io import read_card
 
@@ -33,6 +34,9 @@ def get_card(card_id: str) -> ModelCard:
     if path is None:
         close = difflib.get_close_matches(card_id, card_ids(), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}?" if close else "`models list` shows all of them"
+        for pack in packs.all_packs():
+            if pack.name == card_id:
+                hint = f"{card_id} is a pack: detector {pack.detector}, embedder {pack.embedder}"
         raise UnknownModelError(f"no model named {card_id!r}; {hint}")
     card = _read(path)
     if card.id != card_id:
