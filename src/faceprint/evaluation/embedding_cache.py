@@ -84,10 +84,10 @@ class FileHashes:
         )
 
     def of(self, paths: Sequence[Path]) -> list[bytes]:
-        """The digest of each file.
+        """The digest of each file; empty for one that we have no permission to read.
 
         Raises:
-            DatasetError: a file cannot be read.
+            DatasetError: a file is gone or damaged.
         """
         known = self._known()
         fresh: list[tuple[str | bytes, int, int, bytes]] = []
@@ -102,6 +102,8 @@ class FileHashes:
                     digest = hashlib.sha256(path.read_bytes()).digest()
                     if now - stat.st_mtime_ns > _FRESH_NS:
                         fresh.append((name, stat.st_size, stat.st_mtime_ns, digest))
+            except PermissionError:
+                digest = b""  # a picture that fails, as a damaged one does
             except OSError as error:
                 raise DatasetError(f"{path}: {error.strerror or error}") from error
             digests.append(digest)

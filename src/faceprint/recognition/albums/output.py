@@ -47,7 +47,7 @@ def write_folders(album: Album, folder: Path, how: How = "link") -> int:
                 if target is not None:
                     written.append(str(target.relative_to(folder)))
         # In ASCII, so that it holds names that are not UTF-8 too.
-        atomic_write(folder / _MANIFEST, json.dumps(written, indent=0))
+        atomic_write(folder / _MANIFEST, json.dumps(written, indent=0), private=True)
     except OSError as error:
         raise InputError(f"{folder} can't be written: {error}") from error
     return len(written)
