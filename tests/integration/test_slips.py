@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import shutil
 from importlib import resources
@@ -189,3 +190,50 @@ def test_tables_keep_their_columns_on_narrow_terminals(
     # Each of the four columns, folded where it has to be and never cut.
     for start in ("edgeface", "CC0-1.", "unclea", "not"):
         assert start in rows
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("embed", OBAMA, "--out", "{}/t.npz"),
+        ("cluster", OBAMA, "--out", "{}/album"),
+        ("cluster", "--from", "{}/t.npz"),
+        ("detect", OBAMA, "--draw", "{}/drawn"),
+        ("enroll", "{}/g.db", "ada", OBAMA),
+        ("gallery", "list", "{}/g.db"),
+        ("identify", "{}/g.db", OBAMA),
+        ("models", "add", "{}/c.toml"),
+        ("demo", "--out", "{}/demo"),
+    ],
+)
+@pytest.mark.parametrize("place", ["closed", "a file"])
+def test_a_path_that_cannot_be_used_is_named(
+    tmp_path: Path,
+    run: CommandLine,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[object, ...],
+    place: str,
+) -> None:
+    folder = tmp_path / place
+    folder.touch()
+    if place == "closed":
+        folder.unlink()
+        refuse_below(folder, monkeypatch)
+    done = run(*(str(word).replace("{}", str(folder)) for word in words), code=None)
+    # `embed` has a code of its own for a table that can't be written.
+    assert done.code in ((5,) if words[0] == "embed" else (2, 3)), done
+    assert "--resume" not in done.err, "nothing is done that one could go on with"
+    assert "unexpected" not in done.err
+    assert str(folder) in done.err
+
+
+def refuse_below(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("stat", "mkdir", "open", "scandir"):
+        real = getattr(os, name)
+
+        def refuse(path: object, *more: object, real: object = real, **options: object) -> object:
+            if isinstance(path, str | os.PathLike) and Path(path).is_relative_to(folder):
+                raise PermissionError(13, "Permission denied", str(path))
+            return real(path, *more, **options)  # type: ignore[operator]
+
+        monkeypatch.setattr(os, name, refuse)

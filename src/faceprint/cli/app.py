@@ -14,7 +14,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from faceprint import __version__
-from faceprint.cli.exit_codes import DONE, OTHER, USAGE, exit_code
+from faceprint.cli.exit_codes import DONE, USAGE, exit_code
 from faceprint.cli.output import note
 from faceprint.errors import FaceprintError, ModelError
 
@@ -89,6 +89,13 @@ def _root(
     ctx.obj = {"debug": debug}
 
 
+def _words(error: Exception) -> str:
+    """What to say of an error that nobody foresaw; of a path that can't be used, just that."""
+    if isinstance(error, OSError) and isinstance(error.filename, str | bytes):
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return f"unexpected {type(error).__name__}: {error} (--debug shows where)"
+
+
 class _Warnings(logging.Handler):
     """What prints warnings where nobody configured logging: as messages of ours."""
 
@@ -137,6 +144,6 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:  # the last line of defence: one line, code 5
         if debug:
             raise
-        note(f"faceprint: unexpected {type(error).__name__}: {error} (--debug shows where)")
-        sys.exit(OTHER)
+        note(f"faceprint: {_words(error)}")
+        sys.exit(exit_code(error))
     sys.exit(code if isinstance(code, int) else DONE)

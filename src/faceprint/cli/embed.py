@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import signal
 import sys
 import time
@@ -126,7 +127,9 @@ def embed(
             if isinstance(error, UsageError) or not error.errno:
                 raise
             where = error.filename or out
-            note(f"faceprint: {where}: {error.strerror}; what is done is kept: {_how(out)}")
+            kept = os.path.isdir(f"{out}.parts")  # noqa: PTH112
+            rest = f"; what is done is kept: {_how(out)}" if kept else ""
+            note(f"faceprint: {where}: {error.strerror}{rest}")
             return OTHER
     return _report(summary, out, report, as_json)
 
@@ -136,7 +139,7 @@ def _check_words(paths: list[str], out: Path) -> None:
     from faceprint._files import is_gone
     from faceprint.bulk.inputs import is_remote
 
-    if out.is_dir():
+    if os.path.isdir(out):  # noqa: PTH112 - False, and no error, below a closed folder
         raise UsageError(f"{out} is a folder; --out is the table's file, as {out / 'table.npz'}")
     if all(
         word != "-" and not is_remote(word) and not glob.has_magic(word) and is_gone(word)
