@@ -1,4 +1,4 @@
-"""A folder a person."""
+"""Data sets with one folder per person."""
 
 from __future__ import annotations
 
