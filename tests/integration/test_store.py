@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -413,3 +414,17 @@ def test_library_messages_are_of_its_own_logger(
     assert {record.name for record in caplog.records if record.levelno >= logging.WARNING} == {
         "faceprint.zoo"
     }
+
+
+def test_an_address_that_does_not_answer_is_told_once_and_shortly(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/mine.onnx"
+        with pytest.raises(DownloadError) as caught:
+            store.ensure(card(url))
+    assert f"{url}: no connection (Connection refused)" in str(caught.value)
+    for word in ("urllib3", "Max retries", "HTTPConnectionPool"):
+        assert word not in str(caught.value)
+    assert url not in caplog.text

@@ -82,13 +82,15 @@ def fetch(wanted: Wanted, *, progress: bool = True) -> Path:
             _from_source(source, wanted, progress=progress)
         except (TransferError, ChecksumError) as error:
             wrong += isinstance(error, ChecksumError)
-            failures.append(f"  {source}: {error}")
-            _LOG.warning("%s: %s", source, error)
+            failures.append(f"{source}: {error}")
         else:
+            # Where all of them fail, the error says so once.
+            for failure in failures:
+                _LOG.warning("%s", failure)
             return wanted.target
     if settings.offline():
         raise ModelMissingError(_offline_message(wanted, failures))
-    where = "\n".join(failures) or "  its card names no address"
+    where = "\n".join(f"  {failure}" for failure in failures) or "  its card names no address"
     message = f"{wanted.name} could not be fetched:\n{where}\n{by_hand(wanted)}"
     if failures and wrong == len(failures):
         raise ChecksumError(message)
@@ -275,7 +277,7 @@ def by_hand(wanted: Wanted) -> str:
 def _offline_message(wanted: Wanted, failures: list[str]) -> str:
     lines = [f"{wanted.name} is not on this machine, and FACEPRINT_OFFLINE forbids the network."]
     if failures:
-        lines += ["Tried:", *failures]
+        lines += ["Tried:", *(f"  {failure}" for failure in failures)]
     lines.append(by_hand(wanted))
     if wanted.urls:
         lines.append(f"Its addresses: {', '.join(wanted.urls)}")
