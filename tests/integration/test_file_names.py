@@ -210,3 +210,22 @@ def test_a_card_cannot_hide_its_licence(
         assert "\n  commercial use: yes" not in done.err
     assert "hidden" in listed.out
     assert "research only" in refused.err
+
+
+def test_half_a_surrogate_pair_is_escaped_wherever_it_comes_from(
+    album: Path, tmp_path: Path, run: CommandLine
+) -> None:
+    run("embed", album, "--out", tmp_path / "t.npz")
+    with np.load(tmp_path / "t.npz") as columns:
+        table = {name: columns[name] for name in columns.files}
+    table["source"] = np.asarray(["\ud800.jpg"] * len(table["source"]))
+    np.savez(tmp_path / "odd.npz", **table)
+    out = tmp_path / "out"
+    found = run("cluster", "--from", tmp_path / "odd.npz", "--out", out, "--json").json
+    face = found["people"][0]["faces"][0]
+    assert face["source"] == "\\ud800.jpg"
+    key = {"source": "\ud800.jpg", "box": face["box"]}
+    corrections = {"format": "faceprint-corrections/1", "names": [[key, "Ada \udcff\ud800"]]}
+    (tmp_path / "c.json").write_text(json.dumps(corrections))
+    named = run("cluster", "--out", out, "--corrections", tmp_path / "c.json", "--json").json
+    assert "Ada \\xff\\ud800" in {person["name"] for person in named["people"]}
