@@ -19,6 +19,10 @@ __all__ = [
 ]
 
 
+_MOST = 1024
+"""Threads or processes that anybody can mean."""
+
+
 def _flag(name: str) -> bool:
     return os.environ.get(name, "").strip().lower() not in {"", "0", "false", "no", "off"}
 
@@ -71,8 +75,8 @@ def _positive(name: str) -> int | None:
     chosen = os.environ.get(name, "").strip()
     if not chosen:
         return None
-    if not chosen.isdigit() or int(chosen) < 1:
-        raise UsageError(f"{name} is {chosen!r}, not a positive whole number")
+    if not (chosen.isdecimal() and len(chosen) < 10) or not 1 <= int(chosen) <= _MOST:
+        raise UsageError(f"{name} is {chosen!r}, not a whole number from 1 to {_MOST}")
     return int(chosen)
 
 

@@ -1,4 +1,4 @@
-"""Faces that fill the frame are found as in the whole photograph, with landmarks where they were."""
+"""Faces that fill the frame are found as in the whole photograph, landmarks where they were."""
 
 from __future__ import annotations
 

@@ -7,8 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from processes import descendants
+from waiting import until
 
 import faceprint
 from faceprint import errors
@@ -29,13 +29,6 @@ SAMPLES = sorted(
     path for path in Path(str(resources.files("faceprint") / "samples")).iterdir()
     if path.suffix in (".jpg", ".png")
 )  # fmt: skip
-
-
-def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came to pass"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -158,17 +151,22 @@ def test_without_helpers_the_work_is_done_here(
 
 def test_none_survives_its_parent(tmp_path: Path) -> None:
     script = (
-        "import sys, time, faceprint\n"
+        "import sys, faceprint\n"
+        "sys.path.insert(0, sys.argv.pop())\n"
+        "from waiting import until\n"
         "from faceprint.vision import helpers\n"
         "helpers._PAYS = 1\n"
         "fp = faceprint.load(threads=2, processes=2)\n"
         "list(fp.analyze_many(sys.argv[1:]))\n"
-        "while len(fp._crew._helpers._running) < 2: time.sleep(0.02)\n"
+        "until(lambda: len(fp._crew._helpers._running) == 2)\n"
         "print('ready', flush=True)\n"
-        "time.sleep(600)\n"
+        "sys.stdin.read()\n"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", script, str(SAMPLES[0])], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, str(SAMPLES[0]), str(Path(__file__).parents[1])],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert parent.stdout is not None
     assert parent.stdout.readline() == "ready\n"
@@ -177,6 +175,8 @@ def test_none_survives_its_parent(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
+    assert parent.stdin is not None
+    parent.stdin.close()
     until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
 
 

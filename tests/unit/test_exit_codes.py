@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from faceprint import errors
@@ -51,3 +53,10 @@ def test_every_error_is_a_standard_one_too() -> None:
 def test_every_error_says_its_message() -> None:
     for kind in every_class():
         assert str(kind("what went wrong")) == "what went wrong"
+
+
+def test_a_path_that_cannot_be_used_is_an_input() -> None:
+    assert exit_code(PermissionError(errno.EACCES, "Permission denied", "people.db")) == 3
+    assert exit_code(OSError(errno.ENAMETOOLONG, "File name too long", "x" * 300)) == 3
+    assert exit_code(OSError(errno.ENOSPC, "No space left on device", "people.db")) == 5
+    assert exit_code(PermissionError(errno.EPERM, "Operation not permitted")) == 5

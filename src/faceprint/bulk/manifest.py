@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from faceprint._text import printable
 from faceprint.bulk.work import CHANGED, Content, Outcome, reason
 from faceprint.errors import DatasetError, ModelMismatchError, UsageError
 
@@ -243,8 +244,10 @@ class Manifest:
         return dict(sorted(found.items(), key=lambda item: (-item[1][0], item[0])))
 
     def longest(self) -> tuple[int, int]:
-        """Bytes of the longest name and of the longest error, at least 1 each."""
-        sql = "SELECT max(length(source)), max(length(CAST(error AS BLOB))) FROM entry"
+        """Characters of the longest name, as the table has it, and of the longest error."""
+        # Not bytes: one that is not UTF-8 is written with four characters.
+        self._db.create_function("letters", 1, _letters, deterministic=True)
+        sql = "SELECT max(letters(source)), max(length(error)) FROM entry"
         source, error = self._db.execute(sql).fetchone()
         return source or 1, error or 1
 
@@ -259,6 +262,10 @@ class Manifest:
 
     def _count(self, sql: str) -> int:
         return int(self._db.execute(sql).fetchone()[0])
+
+
+def _letters(name: bytes) -> int:
+    return len(printable(os.fsdecode(name)))
 
 
 @contextlib.contextmanager

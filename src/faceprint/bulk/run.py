@@ -107,7 +107,8 @@ def embed_table(
     _check_free(out, folder, resume, overwrite)
     manifest_path = folder / "manifest.sqlite"
     begun = manifest_path.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)  # embeddings of people: for the owner alone
     options = options_of(fp, engine, part)
     with plain(manifest_path), Manifest(folder, options) as manifest:
         run = _Run(manifest, engine, watch, part)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from faceprint._optional import require
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE
 from faceprint.cli.labelled_data import open_labelled, open_pairs
@@ -64,6 +65,7 @@ def evaluate(
         bool,
         typer.Option("--aligned", help="The pictures are aligned crops; use them as they are."),
     ] = False,
+    exclude: options.Exclude = None,
     as_json: options.Json = False,
     pack: options.Pack = None,
     detector: options.Detector = None,
@@ -86,6 +88,7 @@ def evaluate(
 
     if protocol not in PROTOCOLS:
         raise UsageError(f"no protocol named {protocol!r}; there are {', '.join(PROTOCOLS)}")
+    _check(protocol, report is not None, pairs is not None or folds is not None)
     fp = options.analyzer(pack, detector, embedder, runtime, threads, processes, mirror=mirror)
     show = progress("pictures")
     rule = _face_rule(face, protocol)
@@ -107,9 +110,7 @@ def evaluate(
         else:
             _print(outcome.result)
         return DONE
-    if report is not None or pairs is not None or folds is not None:
-        raise UsageError(f"--pairs, --folds and --report do not go with {protocol}")
-    people = open_labelled(path, aligned=aligned)
+    people = open_labelled(path, aligned=aligned, exclude=exclude or ())
     if protocol == "cropped":
         return _cropped(people, fp, as_json)
     how = EmbedOptions(aligned=people.aligned, face=rule)
@@ -152,6 +153,15 @@ def _cropped(data: LabelledSet, fp: FacePrint, as_json: bool) -> int:
         rates = ", ".join(f"{point.fmr:g}" for point in points if point.fmr is not None)
         note(f"FMR and FNMR at the operating points for an FMR of {rates}")
     return DONE
+
+
+def _check(protocol: str, report: bool, pairs: bool) -> None:
+    """Refuse before the work what would be refused after it."""
+    if protocol in ("identification", "clustering", "cropped") and (report or pairs):
+        raise UsageError(f"--pairs, --folds and --report do not go with {protocol}")
+    if report:
+        require("jinja2", extra="report")
+        require("matplotlib", extra="report")
 
 
 def _face_rule(given: str | None, protocol: str) -> WhichFace:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from faceprint._files import atomic_write
+from faceprint._text import json_text, printable
 from faceprint.cli import gallery_data, options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.gallery_options import KeyFile, Location, moment, open_gallery
-from faceprint.cli.output import counted, note, print_json, print_table
+from faceprint.cli.output import counted, note, print_json, print_table, say
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,11 +83,11 @@ def show(
                 raise UsageError("--export is for one SUBJECT; faceprint gallery export takes all")
             document = _header(gallery, opened.header) | opened.counts()
         elif export is not None:
-            _write_private(export, opened.person_data(subject))
+            _write_private(export, opened.person_data(printable(subject)))
             note(f"{export}: all that {gallery} holds about {subject}, vectors and crops included")
             return DONE
         else:
-            person, rows = opened.show(subject)
+            person, rows = opened.show(printable(subject))
             document = _subject(person) | {"templates": [_template(row) for row in rows]}
     if as_json:
         print_json(document)
@@ -127,7 +128,7 @@ def remove(
     count = 0
     with open_gallery(gallery, key_file) as opened:
         if subjects:
-            count += opened.remove(*subjects)
+            count += opened.remove(*map(printable, subjects))
         for number in template or []:
             opened.remove_template(number)
             count += 1
@@ -138,7 +139,7 @@ def remove(
     if as_json:
         print_json({"templates": count})
     else:
-        typer.echo(f"{counted(count, 'template', 'templates')} removed")
+        say(f"{counted(count, 'template', 'templates')} removed")
     return DONE
 
 
@@ -151,8 +152,8 @@ def verify(gallery: Location, key_file: KeyFile = None, as_json: options.Json = 
         print_json({"ok": not problems, "problems": problems})
     else:
         for problem in problems:
-            typer.echo(problem)
-        typer.echo("sound" if not problems else f"{len(problems)} problems")
+            say(problem)
+        say("sound" if not problems else f"{len(problems)} problems")
     return NO if problems else DONE
 
 
@@ -180,9 +181,9 @@ def audit(
                 print_json(document | {"anchor": report.anchor, "problems": list(report.problems)})
             else:
                 for problem in report.problems:
-                    typer.echo(problem)
-                typer.echo("intact" if report.intact else "CHANGED")
-                typer.echo(f"{report.entries} lines; anchor {report.anchor}")
+                    say(problem)
+                say("intact" if report.intact else "CHANGED")
+                say(f"{report.entries} lines; anchor {report.anchor}")
             return DONE if report.intact else NO
         if as_json:
             for entry in opened.audit():
@@ -249,10 +250,7 @@ def _plain(value: object) -> str:
 
 
 def _write_private(path: Path, document: dict[str, Any]) -> None:
-    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
     try:
-        handle = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
+        atomic_write(path, json_text(document, indent=1) + "\n", private=True)
     except OSError as error:
         raise UsageError(f"{path} can't be written: {error.strerror}") from error

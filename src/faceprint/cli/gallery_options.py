@@ -51,9 +51,13 @@ def moment(text: str) -> datetime:
     """
     days = re.fullmatch(r"(\d{1,6})d", text.strip())
     if days:
-        return datetime.now(UTC) - timedelta(days=int(days[1]))
+        try:
+            return datetime.now(UTC) - timedelta(days=int(days[1]))
+        except OverflowError as error:
+            raise UsageError(f"{text!r} is before the year 1") from error
     try:
         found = datetime.fromisoformat(text)
-    except ValueError as error:
+        # In UTC here, as the first and last day of the calendar have no place in other zones.
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise UsageError(f"{text!r} is neither a date such as 2025-01-31 nor 90d") from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

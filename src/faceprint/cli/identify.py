@@ -10,7 +10,7 @@ import typer
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT, NO
 from faceprint.cli.gallery_options import KeyFile, Location, gallery_exists
-from faceprint.cli.output import note, print_json
+from faceprint.cli.output import note, print_json, say
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def identify(
                 if as_json:
                     print_json(_line(result.source, face, answer), stream=True)
                 else:
-                    typer.echo(_sentence(result.source, face, answer))
+                    say(_sentence(result.source, face, answer))
     if failed:
         return INPUT
     return DONE if found else NO

@@ -10,7 +10,7 @@ import typer
 from faceprint.cli import options, parity, quantize, validate
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.models_own import add, lint
-from faceprint.cli.output import print_json, print_table
+from faceprint.cli.output import print_json, print_table, say
 from faceprint.errors import UsageError
 from faceprint.zoo import catalog, licenses, packs, store
 from faceprint.zoo.card_io import card_hash
@@ -147,7 +147,7 @@ def pull(
     else:
         for line in pulled:
             for path in line["files"].values():
-                typer.echo(f"{line['id'] or 'no card'}: {path}")
+                say(f"{line['id'] or 'no card'}: {path}")
     return DONE
 
 

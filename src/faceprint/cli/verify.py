@@ -9,7 +9,7 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
-from faceprint.cli.output import note, print_json
+from faceprint.cli.output import note, print_json, say
 from faceprint.errors import UsageError
 from faceprint.evidence import evidence_json, evidence_words
 from faceprint.types import Face, Verification
@@ -73,7 +73,7 @@ def verify(
     if as_json:
         print_json(result_json(result))
     else:
-        _print(result, (a, b), figure)
+        _print(result, (a, b), figure, largest=faces == "largest")
         compared = result.face_counts[0] * result.face_counts[1]
         if faces == "all" and compared > 1 and result.operating_point.fmr is not None:
             note(f"that is the rate of one pair; this is the best of {compared}")
@@ -125,17 +125,20 @@ def face_json(face: Face) -> dict[str, Any]:
     }
 
 
-def _print(result: Verification, sources: tuple[Path, Path], figure: Path | None) -> None:
+def _print(
+    result: Verification, sources: tuple[Path, Path], figure: Path | None, *, largest: bool
+) -> None:
     for source, count in zip(sources, result.face_counts, strict=True):
         if count > 1:
-            typer.echo(f"{source}: {count} faces; see --faces", err=True)
+            hint = ", the largest was compared; see --faces" if largest else ""
+            note(f"{source}: {count} faces{hint}")
     verdict = "match" if result.is_match else "no match"
-    typer.echo(f"{verdict}: similarity {result.similarity:.3f}, threshold {result.threshold:.3f}")
-    typer.echo(evidence_words(result.operating_point), err=True)
+    say(f"{verdict}: similarity {result.similarity:.3f}, threshold {result.threshold:.3f}")
+    note(evidence_words(result.operating_point))
     if result.rarity is not None:
-        typer.echo(result.rarity, err=True)
+        note(result.rarity)
     if figure is not None:
-        typer.echo(f"figure: {figure}", err=True)
+        note(f"figure: {figure}")
 
 
 def _draw(path: Path, sources: tuple[Path, Path], result: Verification) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from faceprint._text import printable
 from faceprint.errors import DatasetError
 from faceprint.types import Array
 
@@ -82,17 +84,17 @@ class FileHashes:
         )
 
     def of(self, paths: Sequence[Path]) -> list[bytes]:
-        """The digest of each file.
+        """The digest of each file; empty for one that we have no permission to read.
 
         Raises:
-            DatasetError: a file cannot be read.
+            DatasetError: a file is gone or damaged.
         """
         known = self._known()
-        fresh: list[tuple[str, int, int, bytes]] = []
+        fresh: list[tuple[str | bytes, int, int, bytes]] = []
         digests = []
         now = time.time_ns()
         for path in paths:
-            name = str(path.absolute())
+            name = _name(path)
             try:
                 stat = path.stat()
                 digest = known.get((name, stat.st_size, stat.st_mtime_ns))
@@ -100,6 +102,8 @@ class FileHashes:
                     digest = hashlib.sha256(path.read_bytes()).digest()
                     if now - stat.st_mtime_ns > _FRESH_NS:
                         fresh.append((name, stat.st_size, stat.st_mtime_ns, digest))
+            except PermissionError:
+                digest = b""  # a picture that fails, as a damaged one does
             except OSError as error:
                 raise DatasetError(f"{path}: {error.strerror or error}") from error
             digests.append(digest)
@@ -114,10 +118,16 @@ class FileHashes:
         """Release the file."""
         self._connection.close()
 
-    def _known(self) -> dict[tuple[str, int, int], bytes]:
+    def _known(self) -> dict[tuple[str | bytes, int, int], bytes]:
         with _speaking():
             rows = self._connection.execute("SELECT path, size, mtime_ns, sha256 FROM files")
             return {(path, size, mtime): sha256 for path, size, mtime, sha256 in rows}
+
+
+def _name(path: Path) -> str | bytes:
+    """As SQLite can hold it: a name that is not UTF-8 as its bytes."""
+    name = str(path.absolute())
+    return name if printable(name) == name else os.fsencode(name)
 
 
 def _open(path: Path, table: str) -> sqlite3.Connection:
@@ -125,6 +135,9 @@ def _open(path: Path, table: str) -> sqlite3.Connection:
     create = f"CREATE TABLE IF NOT EXISTS {table}, PRIMARY KEY ({primary})) WITHOUT ROWID"
     with _speaking(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        # Embeddings of people: for the owner alone, SQLite's own files beside it likewise.
+        path.touch(mode=0o600)
+        path.chmod(0o600)
         for attempt in (1, 2):
             connection = sqlite3.connect(path, timeout=60)
             try:
@@ -145,6 +158,7 @@ def _open(path: Path, table: str) -> sqlite3.Connection:
                     raise
                 for suffix in ("", "-wal", "-shm"):
                     path.with_name(path.name + suffix).unlink(missing_ok=True)
+                path.touch(mode=0o600)
     raise AssertionError("unreachable")
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -18,7 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from faceprint._files import atomic_write
 from faceprint._optional import require
+from faceprint._text import json_text
 from faceprint.errors import DatasetError
 from faceprint.evaluation import plots
 from faceprint.evaluation.datasets import PairSet, Picture
@@ -157,12 +158,14 @@ def render_report(
 
 
 def write_report(folder: Path, html: str, result: EvaluationResult) -> tuple[Path, Path]:
-    """Write `report.html` and `report.json` into a folder, and return both paths."""
+    """Write `report.html` and `report.json` into a folder, and return both paths.
+
+    Only their owner may read them: the page shows faces.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     page, data = folder / "report.html", folder / "report.json"
-    page.write_text(html, encoding="utf-8")
-    text = json.dumps(result.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
-    data.write_text(text + "\n", encoding="utf-8")
+    atomic_write(page, html, private=True)
+    atomic_write(data, json_text(result.to_json(), indent=1) + "\n", private=True)
     return page, data
 
 

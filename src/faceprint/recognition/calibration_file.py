@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from faceprint._files import atomic_write
+from faceprint._text import json_text
 from faceprint.errors import DatasetError, UsageError
 from faceprint.recognition.json_reader import JsonReader
 from faceprint.recognition.score_map import Reliability, ScoreMap, Tail
@@ -109,13 +111,11 @@ def save_calibration(calibration: CalibrationFile, path: Path) -> None:
         UsageError: a value that JSON cannot hold.
     """
     try:
-        text = json.dumps(calibration.to_json(), indent=1, allow_nan=False, ensure_ascii=False)
+        text = json_text(calibration.to_json(), indent=1)
     except (TypeError, ValueError) as error:
         raise UsageError(f"the calibration cannot be written as JSON: {error}") from error
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(path.name + ".new")
-    new.write_text(text + "\n", encoding="utf-8")
-    new.replace(path)
+    atomic_write(path, text + "\n")
 
 
 def load_calibration(path: Path) -> CalibrationFile:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from faceprint._text import printable
 from faceprint.errors import UsageError
 from faceprint.recognition.albums.constraints import Pairs
 from faceprint.recognition.albums.corrections import Corrections, find_faces
@@ -80,10 +81,10 @@ def cluster(
         failed = []
         for result in results:
             if result.error is not None:
-                failed.append((result.source, str(result.error)))
-            elif result.source not in known:
-                known.add(result.source)
-                album.put_photos({result.source: collect([result])})
+                failed.append((printable(result.source), str(result.error)))
+            elif (source := printable(result.source)) not in known:
+                known.add(source)
+                album.put_photos({source: collect([result])})
         notes = correct(album, corrections or Corrections())
         demand = demand_for(album.stored().table, detector, threshold=threshold, fmr=fmr)
         done = cluster_file(album, demand, fitness)

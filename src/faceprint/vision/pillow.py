@@ -23,7 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["open_photo", "orientation", "shrink", "upright_rgb"]
 
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_KNOWN_OTHERS = {b"GIF8": "GIF", b"%PDF": "PDF", b"\0\0\x01\0": "ICO", b"8BPS": "Photoshop"}
+_HEIF = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"))
+_HEIF |= {b"mif1", b"mif2", b"msf1"}
+"""Brands of ISO 23008-12, annex B, and of the image file format it builds on."""
+_KNOWN_OTHERS = {
+    b"GIF8": "GIF",
+    b"\x1aE\xdf\xa3": "a video (Matroska)",
+    b"%PDF": "PDF",
+    b"\0\0\x01\0": "ICO",
+    b"8BPS": "Photoshop",
+}
 
 
 def open_photo(data: bytes, check_size: Callable[[tuple[int, int]], None]) -> PILImage:
@@ -83,9 +92,11 @@ def _open(data: bytes, check_size: Callable[[tuple[int, int]], None]) -> PILImag
         from PIL.BmpImagePlugin import BmpImageFile
 
         return BmpImageFile(stream)
-    if data[4:8] == b"ftyp" and data[8:12] not in (b"avif", b"avis"):
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIF:
         return _open_heif(stream)
-    found = _KNOWN_OTHERS.get(data[:4], "AVIF" if data[4:8] == b"ftyp" else "")
+    found = _KNOWN_OTHERS.get(data[:4], "")
+    if data[4:8] == b"ftyp":
+        found = "AVIF" if data[8:12] in (b"avif", b"avis") else "a video (MP4 or QuickTime)"
     what = found or f"not an image (it begins with {data[:8]!r})"
     raise DecodeError(f"{what}; JPEG, PNG, WebP, BMP and TIFF are read")
 

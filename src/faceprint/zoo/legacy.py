@@ -8,13 +8,12 @@ is kept under the hashes of both files, and the original is never touched.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from faceprint._files import atomic_write
 from faceprint._sketch import NodeSketch, Sketch, scan
 from faceprint.errors import CardError, MissingExtraError, ModelMissingError
 
@@ -142,15 +141,8 @@ def keep(target: Path, content: bytes) -> None:
     Raises:
         OSError: the folder can't be written.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(target)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    target.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(target, content)
 
 
 def plan_of(sketch: Sketch) -> Plan:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from faceprint import settings
+from faceprint._files import atomic_write
 from faceprint.errors import CardError, ChecksumError, ModelMissingError
 from faceprint.zoo import external, licenses
 from faceprint.zoo.card import ModelCard, ModelFile
@@ -239,7 +240,7 @@ def _good_quietly(file: ModelFile) -> Path | None:
 
 def _pin_if_unpinned(file: ModelFile) -> None:
     if file.sha256 is None:
-        _sidecar(file).write_text(file_sha256(_place(file)) + "\n", "ascii")
+        atomic_write(_sidecar(file), file_sha256(_place(file)) + "\n")
 
 
 def _vouched(file: ModelFile) -> Path | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -156,11 +157,25 @@ def _check_scheme(url: str, pinned: bool) -> None:
         raise TransferError("leads to an address without https, and no sha256 is known")
 
 
+_CONNECTION = {
+    "ConnectionError": "no connection",
+    "ConnectTimeout": "no connection in time",
+    "ReadTimeout": "no answer in time",
+    "SSLError": "no secure connection",
+    "ProxyError": "no connection to the proxy",
+}
+_REASON = re.compile(r"\[(?:Errno -?\d+|SSL: \w+)\] ([^()'\"\]]+)")
+"""What the system said, inside what urllib3 and requests wrapped around it."""
+
+
 def _words(error: Exception) -> str:
     """The reason in one line, without the address that the caller names anyway."""
     response = getattr(error, "response", None)
     if response is not None:
         return f"HTTP {response.status_code} {response.reason}"
+    if name := _CONNECTION.get(type(error).__name__):
+        found = _REASON.findall(str(error))
+        return f"{name} ({found[-1]})" if found else name
     text = str(error).splitlines()[0] if str(error) else ""
     return f"{type(error).__name__}: {text[:200]}"
 

@@ -56,7 +56,7 @@ class AuditReport:
 def parse_anchor(anchor: str) -> tuple[int, str]:
     """`number:hash`; raises UsageError for anything else."""
     seq, _, digest = anchor.partition(":")
-    if not seq.isdigit() or len(digest) != 64:
+    if not (seq.isdecimal() and len(seq) < 19) or len(digest) != 64:
         raise UsageError(
             f"anchor {anchor!r} is not NUMBER:HASH as gallery audit --verify prints it"
         )

@@ -62,8 +62,8 @@ class Core:
             return Sealer(None, header.uid, header.model.hash)
         if self.key is None:
             raise GalleryLockedError(
-                f"{self.location} is encrypted: set FACEPRINT_KEY_FILE (or FACEPRINT_KEY, or "
-                "FACEPRINT_KEY_COMMAND) to its key"
+                f"{self.location} is encrypted: give its key with --key-file FILE (key=...), or "
+                "set FACEPRINT_KEY_FILE, FACEPRINT_KEY or FACEPRINT_KEY_COMMAND"
             )
         if self.key.id != header.key_id:
             raise GalleryLockedError(

@@ -83,7 +83,7 @@ def update(
 
 def remove_template(core: Core, search: Search, template: str) -> None:
     """Remove one template; its subject stays."""
-    if not template.isdecimal():
+    if not template.isdecimal() or len(template) > 1000:
         raise UsageError(f"{template!r} is not a template's number; gallery show lists them")
     key = min(int(template), (1 << 63) - 1)
     with core.change() as change:

@@ -111,7 +111,8 @@ def metadata_to_json(metadata: Mapping[str, Any]) -> str:
     """
     try:
         text = json.dumps(dict(metadata), ensure_ascii=False, sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError) as error:
+        text.encode()  # half of a surrogate pair can't be stored
+    except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"metadata must be plain JSON values: {error}") from error
     if len(text) > _MOST_METADATA:
         raise UsageError(f"metadata of {len(text)} characters; at most {_MOST_METADATA} are kept")

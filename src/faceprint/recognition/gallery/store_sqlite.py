@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from faceprint._files import sync_folder
 from faceprint.errors import GalleryError
 from faceprint.recognition.gallery import schema_sqlite
 from faceprint.recognition.gallery.records import Header
@@ -75,7 +76,7 @@ class SqliteStore(SqliteReader):
         finally:
             for suffix in ("", "-wal", "-shm", "-journal"):
                 temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
     def _upgrade(self) -> None:
         self._connection.execute("BEGIN IMMEDIATE")
@@ -166,13 +167,3 @@ def _publish(temporary: Path, path: Path) -> None:
         with contextlib.suppress(FileExistsError):
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             temporary.replace(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    # Without this a crash of the machine can forget the new name.
-    with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import secrets
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from faceprint._files import replacing
 from faceprint.errors import (
     DatasetError,
     GalleryCorruptError,
@@ -57,17 +56,13 @@ def export(core: Core, path: Path) -> int:
     write = writer(path)
     header = core.store.header()
     core.sealer(header)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")
     try:
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        count = write(temporary, _head(header), _records(core, header))
-        with core.change() as change:
-            change.log("export", templates=count)
-        temporary.replace(path)
+        with replacing(path, private=True) as temporary:
+            count = write(temporary, _head(header), _records(core, header))
+            with core.change() as change:
+                change.log("export", templates=count)
     except OSError as error:
         raise GalleryError(f"{path} can't be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return count
 
 

@@ -75,7 +75,7 @@ def _write_parquet(path: Path, head: Record, records: Iterable[Record]) -> int:
     schema = _parquet_schema(head)
     count = 0
     batch: list[Record] = []
-    with pq.ParquetWriter(str(path), schema) as writer:
+    with path.open("wb") as file, pq.ParquetWriter(file, schema) as writer:
         for record in records:
             batch.append(record)
             count += 1
@@ -110,7 +110,7 @@ def _read_lines(path: Path) -> Generator[Record, None, None]:
 def _read_parquet(path: Path) -> Generator[Record, None, None]:
     pa, pq = require("pyarrow", extra="bulk"), require("pyarrow.parquet", extra="bulk")
     try:
-        with pq.ParquetFile(str(path)) as file:
+        with path.open("rb") as opened, pq.ParquetFile(opened) as file:
             found = (file.schema_arrow.metadata or {}).get(b"faceprint", b"{}")
             head = json.loads(found)
             yield head if isinstance(head, dict) else {}
