@@ -180,7 +180,7 @@ def _computes_shapes(graph: Graph) -> bool:
 
 def _folded(model: Path) -> Graph:
     """The graph for one row, with all that no longer depends on the input computed beforehand."""
-    import onnxruntime as ort
+    from faceprint._onnxruntime import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.log_severity_level = 3

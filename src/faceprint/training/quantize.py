@@ -110,7 +110,9 @@ def _feeds(name: str, batches: Iterable[Array]) -> Iterator[dict[str, Array]]:
 def _run_quantiser(
     base: Path, target: Path, feeds: Iterator[dict[str, Array]], narrow: bool, model: Path
 ) -> None:
-    from onnxruntime import quantization as ort
+    from faceprint._onnxruntime import quantization
+
+    ort = quantization()
 
     class Reader(ort.CalibrationDataReader):  # type: ignore[misc]
         def get_next(self) -> dict[str, Array] | None:
