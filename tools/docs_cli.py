@@ -34,7 +34,7 @@ and exit codes do not change.
 | 2 | wrong usage |
 | 3 | the input can't be used: unreadable, no face, too large |
 | 4 | a model or an extra is missing |
-| 5 | anything else, in one line on stderr; `--debug` shows the traceback |
+| 5 | anything else, in one line on stderr; `--debug` shows the traceback too and changes no code |
 
 | environment | meaning |
 |---|---|

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -108,16 +109,20 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except FaceprintError as error:
-        if debug:
-            raise
+        _show_traceback(debug)
         print(f"faceprint: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(exit_code(error))
-    except Exception as error:  # the last line of defence: one line, code 5
-        if debug:
-            raise
+    except Exception as error:  # noqa: BLE001 - the last line of defence: one line, code 5
+        _show_traceback(debug)
         print(  # noqa: T201
             f"faceprint: unexpected {type(error).__name__}: {error} (--debug shows where)",
             file=sys.stderr,
         )
         sys.exit(OTHER)
     sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _show_traceback(wanted: bool) -> None:
+    """Print the error that is being handled. Raising it would end in 1, which means "no match"."""
+    if wanted:
+        traceback.print_exc()
