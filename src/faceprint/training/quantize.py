@@ -114,7 +114,7 @@ def _run_quantiser(
 
     ort = quantization()
 
-    class Reader(ort.CalibrationDataReader):  # type: ignore[misc]
+    class Reader(ort.CalibrationDataReader):  # type: ignore[misc, name-defined]
         def get_next(self) -> dict[str, Array] | None:
             return next(feeds, None)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import pickle
 import queue
 import subprocess
@@ -28,6 +29,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from faceprint import _forks
 from faceprint.errors import DecodeError, FaceprintError
 from faceprint.types import AnalyzedImage
 from faceprint.vision import images
@@ -73,6 +75,17 @@ class Helpers:
         self._seen, self._started = 0, False
         self._running: set[_Helper] = set()
         self._end = weakref.finalize(self, _end, self._running)
+        _forks.drop_in_children(self)
+
+    def after_fork(self) -> None:
+        """In a forked child: the helpers are its parent's, who alone speaks to them and ends them.
+
+        Called by the interpreter.
+        """
+        self._end.detach()
+        for helper in self._running:
+            helper.let_go()
+        _forks.abandon(self)
 
     def analyze(self, chunk: list[ImageSource], wanted: Wanted, here: Task) -> list[AnalyzedImage]:
         """What a helper makes of these photographs, or `here` where none is ready.
@@ -253,6 +266,16 @@ class _Helper:
         for pipe in (self._requests, self._answers):
             with contextlib.suppress(OSError):  # a request that nobody reads any more
                 pipe.close()
+
+    def let_go(self) -> None:
+        """In a forked child: close its ends of the pipes; what waits in their buffers is not sent.
+
+        The helper would otherwise outlive the parent, whose end would not be the last.
+        """
+        for pipe in (self._requests, self._answers):
+            with contextlib.suppress(OSError, ValueError):
+                os.close(pipe.fileno())
+        _forks.abandon(self._requests, self._answers, self._process)
 
     def _send(self, message: object) -> None:
         packed = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from faceprint import settings
+from faceprint import _forks, settings
 from faceprint.errors import InputError, UsageError
 from faceprint.types import AnalyzedImage, Detections, Embedding, Face, Image
 from faceprint.vision.align import transforms_of
@@ -33,7 +33,10 @@ __all__ = ["FacePrint", "load"]
 
 
 class FacePrint:
-    """A detector and an embedder, ready to use. Sessions open on first need; thread-safe."""
+    """A detector and an embedder, ready to use. Sessions open on first need; thread-safe.
+
+    A forked child opens sessions of its own. Pickled, it is its cards and options.
+    """
 
     def __init__(
         self,
@@ -45,11 +48,29 @@ class FacePrint:
         self.name = name
         self.detector_card, self.embedder_card = detector_card, embedder_card
         self._options = options or LoadOptions()
+        self._begin()
+        _forks.drop_in_children(self)
+
+    def _begin(self) -> None:
+        """Nothing is open yet."""
         self._detector_lock, self._embedder_lock = threading.Lock(), threading.Lock()
         self._detector: Detector | None = None
         self._embedder: VectorEmbedder | None = None
         self._crew: Crew | None = None
         self._crew_lock = threading.Lock()
+
+    def after_fork(self) -> None:
+        """In a forked child: sessions are opened anew, since the parent's have lost their threads.
+
+        Called by the interpreter.
+        """
+        _forks.abandon(self._detector, self._embedder, self._crew)
+        self._begin()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickled, it is its cards and options: another process opens sessions of its own."""
+        cards = self.name, self.detector_card, self.embedder_card
+        return FacePrint, (*cards, self._options)
 
     @property
     def detector(self) -> Detector:
