@@ -8,15 +8,21 @@ from pathlib import Path
 from faceprint.errors import UsageError
 
 __all__ = [
+    "MAX_PIXELS",
     "accept_license",
     "available_cores",
     "default_pack",
     "default_runtime",
     "home",
+    "max_pixels",
     "mirror",
     "offline",
     "processes",
 ]
+
+
+MAX_PIXELS = 89_000_000
+"""Of one photograph: ten bytes each, which is what most formats take, stay below a gigabyte."""
 
 
 def _flag(name: str) -> bool:
@@ -56,6 +62,15 @@ def default_pack() -> str:
 def default_runtime() -> str:
     """FACEPRINT_RUNTIME, else `onnxruntime`."""
     return os.environ.get("FACEPRINT_RUNTIME", "").strip() or "onnxruntime"
+
+
+def max_pixels() -> int:
+    """FACEPRINT_MAX_PIXELS: that may be made of one photograph, else `MAX_PIXELS`.
+
+    Raises:
+        UsageError: it is not a positive whole number.
+    """
+    return _positive("FACEPRINT_MAX_PIXELS") or MAX_PIXELS
 
 
 def processes() -> int | None:
