@@ -23,6 +23,7 @@ class Route:
             key -1 stands for every request.
         declare: Content-Length, when it shall lie.
         delay: seconds before each 64 KiB.
+        held: after the first byte the server waits for this.
     """
 
     body: bytes = b""
@@ -32,6 +33,7 @@ class Route:
     cuts: dict[int, int] = field(default_factory=dict)
     declare: int | None = None
     delay: float = 0.0
+    held: threading.Event | None = None
 
 
 @dataclass
@@ -93,6 +95,10 @@ def faulty_server() -> Iterator[Server]:
             self.end_headers()
             body = body if cut is None else body[:cut]
             try:
+                if route.held is not None:
+                    self.wfile.write(body[:1])
+                    self.wfile.flush()
+                    route.held.wait()
                 for offset in range(0, len(body), 65536):
                     time.sleep(route.delay)
                     self.wfile.write(body[offset : offset + 65536])

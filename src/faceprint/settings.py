@@ -46,7 +46,9 @@ def home() -> Path:
         usual = Path(platformdirs.user_cache_dir("faceprint", appauthor=False))
     except (RuntimeError, KeyError):
         return _passing_home(os.getpid())
-    return usual if usual.is_dir() or _can_be_made(usual) else _passing_home(os.getpid())
+    # Older platformdirs leave the `~` of a user without a home folder as it is.
+    good = usual.is_absolute() and (usual.is_dir() or _can_be_made(usual))
+    return usual if good else _passing_home(os.getpid())
 
 
 def _can_be_made(folder: Path) -> bool:
