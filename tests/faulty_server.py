@@ -22,6 +22,7 @@ class Route:
             key -1 stands for every request.
         declare: Content-Length, when it shall lie.
         gate: the body is sent once this is set.
+        held: after the first byte the server waits for this.
     """
 
     body: bytes = b""
@@ -31,6 +32,7 @@ class Route:
     cuts: dict[int, int] = field(default_factory=dict)
     declare: int | None = None
     gate: threading.Event | None = None
+    held: threading.Event | None = None
 
 
 @dataclass
@@ -94,6 +96,10 @@ def faulty_server() -> Iterator[Server]:
             try:
                 if route.gate is not None:
                     route.gate.wait()
+                if route.held is not None:
+                    self.wfile.write(body[:1])
+                    self.wfile.flush()
+                    route.held.wait()
                 for offset in range(0, len(body), 65536):
                     self.wfile.write(body[offset : offset + 65536])
                     state.sent.append(len(body[offset : offset + 65536]))

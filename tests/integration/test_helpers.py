@@ -21,7 +21,7 @@ from waiting import until
 import faceprint
 from faceprint import errors
 from faceprint.types import AnalyzedImage
-from faceprint.vision import helpers
+from faceprint.vision import helper_process, helpers
 from faceprint.vision.photos import Wanted
 from faceprint.vision.pipeline import FacePrint
 
@@ -128,8 +128,8 @@ def test_a_photograph_that_kills_is_a_row_with_an_error(
         "import os; from faceprint.vision import images as i; f = i.decode_scaled; "
         "i.decode_scaled = lambda s, e: os._exit(1) if s == 'deadly.jpg' else f(s, e); "
     )
-    start = helpers._START.replace("from faceprint", deadly + "from faceprint", 1)
-    monkeypatch.setattr(helpers, "_START", start)
+    start = helper_process.START.replace("from faceprint", deadly + "from faceprint", 1)
+    monkeypatch.setattr(helper_process, "START", start)
     ready(fp)
     given = [*map(str, SAMPLES), "deadly.jpg", *map(str, SAMPLES)]
     found = list(fp.analyze_many(given, batch_size=16))
@@ -144,7 +144,7 @@ def test_a_photograph_that_kills_is_a_row_with_an_error(
 def test_without_helpers_the_work_is_done_here(
     fp: FacePrint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(helpers, "_START", "raise SystemExit(3)")
+    monkeypatch.setattr(helper_process, "START", "raise SystemExit(3)")
     for _ in range(2):
         assert [result.error for result in fp.analyze_many(SAMPLES)] == [None] * len(SAMPLES)
 
@@ -229,7 +229,7 @@ def test_where_no_process_can_be_started_the_photograph_is_not_to_blame(
     fp: FacePrint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = ready(fp)
-    monkeypatch.setattr(helpers, "_START", "raise SystemExit(3)")
+    monkeypatch.setattr(helper_process, "START", "raise SystemExit(3)")
     done_here: list[Any] = []
 
     def here(chunk: list[Any]) -> list[AnalyzedImage]:

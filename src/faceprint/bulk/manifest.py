@@ -42,6 +42,7 @@ FROM input i LEFT JOIN content c ON c.digest = i.digest
 PRAGMA application_id = 1718645346;
 PRAGMA user_version = 1;
 """
+_BEGUN = "SELECT 1 FROM begun WHERE digest = ?"
 _COLUMNS = "source, twin, part, row, faces, error"
 
 
@@ -111,6 +112,7 @@ class Manifest:
             for statement in _SCHEMA.split(";"):
                 db.execute(statement)
             db.executemany("INSERT INTO options VALUES (?, ?)", options.items())
+        db.execute("CREATE TABLE IF NOT EXISTS begun (digest BLOB PRIMARY KEY) WITHOUT ROWID")
         db.execute("COMMIT")
         found = dict(db.execute("SELECT name, value FROM options"))
         differing = [name for name in options if found.get(name) != options[name]]
@@ -199,6 +201,18 @@ class Manifest:
         """The number of the next part file."""
         return 1 + self._count("SELECT coalesce(max(number), 0) FROM part")
 
+    def begin_part(self, digests: Sequence[bytes]) -> bool:
+        """Note that a part is begun; durable when this returns.
+
+        Returns:
+            Whether an earlier run was at one of these photographs when it ended.
+        """
+        self.begin()
+        suspect = any(self._db.execute(_BEGUN, (digest,)).fetchone() for digest in digests)
+        self._db.executemany("INSERT OR IGNORE INTO begun VALUES (?)", ((d,) for d in digests))
+        self.commit()
+        return suspect
+
     def record(self, part: int, digests: Sequence[bytes], outcome: Outcome) -> None:
         """Note a part file that is in place; durable when this returns."""
         first, rows = 0, []
@@ -207,6 +221,7 @@ class Manifest:
                 rows.append((digest, part, first, faces, error))
             first += faces
         self.begin()
+        self._db.executemany("DELETE FROM begun WHERE digest = ?", ((d,) for d in digests))
         self._db.execute("INSERT INTO part VALUES (?, ?)", (part, len(outcome.rows)))
         self._db.executemany("INSERT INTO content VALUES (?, ?, ?, ?, ?)", rows)
         gone = zip(digests, outcome.errors, strict=True)

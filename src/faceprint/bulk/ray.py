@@ -98,7 +98,10 @@ class RayEngine:
             yield position, source, content
 
     def _one_by_one(self, part: Part) -> Outcome:
-        singles = [Part((a,), (b,), (c,)) for a, b, c in zip(*part, strict=True)]
+        singles = [
+            Part((a,), (b,), (c,))
+            for a, b, c in zip(part.sources, part.stamps, part.digests, strict=True)
+        ]
         found = dict(self._stream(singles))
         outcomes = [found.get(number) for number in range(len(singles))]
         rows = [outcome.rows for outcome in outcomes if outcome is not None]

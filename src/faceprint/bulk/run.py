@@ -241,8 +241,7 @@ class _Run:
                 if state == "new" and content.digest is not None:
                     full = len(photographs) == self._part or size + content.size > PART_BYTES
                     if photographs and full:
-                        self._planned += 1
-                        yield _part(photographs)
+                        yield self._begun(photographs)
                         photographs, size = [], 0
                         if self._watch.stopped():
                             self._stopped = True
@@ -256,10 +255,9 @@ class _Run:
                 if done % 4096 == 0:
                     self._manifest.commit()
         if photographs:
-            self._planned += 1
-            yield _part(photographs)
+            yield self._begun(photographs)
 
-
-def _part(photographs: list[tuple[str, str, bytes]]) -> Part:
-    sources, stamps, digests = zip(*photographs, strict=True)
-    return Part(sources, stamps, digests)
+    def _begun(self, photographs: list[tuple[str, str, bytes]]) -> Part:
+        self._planned += 1
+        sources, stamps, digests = zip(*photographs, strict=True)
+        return Part(sources, stamps, digests, self._manifest.begin_part(digests))

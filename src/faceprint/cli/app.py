@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import sys
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -136,14 +137,18 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except FaceprintError as error:
-        if debug:
-            raise
+        _show_traceback(debug)
         # Errors about models have several lines; the names in the others are anybody's.
         note(f"faceprint: {error}", lines=isinstance(error, ModelError))
         sys.exit(exit_code(error))
-    except Exception as error:  # the last line of defence: one line, code 5
-        if debug:
-            raise
+    except Exception as error:  # noqa: BLE001 - the last line of defence: one line, code 5
+        _show_traceback(debug)
         note(f"faceprint: {_words(error)}")
         sys.exit(exit_code(error))
     sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _show_traceback(wanted: bool) -> None:
+    """Print the error that is being handled. Raising it would end in 1, which means "no match"."""
+    if wanted:
+        traceback.print_exc()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceprint import settings
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def gallery_exists(location: str) -> bool:
     """Whether a file is there; a server is asked when it is opened."""
     from faceprint.recognition.gallery.store import is_postgres
 
-    return is_postgres(location) or Path(location).expanduser().exists()
+    return is_postgres(location) or settings.expanded(location).exists()
 
 
 def moment(text: str) -> datetime:

@@ -125,7 +125,7 @@ def _graphs(model: str, accept_license: bool) -> list[tuple[Path, ParityInput]]:
 
 def _own_file(path: Path) -> Path:
     """A file that no store has looked at: there, a graph, and content with its own folder."""
-    from faceprint.zoo.external import outside_location
+    from faceprint._external import outside_location
 
     if not path.is_file():
         raise ModelMissingError(f"{path}: no such file, and no card of that name")

@@ -20,12 +20,13 @@ from numpy.typing import ArrayLike
 from faceprint._files import atomic_write
 from faceprint._optional import require
 from faceprint._text import json_text
-from faceprint.errors import DatasetError
+from faceprint.errors import DatasetError, DecodeError
 from faceprint.evaluation import plots
 from faceprint.evaluation.datasets import PairSet, Picture
 from faceprint.evaluation.intervals import share
 from faceprint.evaluation.metrics import Roc, roc
 from faceprint.evaluation.result import EvaluationResult
+from faceprint.vision import images
 
 __all__ = [
     "PairPicture",
@@ -105,11 +106,13 @@ def thumbnail(encoded: bytes, side: int = 128) -> bytes:
     """
     from PIL import Image, ImageOps
 
+    def enough(width: int, height: int) -> float:
+        return min(1.0, 2 * side / max(1, min(width, height)))
+
     try:
-        with Image.open(io.BytesIO(encoded)) as opened:
-            opened.draft("RGB", (2 * side, 2 * side))
-            picture = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        mips = images.decode_scaled(encoded, enough)
+        picture = Image.fromarray(mips.level(mips.halvings))
+    except DecodeError as error:
         raise DatasetError(f"a picture of the report cannot be read ({error})") from error
     out = io.BytesIO()
     ImageOps.fit(picture, (side, side)).save(out, "JPEG", quality=80)

@@ -8,7 +8,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from faceprint.errors import CardError
+from faceprint.errors import CardError, NotFiniteError
 from faceprint.runtime.session import Session
 from faceprint.similarity import normalize
 from faceprint.types import Array, Embedding, Image
@@ -71,13 +71,28 @@ class VectorEmbedder:
 
         Raises:
             CardError: the network's output is not (n, dim) as the card says.
-            ValueError: the network gave NaN or infinity.
+            NotFiniteError: the network gave NaN or infinity.
+        """
+        found = self.embed_each(crops)
+        sound = [embedding for embedding in found if embedding is not None]
+        if len(sound) < len(found):
+            raise NotFiniteError(f"{self.card.id} gave NaN or infinity for a face")
+        return sound
+
+    def embed_each(self, crops: Sequence[Image] | Image) -> list[Embedding | None]:
+        """As `embed`, with None for a crop of which the network made NaN or infinity.
+
+        Raises:
+            CardError: see `embed`.
         """
         raw = self._sum(crops, self._views)
+        lengths = np.sqrt(np.einsum("nd,nd->n", raw, raw, dtype=np.float64))
+        sound = lengths < np.finfo(np.float32).max  # False for NaN as well
+        raw[~sound] = 0
         vectors, norms = normalize(raw)
         return [
-            Embedding(vector, self.model, float(norm))
-            for vector, norm in zip(vectors, norms, strict=True)
+            Embedding(vector, self.model, float(norm)) if usable else None
+            for vector, norm, usable in zip(vectors, norms, sound, strict=True)
         ]
 
     def raw(self, crops: Sequence[Image] | Image) -> Array:

@@ -176,7 +176,7 @@ def _sources(wanted: Wanted) -> Iterator[str | Path]:
     mirror = settings.mirror()
     if mirror is not None:
         if not mirror.startswith(("http://", "https://")):
-            path = Path(mirror).expanduser() / wanted.name
+            path = settings.expanded(mirror) / wanted.name
             if path.is_file():
                 yield path
             else:

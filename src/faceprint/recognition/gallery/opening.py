@@ -5,8 +5,8 @@ from __future__ import annotations
 import getpass
 import secrets
 from dataclasses import replace
-from pathlib import Path
 
+from faceprint import settings
 from faceprint.errors import GalleryError, UsageError
 from faceprint.recognition.gallery.audit import next_entry
 from faceprint.recognition.gallery.crypto import Key
@@ -48,7 +48,7 @@ def open_store(location: str, header: Header | None) -> GalleryStore:
         return PostgresStore.open(location, header)
     from faceprint.recognition.gallery.store_sqlite import SqliteStore
 
-    path = Path(location).expanduser()
+    path = settings.expanded(location)
     if not path.exists():
         if header is None:
             raise GalleryError(
