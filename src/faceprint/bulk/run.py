@@ -24,13 +24,13 @@ from faceprint.bulk.local import Engine, Part
 from faceprint.bulk.manifest import Manifest, plain
 from faceprint.bulk.rows import write_part
 from faceprint.bulk.table import Shape, check_name, head_of, write_table
-from faceprint.errors import FaceprintError, UsageError
+from faceprint.errors import FaceprintError, UnknownModelError, UsageError
 from faceprint.vision import EMBEDDING_VERSION
 
 if TYPE_CHECKING:
     from faceprint.vision.pipeline import FacePrint
 
-__all__ = ["PHOTOGRAPHS", "Summary", "Watch", "embed_table"]
+__all__ = ["PHOTOGRAPHS", "Summary", "Watch", "detector_of", "embed_table"]
 
 PHOTOGRAPHS = 512
 """Photographs in a part: what a kill may cost, and an interruption may have to wait for."""
@@ -261,3 +261,18 @@ class _Run:
         self._planned += 1
         sources, stamps, digests = zip(*photographs, strict=True)
         return Part(sources, stamps, digests, self._manifest.begin_part(digests))
+
+
+def detector_of(table: Path) -> str:
+    """The id of the detector that found a table's faces; empty where that is not known."""
+    from faceprint.zoo.card_io import card_hash
+    from faceprint.zoo.catalog import get_card
+
+    options = (head_of(table) or {}).get("options", {})
+    name, _, digest = str(options.get("detector", "")).partition(" ")
+    try:
+        card = get_card(name)
+    except UnknownModelError:
+        return ""
+    # A card that has changed since is another detector's.
+    return name if card_hash(card).startswith(digest) else ""

@@ -16,7 +16,7 @@ from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT, NO
 from faceprint.cli.output import counted, note, print_json, say, search_notes
 from faceprint.cli.progress import progress
-from faceprint.errors import UnknownModelError, UsageError
+from faceprint.errors import UsageError
 from faceprint.recognition.albums.corrections import Corrections, read_corrections
 from faceprint.recognition.albums.people import Album
 
@@ -243,19 +243,9 @@ def _detector(analyzer: FacePrint | None, table: Path | None) -> str:
         return analyzer.detector_card.id
     if table is None:
         return ""
-    from faceprint.bulk.table import head_of
-    from faceprint.zoo.card_io import card_hash
-    from faceprint.zoo.catalog import get_card
+    from faceprint.bulk.run import detector_of
 
-    name, _, digest = str((head_of(table) or {}).get("options", {}).get("detector", "")).partition(
-        " "
-    )
-    try:
-        card = get_card(name)
-    except UnknownModelError:
-        return ""
-    # A card that has changed since is another detector's.
-    return name if card_hash(card).startswith(digest) else ""
+    return detector_of(table)
 
 
 def _analyse(analyzer: FacePrint, photographs: list[str]) -> FaceTable:

@@ -87,11 +87,7 @@ class Mipmaps:
         return self.view(index)[0]
 
     def view(self, index: int) -> tuple[Image, Span]:
-        """`level`, and what it shows of the image.
-
-        Raises:
-            DecodeError: see `level`.
-        """
+        """`level`, with its errors, and what it shows of the image."""
         if index < self.halvings and self._load is not None:
             image = self._load()
             self.halvings, self._load = round(np.log2(self.width / image.shape[1])), None
@@ -159,12 +155,12 @@ class Mipmaps:
 def box_crops(
     mipmaps: Sequence[Mipmaps], boxes: Array, owner: NDArray[np.intp], size: int
 ) -> Image:
-    """Cut (n, 4) xyxy boxes out of the images whose they are; each becomes a square of `size`.
+    """Cut (n, 4) xyxy boxes out of their images; each becomes a square of `size`.
 
     Where a box leaves its image, the image's edge is repeated. Nothing is decoded anew for it.
 
     Args:
-        owner: (n,) indices of images.
+        owner: (n,) index of the image that each box belongs to.
 
     Returns:
         (n, size, size, 3) uint8 RGB.
