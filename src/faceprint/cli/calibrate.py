@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -13,6 +13,7 @@ from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.labelled_data import is_record_pack, open_labelled, open_pairs
 from faceprint.cli.output import note, print_json
 from faceprint.cli.progress import progress
+from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
     from faceprint.recognition.calibration_file import CalibrationFile
@@ -32,6 +33,23 @@ def calibrate(
         list[float] | None,
         typer.Option("--fmr", help="A target; may be given again. [1e-2 to 1e-6]"),
     ] = None,
+    groups: Annotated[
+        Path | None,
+        typer.Option(
+            "--groups",
+            metavar="FILE",
+            help="Each person's group: lines of a person and a label, parted by a tab or a comma. "
+            "[groups.csv in PATH, where there is one]",
+        ),
+    ] = None,
+    keep: Annotated[
+        float,
+        typer.Option(
+            "--keep",
+            metavar="P",
+            help="How sure to be that as many other people keep the rate; higher is stricter.",
+        ),
+    ] = 0.9,
     report: Annotated[
         Path | None,
         typer.Option("--report", metavar="DIR", help="Write calibration.json and its plots."),
@@ -53,7 +71,8 @@ def calibrate(
     """Measure thresholds on labelled photographs; `verify --calibration NAME` decides by them.
 
     Exit code 1: the data support no operating point at all.
-    JSON: points[]: fmr, fmr_low, fmr_high, threshold, fnmr, statement; refused[], summary[], file.
+    JSON: points[]: fmr, fmr_low, fmr_high, threshold, fnmr, fnmr_by_person, groups[],
+    measured_on[], statement; refused[], summary[], file.
     """
     from faceprint.evaluation.calibrate import FMR_TARGETS
     from faceprint.evaluation.calibration_run import calibrate_data
@@ -64,13 +83,16 @@ def calibrate(
         pack, detector=detector, embedder=embedder, runtime=runtime, threads=threads, mirror=mirror
     )
     table = pairs is not None or (path.is_file() and not is_record_pack(path))
+    if table and groups is not None:
+        raise UsageError("--groups goes with a folder of people, not with a table of pairs")
     data = (
         open_pairs("pairs", path, pairs, aligned=aligned)
         if table
-        else open_labelled(path, aligned=aligned)
+        else open_labelled(path, aligned=aligned, groups=groups)
     )
-    targets = fmr or FMR_TARGETS
-    found = calibrate_data(name, data, fp, targets=targets, progress=progress("pictures"))
+    found = calibrate_data(
+        name, data, fp, targets=fmr or FMR_TARGETS, keep=keep, progress=progress("pictures")
+    )
     file = keep_calibration(found)
     if report is not None:
         _write_report(report, found)
@@ -89,6 +111,9 @@ def _print(found: CalibrationFile, file: Path) -> None:
         typer.echo("What they support:")
         for details in found.details:
             typer.echo(f"  {details['statement']}")
+            groups = cast("list[dict[str, Any]]", details["groups"])
+            for group in groups:
+                typer.echo(f"    {group['group']}: FMR {group['statement']}")
     if found.refused:
         typer.echo("What they do not:")
         for line in found.refused:

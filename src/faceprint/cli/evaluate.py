@@ -164,6 +164,7 @@ def _print(result: EvaluationResult) -> None:
         ("threshold", f"{result.threshold:.4f}"),
         ("FMR there", result.rates.fmr.statement),
         ("FNMR there", result.rates.fnmr.statement),
+        ("FNMR by person", _by_person(result)),
         ("pairs", f"{result.pairs:,}"),
         ("failed", f"{result.failed:,} pictures without a face"),
     ]
@@ -173,6 +174,13 @@ def _print(result: EvaluationResult) -> None:
             ("group", "FMR", "FNMR"),
             [(g.group, g.rates.fmr.statement, g.rates.fnmr.statement) for g in result.groups],
         )
+
+
+def _by_person(result: EvaluationResult) -> str:
+    from faceprint.evaluation.intervals import share
+
+    mean = result.rates.fnmr_by_person
+    return "nobody is named" if mean is None else f"{share(mean)}, each person counting once"
 
 
 def _print_people(result: PeopleResult) -> None:

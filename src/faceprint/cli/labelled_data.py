@@ -15,14 +15,16 @@ __all__ = ["is_record_pack", "open_labelled", "open_pairs"]
 _TABLES = {".csv", ".parquet", ".pq"}
 
 
-def open_labelled(path: Path, *, aligned: bool) -> LabelledSet:
+def open_labelled(path: Path, *, aligned: bool, groups: Path | None = None) -> LabelledSet:
     """A folder a person, or a RecordIO pack, whose pictures are aligned crops."""
     from faceprint.evaluation.folders import open_folder
     from faceprint.evaluation.recordio import open_record_pack
 
     if is_record_pack(path):
+        if groups is not None:
+            raise UsageError("a RecordIO pack names nobody; --groups goes with a folder of people")
         return open_record_pack(path)
-    return open_folder(path, aligned=aligned)
+    return open_folder(path, aligned=aligned, groups=groups)
 
 
 def open_pairs(protocol: str, path: Path, pairs: Path | None, *, aligned: bool) -> PairSet:

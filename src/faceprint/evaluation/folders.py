@@ -8,11 +8,14 @@ import numpy as np
 
 from faceprint.errors import DatasetError
 from faceprint.evaluation.datasets import PICTURE_SUFFIXES, LabelledSet, Picture
+from faceprint.evaluation.groups import GROUPS_FILE, labels_of, read_groups
 
 __all__ = ["open_folder"]
 
 
-def open_folder(root: Path, *, minimum: int = 1, aligned: bool = False) -> LabelledSet:
+def open_folder(
+    root: Path, *, minimum: int = 1, aligned: bool = False, groups: Path | None = None
+) -> LabelledSet:
     """Every folder of `root` is a person, every picture directly inside it shows that person.
 
     Hidden files and folders and files that are no pictures are passed over; order is by name.
@@ -20,9 +23,12 @@ def open_folder(root: Path, *, minimum: int = 1, aligned: bool = False) -> Label
     Args:
         minimum: people with fewer pictures are left out.
         aligned: the pictures are crops that are aligned already.
+        groups: a file of people and their groups (see `read_groups`); `groups.csv` in `root`, where
+            there is one, when None.
 
     Raises:
-        DatasetError: no folder, or fewer than two people with pictures.
+        DatasetError: no folder, fewer than two people with pictures, or a file of groups that
+            cannot be used.
     """
     if not root.is_dir():
         raise DatasetError(f"{root} is not a folder; expected one folder for each person in it")
@@ -45,4 +51,10 @@ def open_folder(root: Path, *, minimum: int = 1, aligned: bool = False) -> Label
             f"{root} holds {len(names)} folders with {max(1, minimum)} or more pictures; expected "
             f"at least two people, each in a folder of their own ({', '.join(PICTURE_SUFFIXES)})"
         )
-    return LabelledSet(root.name, tuple(pictures), np.asarray(subjects), tuple(names), aligned)
+    labels = None
+    file = root / GROUPS_FILE if groups is None else groups
+    if groups is not None or file.is_file():
+        labels = labels_of(names, read_groups(file), str(file))
+    return LabelledSet(
+        root.name, tuple(pictures), np.asarray(subjects), tuple(names), aligned, labels
+    )

@@ -8,6 +8,7 @@ too wide rather than too narrow).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ __all__ = [
     "independent_ranks",
     "people_of_pairs",
     "person_pairs",
+    "rate_by_person",
     "rate_over_people",
     "resampled_counts",
 ]
@@ -140,6 +142,23 @@ def rate_over_people(
         interval=(low, high),
         independent=len(independent_ranks(a[wrong], b[wrong], RULE_OF_30)),
     )
+
+
+def rate_by_person(wrong: NDArray[np.bool_], people: ArrayLike) -> float:
+    """The mean over people of each person's share of wrong trials; NaN without trials.
+
+    Someone with many photographs has many mated pairs and decides the share of all pairs. Here each
+    person counts once.
+
+    Args:
+        wrong: (n,) which trials were errors.
+        people: (n,) the person of each trial.
+    """
+    if not len(wrong):
+        return math.nan
+    _, numbers = np.unique(np.asarray(people), return_inverse=True)
+    trials = np.bincount(numbers)
+    return float((np.bincount(numbers, weights=wrong) / trials).mean())
 
 
 def bootstrap_people(
