@@ -68,10 +68,10 @@ def test_two_lists_are_told_apart_by_the_order_of_their_names(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # By first name: Al, Bob, Cid, Dan, Ed; by surname: Abel, Byrd, Cole, Dunn, Eads.
-    # "Cat_Cole" fits both lists, "Zoe_Adams" neither.
+    # "Cat_Cole" fits both lists, "Zoe_Aaron" neither.
     spans = {
         "Al_Young": (1, 9), "Zed_Q_Abel": (5, 8), "Bob_Zane": (20, 22), "Uma_Byrd": (21, 25),
-        "Cat_Cole": (30, 31), "Cid_Zorn": (40, 44), "Dan_Bell": (50, 50), "Zoe_Adams": (26, 28),
+        "Cat_Cole": (30, 31), "Cid_Zorn": (40, 44), "Dan_Bell": (50, 50), "Zoe_Aaron": (26, 28),
         "Amy_Dunn": (52, 58), "Ed_Bay": (60, 61), "Ann_Eads": (70, 75),
     }  # fmt: skip
     found = tool(monkeypatch).groups_by_number(spans)
