@@ -69,7 +69,9 @@ def _block(
     scale = 10**DIGITS
     threshold = math.ceil(point["threshold"] * scale) / scale
     sets = " and ".join(each["data_set"] for each in point["measured_on"])
-    what = "measured on" if evidence == "measured" else f"measured with {report['embedder']} on"
+    what = "measured on"
+    if evidence == "copy":
+        what = "measured on a copy of the weights, derived from a quantized file, on"
     source = f"{what} {sets}, {report['date']}: docs/reports/{name}"
     if point["bound_only"]:
         source += f"; the FMR is a bound, {100 * point['fmr_high']:.2g} % at most"

@@ -124,13 +124,13 @@ def test_the_commands_from_photographs_to_a_decision(
     rows = [f"{p.a.name},{p.b.name},{int(p.mated)}" for p in open_lfw(*few)]
     table.write_text("a,b,label\n" + "\n".join(rows) + "\n")
     calibrated = ("calibrate", few[0], "--pairs", table, "--name", "few", "--json")
-    code, out = faceprint(*calibrated, "--fmr", "0.2", "--fmr", "0.1", "--fmr", "1e-3")
+    code, out = faceprint(*calibrated, "--fmr", "0.1", "--fmr", "1e-3")
     found = json.loads(out)
     assert code == 0
-    assert [point["fmr"] for point in found["points"]] == [0.2]
+    assert [point["fmr"] for point in found["points"]] == [0.1]
     assert found["points"][0]["fmr_low"] == 0  # a few false matches make a bound, not a number
-    assert "FMR 0.1: these people are too few to be sure" in found["refused"][0]
-    assert "FMR 0.001: 60 non-mated pairs are too few" in found["refused"][1]
+    assert "too few to promise the rate" in found["points"][0]["statement"]
+    assert "FMR 0.001: 60 non-mated pairs are too few" in found["refused"][0]
 
     pair = next(p for p in open_lfw(*few) if not p.mated)
     sides = (few[0] / pair.a.name, few[0] / pair.b.name)

@@ -85,7 +85,8 @@ def test_points_of_one_detector_are_replaced_and_others_stay(tools: Any, tmp_pat
     assert (first["detector"], first["evidence"], first["name"]) == ("a", "copy", "fmr-0.001")
     assert first["threshold"] == 0.12346  # rounded up
     assert first["source"] == (
-        "measured with x-copy on LFW and FaceScrub, 2026-11-28: docs/reports/x-copy--a.json"
+        "measured on a copy of the weights, derived from a quantized file, on LFW and FaceScrub, "
+        "2026-11-28: docs/reports/x-copy--a.json"
     )
     lfw, scrub = first["measured_on"]
     assert lfw == {

@@ -35,6 +35,8 @@ class CalibratedPoint:
         fmr: the target, which `threshold` keeps.
         rates: both error rates at the threshold on each data set that can show the target.
         decided_by: the place in `rates` of the data set that needs the highest threshold.
+        promised: whether as many other people keep the target as surely as was asked; False where
+            the people are too few to promise it.
         statement: all of it in a sentence.
     """
 
@@ -42,12 +44,13 @@ class CalibratedPoint:
     threshold: float
     rates: tuple[RatesAt, ...]
     decided_by: int
+    promised: bool
     statement: str
 
     @property
     def worst(self) -> RatesAt:
-        """The rates on the data set where the FMR is highest."""
-        return max(self.rates, key=lambda each: each.fmr.observed)
+        """The rates on the data set where the FMR of other people may be highest."""
+        return max(self.rates, key=lambda each: each.high)
 
     @property
     def fmr_low(self) -> float:
@@ -164,10 +167,16 @@ def _point(
     thresholds = [float(needed[each.name]) for each in data]
     threshold = max(thresholds)
     rates = tuple(each.rates_at(threshold, target) for each in data)
-    sure = "" if keep is None else f", which other people keep in {keep:.0%} of cases"
+    promised, sure = True, ""
+    if keep is not None:
+        promised = all(each.bound(threshold, keep) <= target for each in data)
+        sure = f", which other people keep in {keep:.0%} of cases"
+        if not promised:
+            sure = ", the strictest that these people can show, though too few to promise the rate"
     told = "; ".join(_told(each) for each in rates)
     statement = f"FMR {target:g}: threshold {threshold:.4f}{sure}; {told}"
-    return CalibratedPoint(target, threshold, rates, thresholds.index(threshold), statement)
+    decided_by = thresholds.index(threshold)
+    return CalibratedPoint(target, threshold, rates, decided_by, promised, statement)
 
 
 def _told(rates: RatesAt) -> str:

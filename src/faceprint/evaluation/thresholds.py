@@ -153,6 +153,9 @@ class ResampledScores:
     def threshold_for(self, target: float, keep: float | None) -> float | str:
         """The lowest threshold that keeps an FMR, or a sentence why these data cannot show it.
 
+        Where the people are too few to be so sure at any threshold, it is the highest at which
+        three false matches that share nobody were seen. A stricter one would rest on nothing.
+
         Args:
             target: the FMR to keep.
             keep: how sure to be that as many other people show no more than the target; None takes
@@ -180,14 +183,9 @@ class ResampledScores:
             )
         if keep is None or self.bound(threshold, keep) <= target:
             return threshold
-        # The fewest that three which share nobody allow; every count between is tried by halves.
         few, many = float(self.ranks[RULE_OF_3 - 1] + 1), float(allowed)
-        threshold = self._lowest(int(few))
-        if self.bound(threshold, keep) > target:
-            return (
-                f"FMR {target:g}: these people are too few to be sure that others keep it in "
-                f"{keep:.0%} of cases; {alone} of its false matches share nobody"
-            )
+        if self.bound(self._lowest(int(few)), keep) > target:
+            return self._lowest(int(few))
         while many > few * _STEP and many - few > 1:
             middle = float(np.sqrt(few * many))
             kept = self.bound(self._lowest(int(middle)), keep) <= target
