@@ -59,8 +59,9 @@ class EmbedOptions:
 
     Attributes:
         aligned: pictures are crops aligned to the embedder's template; no face is looked for.
-        face: of several faces, the largest (as `verify` has it) or the central one, the area less
-            twice the squared distance from the middle of the picture deciding (as InsightFace).
+        face: of several faces, the largest, as `verify`, `enroll` and `calibrate` take it, or the
+            central one, as published figures on LFW take it: the area less twice the squared
+            distance from the middle of the picture decides (as InsightFace has it).
         batch_size: pictures at a time.
     """
 

@@ -98,14 +98,16 @@ def independent_ranks(
     span = int(high.max(initial=0)) + 1
     _, places = np.unique(low * span + high, return_index=True)
     places.sort()
-    people, met, ranks = len(np.union1d(low, high)), set[int](), list[int]()
+    met, ranks = set[int](), list[int]()
+    # The last person alone makes no pair, unless pairs of one person count too.
+    people = len(np.union1d(low, high)) - int(not (low == high).any())
     for place in places.tolist():
         a, b = int(low[place]), int(high[place])
         if a in met or b in met:
             continue
         met |= {a, b}
         ranks.append(place)
-        if len(ranks) >= enough or len(met) >= people - 1:
+        if len(ranks) >= enough or len(met) >= people:
             break
     return np.asarray(ranks, np.int64)
 

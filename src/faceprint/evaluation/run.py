@@ -80,7 +80,7 @@ def evaluate(
     """
     if protocol not in ("lfw", "bin", "pairs"):
         raise UsageError(f"protocol is {protocol!r}; it is 'lfw', 'bin' or 'pairs'")
-    chosen = options or EmbedOptions(aligned=data.aligned, face="central")
+    chosen = options or EmbedOptions(aligned=data.aligned)
     embedded = embed_pictures(data.pictures, analyzer, chosen, progress=progress)
     similarities, distances = pair_scores(data, embedded)
     accuracy: FoldAccuracy | None = None
