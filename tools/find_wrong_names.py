@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -54,19 +55,23 @@ def main() -> None:
         [data.pictures[i].name for i in kept.tolist()],
     )
     reasons = Counter(each.reason for each in found)
-    heading = [
-        f"{len(found)} of {len(data)} photographs of {given.folder.name} are set aside: the name "
-        "is wrong,",
-        f"as {', '.join(given.embedders)} on the faces of {given.detector} agree (of several",
-        f"faces, the {given.face} one).",
-        "The closest photograph of the same name is no closer than the strangers of 1 in "
-        f"{1 / COMMON:g} pairs",
-        f"(like none of its name); or one other name is {MARGIN:g} times rarer in its closeness, "
-        "at 1 in",
-        f"{1 / RARE:,.0f} pairs or rarer (like another name); or one picture carries two names.",
+    total = len(data)
+    write_aside(given.out, found, heading(len(found), total, given.embedders, given.detector))
+    print(f"{given.out}: {len(found)} of {total}; {dict(reasons)}")
+
+
+def heading(count: int, total: int, embedders: Sequence[str], detector: str) -> list[str]:
+    """What the list is and which rule made it."""
+    return [
+        f"Set aside: {count} of {total} photographs, whose name is wrong, as these agree:",
+        f"{', '.join(embedders)}, on the faces of {detector}.",
+        "like none of its name: the closest photograph of the same name is no closer than "
+        f"1 in {1 / COMMON:g} pairs of two names.",
+        f"like another name: 1 in {1 / RARE:,.0f} pairs of two names at most is as close as the "
+        "closest photograph of one other name,",
+        f"and that is {MARGIN:g} times rarer than the closeness to the photographs of its name.",
+        "one picture, two names: closer than half of all pairs of one name.",
     ]
-    write_aside(given.out, found, heading)
-    print(f"{given.out}: {len(found)} of {len(data)}; {dict(reasons)}")
 
 
 if __name__ == "__main__":

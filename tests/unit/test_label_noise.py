@@ -86,3 +86,16 @@ def test_what_cannot_be_judged() -> None:
         find_wrong_names(views, subjects[:-1], pictures)
     with pytest.raises(UsageError, match="two pictures"):
         find_wrong_names(views, np.arange(len(subjects)), pictures)
+
+
+@pytest.mark.parametrize(("name", "count"), [("facescrub", 10), ("lfw", 15)])
+def test_the_lists_name_photographs_that_are_there(
+    name: str, count: int, shared_faces: Path
+) -> None:
+    reports = Path(__file__).resolve().parents[2] / "docs" / "reports"
+    listed = read_aside(reports / f"aside-{name}.txt")
+    assert len(listed) == count
+    folder = shared_faces / name
+    if not folder.is_dir():
+        pytest.skip(f"no folder of {name}'s photographs")
+    assert all((folder / picture).is_file() for picture in listed)

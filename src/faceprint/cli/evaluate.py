@@ -52,7 +52,8 @@ def evaluate(
         typer.Option(
             "--face",
             metavar="RULE",
-            help="Of several faces: largest, as verify has it, or central. [largest]",
+            help="Of several faces: largest, as verify has it, or central. "
+            "[largest; lfw: central, as published figures have it]",
         ),
     ] = None,
     mirror: Annotated[
@@ -85,7 +86,7 @@ def evaluate(
         raise UsageError(f"no protocol named {protocol!r}; there are {', '.join(PROTOCOLS)}")
     fp = options.analyzer(pack, detector, embedder, runtime, threads, processes, mirror=mirror)
     show = progress("pictures")
-    rule = _face_rule(face)
+    rule = _face_rule(face, protocol)
     if protocol in ("lfw", "bin", "pairs"):
         data = open_pairs(protocol, path, pairs, aligned=aligned)
         outcome = run(
@@ -120,10 +121,10 @@ def evaluate(
     return DONE
 
 
-def _face_rule(given: str | None) -> WhichFace:
+def _face_rule(given: str | None, protocol: str) -> WhichFace:
     if given not in (None, "largest", "central"):
         raise UsageError(f"--face is {given!r}; it is largest or central")
-    return cast("WhichFace", given or "largest")
+    return cast("WhichFace", given or ("central" if protocol == "lfw" else "largest"))
 
 
 def _similarities(fp: FacePrint) -> Similarities | None:

@@ -170,7 +170,7 @@ def _point(
     promised, sure = True, ""
     if keep is not None:
         promised = all(each.bound(threshold, keep) <= target for each in data)
-        sure = f", which other people keep in {keep:.0%} of cases"
+        sure = f", which other people keep in {100 * keep:g} % of cases"
         if not promised:
             sure = ", the strictest that these people can show, though too few to promise the rate"
     told = "; ".join(_told(each) for each in rates)
