@@ -85,7 +85,7 @@ class Gallery(Keeping):
             header = core.store.header()
             if pin is not None:
                 check_pin(core.location, header.model, pin)
-            check_options(core.location, header, fusion, policy, key)
+            check_options(core.location, header, fusion, policy, held)
             core.sealer(header)
             log_creation(core.store, core.actor)
             gallery = cls(core, analyzer, index)

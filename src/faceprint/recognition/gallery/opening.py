@@ -76,6 +76,9 @@ def check_options(
 ) -> None:
     """Refuse what contradicts the gallery that is there.
 
+    A key that is given means that the gallery is sealed, whichever way the key is given: a gallery
+    in clear at that place was put there by somebody else.
+
     Raises:
         UsageError: another fusion, policy or state of encryption.
     """
@@ -84,7 +87,12 @@ def check_options(
     if policy is not None and header.policy != policy:
         raise UsageError(f"{location} has another policy; Gallery.set_policy changes it")
     if key is not None and not header.key_id:
-        raise UsageError(f"{location} is not encrypted; Gallery.rekey seals it with a key")
+        raise UsageError(
+            f"{location} is not encrypted, but a key is given (--key-file, FACEPRINT_KEY_FILE, "
+            "FACEPRINT_KEY or FACEPRINT_KEY_COMMAND). If it was encrypted before, somebody replaced "
+            "it. If it never was, leave the key out, or encrypt it: without the key, faceprint "
+            "gallery rekey --new-key-file FILE"
+        )
 
 
 def user() -> str:
