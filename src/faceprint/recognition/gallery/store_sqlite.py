@@ -8,15 +8,21 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from faceprint.errors import GalleryError
 from faceprint.recognition.gallery import schema_sqlite
 from faceprint.recognition.gallery.records import Header
 from faceprint.recognition.gallery.sql_rows import HEADER, header_to_row
 from faceprint.recognition.gallery.sqlite_access import SqliteReader, SqliteWriter, marks
-from faceprint.recognition.gallery.sqlite_connect import configured, connect, plain_errors
+from faceprint.recognition.gallery.sqlite_connect import (
+    configured,
+    connect,
+    plain_errors,
+    writable,
+)
 from faceprint.recognition.identify import Owners
 from faceprint.recognition.index.base import VectorIndex
 
@@ -30,14 +36,18 @@ class SqliteStore(SqliteReader):
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._read_only = not writable(path)
         with plain_errors(str(path)):
-            connection = connect(path)
-        super().__init__(connection, str(path), threading.RLock())
+            connection = connect(path, read_only=self._read_only)
+        self._file = _state(path)
+        super().__init__(connection, str(path), threading.RLock(), schema_sqlite.VERSION)
         try:
             with plain_errors(str(path)):
                 version = schema_sqlite.check_schema(connection, str(path))
-                if version < schema_sqlite.VERSION:
-                    self._upgrade()
+            if version < schema_sqlite.VERSION and not self._read_only:
+                self._upgrade()
+                version = schema_sqlite.VERSION
+            self._see(version)
         except BaseException:
             connection.close()
             raise
@@ -46,6 +56,33 @@ class SqliteStore(SqliteReader):
     def location(self) -> str:
         """The file's path."""
         return str(self.path)
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the file or its folder can't be written."""
+        return self._read_only
+
+    @property
+    def files(self) -> list[Path]:
+        """The file, its log, its shared memory, and the index cache with its note."""
+        names = ("", "-wal", "-shm", "-journal", ".index", ".index.json")
+        paths = (self.path.with_name(self.path.name + name) for name in names)
+        return [path for path in paths if path.exists()]
+
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
+        if self._read_only:
+            with self._lock:
+                self._look_again()
+        return super()._rows(sql, values)
+
+    def _look_again(self) -> None:
+        # SQLite takes a file that it can't write for one that never changes.
+        state = _state(self.path)
+        if state != self._file:
+            with plain_errors(self.location):
+                fresh = connect(self.path, read_only=True)
+            self._connection.close()
+            self._connection, self._file = fresh, state
 
     @staticmethod
     def create(path: Path, header: Header) -> None:
@@ -66,23 +103,23 @@ class SqliteStore(SqliteReader):
             )
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")
         try:
-            with plain_errors(str(path)):
+            with plain_errors(str(path), "write"):
                 os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
                 _lay_out(temporary, header)
             _publish(temporary, path)
         except OSError as error:
             raise GalleryError(f"{path} can't be made: {error.strerror}") from error
         finally:
-            for suffix in ("", "-wal", "-shm", "-journal"):
-                temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
-        _sync_folder(path.parent)
+            _forget(temporary)
+        _sync(path.parent)
 
     def _upgrade(self) -> None:
-        self._connection.execute("BEGIN IMMEDIATE")
         try:
-            version = schema_sqlite.check_schema(self._connection, self.location)
-            schema_sqlite.migrate(self._connection, version)
-            self._connection.execute("COMMIT")
+            with plain_errors(self.location, "write"):
+                self._connection.execute("BEGIN IMMEDIATE")
+                version = schema_sqlite.check_schema(self._connection, self.location)
+                schema_sqlite.migrate(self._connection, version)
+                self._connection.execute("COMMIT")
         except BaseException:
             self._rollback()
             raise
@@ -96,21 +133,45 @@ class SqliteStore(SqliteReader):
     @contextlib.contextmanager
     def write(self) -> Iterator[SqliteWriter]:
         """A write transaction (`GalleryStore.write`)."""
+        if self._read_only:
+            raise GalleryError(
+                f"{self.location} can't be written: the file or its folder is read-only"
+            )
         with self._lock:
-            with plain_errors(self.location):
+            with plain_errors(self.location, "write"):
                 self._connection.execute("BEGIN IMMEDIATE")
             try:
-                yield SqliteWriter(self._connection, self.location, self._lock)
-                with plain_errors(self.location):
+                yield SqliteWriter(self._connection, self.location, self._lock, self._version)
+                self._check_place("nothing of this step was stored")
+                with plain_errors(self.location, "commit"):
                     self._connection.execute("COMMIT")
+                self._check_place("this step was stored in the file that is no longer there")
             finally:
                 self._rollback()
 
-    def scrub(self, *, thorough: bool = False) -> bool:
-        """Empty the write-ahead log; with `thorough`, write the whole file anew (VACUUM)."""
-        with self._lock, plain_errors(self.location):
-            if thorough:
+    def _check_place(self, outcome: str) -> None:
+        """Refuse to acknowledge what goes into a file that nobody will find at its path."""
+        if _state(self.path)[:2] != self._file[:2]:
+            raise GalleryError(
+                f"{self.location} was moved, deleted or replaced while it was open; {outcome}. "
+                "Open it again. To copy a gallery that is in use: faceprint gallery backup"
+            )
+
+    def scrub(self) -> bool:
+        """Write the file anew (VACUUM) and empty the write-ahead log (`GalleryStore.scrub`).
+
+        `secure_delete` is not enough: it overwrites a row where it lies, but the copies that stay
+        behind when SQLite moves rows between pages are not zeroed.
+        """
+        if self._read_only:
+            raise GalleryError(f"{self.location} is read-only")
+        with self._lock, plain_errors(self.location, "rewrite"):
+            try:
                 self._connection.execute("VACUUM")
+            except sqlite3.OperationalError as error:
+                if (error.sqlite_errorname or "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+                    return False
+                raise
             deadline = time.monotonic() + 5
             while True:
                 (busy, _, _) = self._connection.execute(
@@ -119,6 +180,27 @@ class SqliteStore(SqliteReader):
                 if not busy or time.monotonic() > deadline:
                     return not busy
                 time.sleep(0.05)
+
+    def backup(self, path: Path) -> None:
+        """Copy the gallery by SQLite's online backup (`GalleryStore.backup`)."""
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")
+        try:
+            if path.exists():
+                raise GalleryError(f"{path} is there already; a backup never replaces a file")
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            target = sqlite3.connect(temporary, isolation_level=None)
+            try:
+                with self._lock, plain_errors(str(path), "rewrite"):
+                    self._connection.backup(target)
+            finally:
+                target.close()
+            _sync(temporary)
+            _publish(temporary, path, replace=False)
+        except OSError as error:
+            raise GalleryError(f"{path} can't be made: {error.strerror}") from error
+        finally:
+            _forget(temporary)
+        _sync(path.parent)
 
     def check(self) -> list[str]:
         """SQLite's own integrity check, and references that lead nowhere."""
@@ -156,11 +238,12 @@ def _lay_out(path: Path, header: Header) -> None:
         connection.close()
 
 
-def _publish(temporary: Path, path: Path) -> None:
+def _publish(temporary: Path, path: Path, *, replace: bool = True) -> None:
     try:
         os.link(temporary, path)
     except FileExistsError:
-        pass
+        if not replace:
+            raise
     except OSError:
         # A file system without hard links: a rename would replace, so the name is taken first.
         with contextlib.suppress(FileExistsError):
@@ -168,10 +251,25 @@ def _publish(temporary: Path, path: Path) -> None:
             temporary.replace(path)
 
 
-def _sync_folder(folder: Path) -> None:
-    # Without this a crash of the machine can forget the new name.
+def _forget(temporary: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        temporary.with_name(temporary.name + suffix).unlink(missing_ok=True)
+
+
+def _state(path: Path) -> tuple[int, int, int, int, bool]:
+    """Device and inode, by which a file is known, and what changes with its content."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0, 0, 0, False
+    log = path.with_name(path.name + "-wal").exists()
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, log
+
+
+def _sync(path: Path) -> None:
+    # Of a folder: without this a crash of the machine can forget the new name.
     with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:

@@ -26,9 +26,11 @@ from faceprint.recognition.gallery.records import (
     ModelPin,
     Subject,
     TemplateRow,
+    check_text,
     now,
     timestamp,
 )
+from faceprint.recognition.gallery.sql_rows import metadata_to_json
 from faceprint.recognition.gallery.transfer_files import Record, reader, writer
 from faceprint.recognition.gallery.vectors import MAX_DIM, unpack
 
@@ -36,6 +38,15 @@ __all__ = ["Imported", "export", "import_", "pin_in"]
 
 _FORMAT = "faceprint-gallery/1"
 _MOST_SOURCE = 4096
+_UNUSABLE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    GalleryCorruptError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +219,9 @@ def _parse(record: Record, dim: int, where: str) -> tuple[Subject, TemplateRow, 
         if crop is not None:
             decode_crop(crop, where)
         unpack([row.vector], dim, where)
-    except (ValueError, KeyError, TypeError, RecursionError, GalleryCorruptError) as error:
+        metadata_to_json(metadata)
+        check_text(row.source, "source")
+    except _UNUSABLE as error:
         raise DatasetError(f"{where}: {error}; nothing was imported") from error
     numbers = [row.norm, *(place or ()), *([] if row.quality is None else [row.quality])]
     if (
