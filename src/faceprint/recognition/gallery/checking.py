@@ -12,6 +12,7 @@ from faceprint.recognition.gallery.audit import AuditReport, verify_chain
 from faceprint.recognition.gallery.core import Core
 from faceprint.recognition.gallery.crops import decode_crop
 from faceprint.recognition.gallery.crypto import Sealer
+from faceprint.recognition.gallery.guarded import HINT
 from faceprint.recognition.gallery.records import Subject, TemplateRow
 from faceprint.recognition.gallery.searching import Search
 from faceprint.recognition.gallery.vectors import unpack
@@ -61,6 +62,8 @@ def _state(core: Core) -> Iterator[str]:
         lambda: core.store.check_header(core.store.header()),
         core.store.check_set,
     )
+    for key in core.store.orphans():
+        yield f"template {key} belongs to nobody; faceprint gallery remove --template={key}"
     for check in checks:
         try:
             check()
@@ -84,15 +87,13 @@ def _templates(core: Core, sealer: Sealer, dim: int) -> Iterator[str]:
         if key < 1:
             yield f"template {key} has a number that no gallery gives"
         if isinstance(row, str):
-            yield row.removeprefix(f"{core.location}: ")
+            yield row.removeprefix(f"{core.location}: ").removesuffix(HINT)
             continue
         if row.subject_key not in owners:
             owners[row.subject_key] = _owner(core, row.subject_key)
         owner = owners[row.subject_key]
         if owner is None:
-            if row.subject_key not in core.store.raw.subjects_by_key([row.subject_key]):
-                yield f"template {row.id} belongs to nobody"
-            continue  # else the subject was named above
+            continue  # named above
         try:
             blob = sealer.open(row.vector, owner.uid, row.content, "vector")
             unpack([blob], dim, f"template {row.id}")

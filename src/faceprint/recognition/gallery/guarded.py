@@ -21,7 +21,9 @@ from faceprint.recognition.gallery.sql_rows import subject_of_texts
 from faceprint.recognition.gallery.store import LEAST_KEY, StoreReader
 from faceprint.recognition.index.base import Keys
 
-__all__ = ["GuardedReader"]
+__all__ = ["HINT", "GuardedReader"]
+
+HINT = "; faceprint gallery verify names all that is wrong"
 
 Vector = tuple[int, int, bytes, bytes]
 """key, subject_key, content, vector."""
@@ -130,10 +132,7 @@ class GuardedReader:
 
     def _check(self, guard: Guard, row: VectorRow) -> None:
         if not hmac.compare_digest(guard.template_tag(row), row[-1]):
-            raise GalleryCorruptError(
-                f"{self._location}: template {row[0]} {guard.why}; faceprint gallery verify "
-                "names all that is wrong"
-            )
+            raise GalleryCorruptError(f"{self._location}: template {row[0]} {guard.why}{HINT}")
 
     def vectors(self, after: int = LEAST_KEY) -> Iterator[list[Vector]]:
         """Batches of (key, subject key, content, vector), in the order of the keys."""

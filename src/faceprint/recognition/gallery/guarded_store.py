@@ -145,7 +145,7 @@ class GuardedStore(GuardedReader):
 
     def native_search(self, header: Header) -> tuple[VectorIndex, Owners] | None:
         """The store's own index, where it has one for this gallery."""
-        return self.raw.native_search(header)
+        return self.raw.native_search(header, self.checked)
 
     def cache_path(self) -> Path | None:
         """Where an index may be cached beside the store; None for nowhere."""

@@ -10,7 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from faceprint.errors import DecodeError, ImageTooLargeError, SourceNotFoundError, UsageError
+from faceprint.errors import (
+    DecodeError,
+    FaceprintError,
+    ImageTooLargeError,
+    SourceNotFoundError,
+    UsageError,
+)
 from faceprint.vision import images
 
 __all__ = ["content_of", "folder_pairs", "photographs_in"]
@@ -22,17 +28,32 @@ def content_of(source: object) -> tuple[bytes, str]:
     """SHA-256 of a photograph's bytes (or an array's pixels), and what to call it.
 
     Raises:
-        DecodeError: a path that leads to no readable regular file, or one that is too large.
+        DecodeError: a path that leads to no readable regular file, or one that is too large; a
+            PIL image that is damaged or has too many pixels.
+        UsageError: something else than a photograph.
     """
-    name = images.describe(source)
-    if isinstance(source, str | os.PathLike):
-        return _file_digest(Path(source)), name
-    if isinstance(source, bytes | bytearray | memoryview):
-        return hashlib.sha256(source).digest(), name
-    pixels = np.ascontiguousarray(source)
+    try:
+        name = images.describe(source)
+        if isinstance(source, str | os.PathLike):
+            return _file_digest(Path(source)), name
+        if isinstance(source, bytes | bytearray | memoryview):
+            return hashlib.sha256(source).digest(), name
+        _check_size(source, name)
+        pixels = np.ascontiguousarray(source)
+    except (ValueError, OSError) as error:
+        if isinstance(error, FaceprintError):
+            raise
+        raise DecodeError(f"{source!r}: {error}") from error
     digest = hashlib.sha256(f"{pixels.dtype}{pixels.shape}".encode())
     digest.update(pixels.data)
     return digest.digest(), name
+
+
+def _check_size(source: object, name: str) -> None:
+    """Refuse a PIL image that decoding would refuse, before its pixels are made."""
+    size = getattr(source, "size", None)
+    if isinstance(size, tuple) and size[0] * size[1] > images.DEFAULT_LIMITS.max_pixels:
+        raise ImageTooLargeError(f"{name}: {size[0]} x {size[1]} pixels")
 
 
 def _file_digest(path: Path) -> bytes:

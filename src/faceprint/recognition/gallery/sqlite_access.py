@@ -32,31 +32,12 @@ from faceprint.recognition.gallery.sql_rows import (
     template_to_row,
     typed,
 )
+from faceprint.recognition.gallery.sqlite_columns import COUNT, chunks, columns, marks
 from faceprint.recognition.gallery.sqlite_connect import plain_errors
 from faceprint.recognition.gallery.store import LEAST_KEY, Table
-from faceprint.recognition.gallery.vectors import MAX_DIM
 from faceprint.recognition.index.base import Keys
 
-__all__ = ["SqliteReader", "SqliteWriter", "marks"]
-
-_CHUNK = 400
-_LONGEST_VECTOR = 4 * MAX_DIM + 64
-# Cut in SQL, so that no page of rows takes gigabytes, whatever a stranger stored; a vector that was
-# cut has a wrong length, which is found when it is opened.
-_VECTOR = (
-    f"CASE WHEN length(vector) > {_LONGEST_VECTOR:d} THEN substr(vector, 1, {_LONGEST_VECTOR:d}) "
-    "ELSE vector END"
-)
-_COUNT = "(SELECT count(*) FROM templates WHERE subject_key = subjects.key)"
-
-
-def _columns(names: str, version: int) -> str:
-    """The columns to select; those that an older schema has not are empty."""
-    chosen = []
-    for name in names.split(", "):
-        missing = version < 2 and name in ("digest", "tag", "crop_tag")
-        chosen.append("x''" if missing else _VECTOR if name == "vector" else name)
-    return ", ".join(chosen)
+__all__ = ["SqliteReader", "SqliteWriter"]
 
 
 class SqliteReader:
@@ -71,8 +52,8 @@ class SqliteReader:
     def _see(self, version: int) -> None:
         """Read a schema of that version."""
         self._version = version
-        self._header, self._subject = _columns(HEADER, version), _columns(SUBJECT, version)
-        self._template, self._vector = _columns(TEMPLATE, version), _columns(VECTOR, version)
+        self._header, self._subject = columns(HEADER, version), columns(SUBJECT, version)
+        self._template, self._vector = columns(TEMPLATE, version), columns(VECTOR, version)
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._lock, plain_errors(self._location):
@@ -85,7 +66,7 @@ class SqliteReader:
         return header_from_row(rows[0], self._location)
 
     def _subjects(self, rest: str, values: Sequence[Any]) -> list[SubjectRow]:
-        sql = f"SELECT key, {_COUNT}, {self._subject} FROM subjects WHERE {rest}"
+        sql = f"SELECT key, {COUNT}, {self._subject} FROM subjects WHERE {rest}"
         return [subject_from_row(row, self._location) for row in self._rows(sql, values)]
 
     def subject(self, name: str) -> SubjectRow | None:
@@ -271,10 +252,17 @@ class SqliteWriter(SqliteReader):
             count += self._run(
                 f"DELETE FROM templates WHERE key IN ({marks(chunk)})", chunk
             ).rowcount
+        self._delete_stray_crops()
         return count
 
     def delete_subject(self, key: int) -> None:
         self._run("DELETE FROM subjects WHERE key = ?", (key,))
+        self._delete_stray_crops()
+
+    def _delete_stray_crops(self) -> None:
+        # Of templates whose number a stranger or a flipped bit changed: no cascade finds them.
+        keys = "(SELECT key FROM templates)"
+        self._run(f"DELETE FROM crops WHERE template_key NOT IN {keys}")
 
     def put_header(self, header: Header) -> None:
         row = header_to_row(header)
@@ -283,13 +271,3 @@ class SqliteWriter(SqliteReader):
     def put_audit(self, entry: AuditEntry) -> None:
         values = tuple(getattr(entry, name) for name in AUDIT.split(", "))
         self._run(f"INSERT INTO audit ({AUDIT}) VALUES ({marks(values)})", values)
-
-
-def marks(values: Sequence[Any]) -> str:
-    return ", ".join("?" * len(values))
-
-
-def chunks(values: Sequence[Any]) -> Iterator[list[Any]]:
-    items = list(values)
-    for start in range(0, len(items), _CHUNK):
-        yield items[start : start + _CHUNK]

@@ -5,7 +5,7 @@ A store keeps what it is given. Tags and sealed texts are made and checked above
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal, Protocol
@@ -20,10 +20,21 @@ from faceprint.recognition.gallery.records import (
 from faceprint.recognition.identify import Owners
 from faceprint.recognition.index.base import Keys, VectorIndex
 
-__all__ = ["LEAST_KEY", "GalleryStore", "StoreReader", "StoreWriter", "Table", "is_postgres"]
+__all__ = [
+    "LEAST_KEY",
+    "Check",
+    "GalleryStore",
+    "StoreReader",
+    "StoreWriter",
+    "Table",
+    "is_postgres",
+]
 
 LEAST_KEY = -(1 << 63)
 """Below every key. Galleries number from 1; what a stranger numbered otherwise is seen as well."""
+
+Check = Callable[[Sequence[VectorRow]], Sequence[tuple[int, int, bytes, bytes]]]
+"""Rows to (key, subject key, content, vector), when their tags are right."""
 
 Table = Literal["subjects", "templates"]
 
@@ -154,8 +165,8 @@ class GalleryStore(StoreReader, Protocol):
     def check(self) -> list[str]:
         """Problems of the storage itself; empty when there are none."""
 
-    def native_search(self, header: Header) -> tuple[VectorIndex, Owners] | None:
-        """The store's own index, where it has one for this gallery."""
+    def native_search(self, header: Header, check: Check) -> tuple[VectorIndex, Owners] | None:
+        """The store's own index, where it has one; what it reads passes through `check`."""
 
     def cache_path(self) -> Path | None:
         """Where an index may be cached beside the store; None for nowhere."""

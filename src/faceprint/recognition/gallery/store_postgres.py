@@ -23,7 +23,7 @@ from faceprint.recognition.gallery.postgres_connect import (
 )
 from faceprint.recognition.gallery.postgres_search import PgvectorIndex, PostgresOwners
 from faceprint.recognition.gallery.records import Header
-from faceprint.recognition.gallery.store import LEAST_KEY
+from faceprint.recognition.gallery.store import LEAST_KEY, Check
 from faceprint.recognition.identify import Owners
 from faceprint.recognition.index.base import VectorIndex
 
@@ -143,7 +143,7 @@ class PostgresStore(PostgresReader):
             after = rows[-1][0]
         return problems[:50]
 
-    def native_search(self, header: Header) -> tuple[VectorIndex, Owners] | None:
+    def native_search(self, header: Header, check: Check) -> tuple[VectorIndex, Owners] | None:
         """pgvector's graph; None where records are sealed, which are then searched in memory."""
         if header.key_id:
             return None
@@ -151,7 +151,7 @@ class PostgresStore(PostgresReader):
         if self._counted is None or self._counted[0] != state:
             self._counted = (state, int(self._rows("SELECT count(*) FROM templates")[0][0]))
         count = self._counted[1]
-        index = PgvectorIndex(self._pool.connection, self._location, header.model.dim, count)
+        index = PgvectorIndex(self._pool.connection, self._location, header.model.dim, count, check)
         return index, PostgresOwners(self._pool.connection, self._location)
 
     def cache_path(self) -> Path | None:

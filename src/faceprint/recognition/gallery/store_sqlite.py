@@ -14,15 +14,18 @@ from typing import Any
 
 from faceprint.errors import GalleryError
 from faceprint.recognition.gallery import schema_sqlite
+from faceprint.recognition.gallery.private_files import sync
 from faceprint.recognition.gallery.records import Header
 from faceprint.recognition.gallery.sql_rows import HEADER, header_to_row
-from faceprint.recognition.gallery.sqlite_access import SqliteReader, SqliteWriter, marks
+from faceprint.recognition.gallery.sqlite_access import SqliteReader, SqliteWriter
+from faceprint.recognition.gallery.sqlite_columns import marks
 from faceprint.recognition.gallery.sqlite_connect import (
     configured,
     connect,
     plain_errors,
     writable,
 )
+from faceprint.recognition.gallery.store import Check
 from faceprint.recognition.identify import Owners
 from faceprint.recognition.index.base import VectorIndex
 
@@ -111,7 +114,7 @@ class SqliteStore(SqliteReader):
             raise GalleryError(f"{path} can't be made: {error.strerror}") from error
         finally:
             _forget(temporary)
-        _sync(path.parent)
+        sync(path.parent)
 
     def _upgrade(self) -> None:
         try:
@@ -194,13 +197,13 @@ class SqliteStore(SqliteReader):
                     self._connection.backup(target)
             finally:
                 target.close()
-            _sync(temporary)
+            sync(temporary)
             _publish(temporary, path, replace=False)
         except OSError as error:
             raise GalleryError(f"{path} can't be made: {error.strerror}") from error
         finally:
             _forget(temporary)
-        _sync(path.parent)
+        sync(path.parent)
 
     def check(self) -> list[str]:
         """SQLite's own integrity check, and references that lead nowhere."""
@@ -209,7 +212,7 @@ class SqliteStore(SqliteReader):
         problems += [f"a row of {row[0]} refers to a {row[2]} row that is gone" for row in broken]
         return [problem for problem in problems if problem != "ok"]
 
-    def native_search(self, header: Header) -> tuple[VectorIndex, Owners] | None:
+    def native_search(self, header: Header, check: Check) -> tuple[VectorIndex, Owners] | None:
         """None: vectors are searched in memory."""
         return None
 
@@ -264,13 +267,3 @@ def _state(path: Path) -> tuple[int, int, int, int, bool]:
         return 0, 0, 0, 0, False
     log = path.with_name(path.name + "-wal").exists()
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, log
-
-
-def _sync(path: Path) -> None:
-    # Of a folder: without this a crash of the machine can forget the new name.
-    with contextlib.suppress(OSError):
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import secrets
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -20,6 +18,8 @@ from faceprint.errors import (
 from faceprint.recognition.gallery.core import Core, check_name
 from faceprint.recognition.gallery.crops import decode_crop
 from faceprint.recognition.gallery.enrolling import ensure_subject
+from faceprint.recognition.gallery.migrating import check_owners
+from faceprint.recognition.gallery.private_files import private_file
 from faceprint.recognition.gallery.records import (
     Consent,
     Header,
@@ -68,18 +68,15 @@ def export(core: Core, path: Path) -> int:
     write = writer(path)
     header = core.store.header()
     core.sealer(header)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")
+    check_owners(core.location, core.store)
+    with core.change() as change:
+        # Before the first vector leaves, so that an export that is cut off is in the log as well.
+        change.log("export", templates=len(change.writer.keys()[0]))
     try:
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        count = write(temporary, _head(header), _records(core, header))
-        with core.change() as change:
-            change.log("export", templates=count)
-        temporary.replace(path)
+        with private_file(path) as file:
+            return write(file, _head(header), _records(core, header))
     except OSError as error:
         raise GalleryError(f"{path} can't be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return count
 
 
 def _head(header: Header) -> Record:
@@ -95,7 +92,7 @@ def _records(core: Core, header: Header) -> Iterator[Record]:
             owners |= core.store.subjects_by_key([row.subject_key])
         owner = owners.get(row.subject_key)
         if owner is None:
-            continue
+            continue  # removed meanwhile
         blob = sealer.open(row.vector, owner.uid, row.content, "vector")
         crop = row.crop
         if crop is not None:
