@@ -43,7 +43,7 @@ def content_of(source: object) -> tuple[bytes, str]:
     except (ValueError, OSError) as error:
         if isinstance(error, FaceprintError):
             raise
-        raise DecodeError(f"{source!r}: {error}") from error
+        raise DecodeError(f"{images.describe(source)!r}: {error}") from error
     digest = hashlib.sha256(f"{pixels.dtype}{pixels.shape}".encode())
     digest.update(pixels.data)
     return digest.digest(), name

@@ -38,15 +38,16 @@ class SqliteStore(SqliteReader):
     """A gallery in a file. Safe across threads (one at a time) and processes, not across forks."""
 
     def __init__(self, path: Path) -> None:
+        self._shown, path = str(path), path.absolute()  # the working folder may change
         self.path = path
         self._read_only = not writable(path)
-        with plain_errors(str(path)):
+        with plain_errors(self._shown):
             connection = connect(path, read_only=self._read_only)
         self._file = _state(path)
-        super().__init__(connection, str(path), threading.RLock(), schema_sqlite.VERSION)
+        super().__init__(connection, self._shown, threading.RLock(), schema_sqlite.VERSION)
         try:
-            with plain_errors(str(path)):
-                version = schema_sqlite.check_schema(connection, str(path))
+            with plain_errors(self._shown):
+                version = schema_sqlite.check_schema(connection, self._shown)
             if version < schema_sqlite.VERSION and not self._read_only:
                 self._upgrade()
                 version = schema_sqlite.VERSION
@@ -58,7 +59,7 @@ class SqliteStore(SqliteReader):
     @property
     def location(self) -> str:
         """The file's path."""
-        return str(self.path)
+        return self._shown
 
     @property
     def read_only(self) -> bool:
