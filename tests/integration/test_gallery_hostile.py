@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -355,3 +357,50 @@ def test_what_was_exported_comes_back_bit_by_bit(path: Path, tmp_path: Path, suf
 
 def test_the_application_id_is_what_the_documentation_says() -> None:
     assert APPLICATION_ID.to_bytes(4, "big") == b"FPrt"
+
+
+def bomb(path: Path, tmp_path: Path, column: str) -> Path:
+    """A small Parquet export in which one large value stands in every row."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    good, bad = tmp_path / "good.parquet", tmp_path / "bad.parquet"
+    with Gallery.open(path) as gallery:
+        gallery.export(good)
+    table = pq.read_table(good).take([0] * (50 if column == "box" else 2000))
+    plain, place = table.schema, table.column_names.index(column)
+    large = {"crop": b"\0" * (4 << 20), "metadata": '{"a": "' + "x" * (4 << 20) + '"}'}
+    field = plain.field(column)
+    if column == "box":
+        rows = pa.array([[0.0] * 2_000_000], field.type).take([0] * 50)
+    else:
+        indices = pa.array([0] * len(table), pa.int32())
+        rows = pa.DictionaryArray.from_arrays(indices, pa.array([large[column]], field.type))
+    # The file says of itself that the column is plain, as an export's is.
+    said = {b"ARROW:schema": base64.b64encode(plain.serialize().to_pybytes())}
+    table = table.set_column(place, column, rows)
+    table = table.replace_schema_metadata(plain.metadata)
+    with pq.ParquetWriter(bad, table.schema, compression="zstd", store_schema=False) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata(said)
+    assert bad.stat().st_size < 200_000
+    return bad
+
+
+@pytest.mark.parametrize("column", ["crop", "metadata", "box"])
+def test_a_small_file_takes_no_more_memory_than_an_export(
+    path: Path, tmp_path: Path, column: str
+) -> None:
+    pytest.importorskip("pyarrow", reason="Parquet needs the extra 'bulk'")
+    bad = bomb(path, tmp_path, column)
+    words = "import sys, resource; sys.path.insert(0, sys.argv[3]); from gallery_kit import *; "
+    words += "from faceprint.recognition.gallery import Gallery; import faceprint.errors as e\n"
+    words += "import pyarrow.parquet; g = Gallery.open(sys.argv[1], FakeAnalyzer())\n"
+    words += "start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+    words += "try:\n    g.import_(sys.argv[2]); print('taken in')\n"
+    words += "except e.DatasetError as error: print('refused')\n"
+    words += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start)"
+    kit = str(Path(__file__).resolve().parents[1])
+    command = [sys.executable, "-c", words, str(tmp_path / "new.db"), str(bad), kit]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    said, grown = done.stdout.split("\n")[:2]
+    assert said == "refused"
+    assert int(grown) < 700 << 10, "KiB; unfolded, the column has 8 GB"

@@ -63,8 +63,9 @@ def store(path: Path, note: CacheNote, write: Callable[[Path], None]) -> bool:
     except (OSError, RuntimeError):
         return False
     finally:
-        temporary.unlink(missing_ok=True)
-        note_temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only place has none
+            temporary.unlink(missing_ok=True)
+            note_temporary.unlink(missing_ok=True)
     return True
 
 

@@ -38,6 +38,11 @@ def scrub(core: Core, search: Search) -> None:
         GalleryError: another process reads the gallery and hinders it, or there is no room. The
             rows are deleted all the same, and the next opening tries again.
     """
+    if core.store.raw.read_only:
+        raise GalleryError(
+            f"{core.location} is read-only: bytes of what was deleted or replaced may still lie in "
+            "its files; open it where it can be written"
+        )
     search.drop_cache()
     again = f"run faceprint gallery verify {core.location}"
     try:

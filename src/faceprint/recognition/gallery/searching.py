@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from faceprint.errors import UsageError
+from faceprint.errors import GalleryError, UsageError
 from faceprint.recognition.gallery import cache
 from faceprint.recognition.gallery.core import Core
 from faceprint.recognition.gallery.records import Header
@@ -96,7 +96,12 @@ class Search:
         with self._lock:
             path = self._core.store.cache_path()
             if path is not None:
-                cache.drop(path)
+                try:
+                    cache.drop(path)
+                except OSError as error:
+                    raise GalleryError(
+                        f"{path} can't be deleted ({error.strerror}), though it holds vectors"
+                    ) from error
 
     def _build(self, header: Header) -> None:
         templates, subjects = self._core.store.keys()
@@ -196,7 +201,11 @@ class Search:
 
     def _save(self, header: Header, index: _Cached) -> None:
         path = self._cache_path(header)
-        if path is None or (isinstance(index, UsearchIndex) and index.removed):
+        if (
+            path is None
+            or self._core.store.raw.read_only
+            or (isinstance(index, UsearchIndex) and index.removed)
+        ):
             return
         note = cache.CacheNote(
             header.uid, header.epoch, header.generation, len(index), repr(index.settings)

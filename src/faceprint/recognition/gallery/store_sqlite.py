@@ -156,6 +156,11 @@ class SqliteStore(SqliteReader):
     def _check_place(self, outcome: str) -> None:
         """Refuse to acknowledge what goes into a file that nobody will find at its path."""
         if _state(self.path)[:2] != self._file[:2]:
+            self._rollback()
+            if not self.path.exists():
+                # What was acknowledged earlier may lie in the log, which did not move along.
+                with contextlib.suppress(sqlite3.Error):
+                    self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             raise GalleryError(
                 f"{self.location} was moved, deleted or replaced while it was open; {outcome}. "
                 "Open it again. To copy a gallery that is in use: faceprint gallery backup"
