@@ -83,7 +83,7 @@ def test_a_backup_of_an_open_gallery_holds_what_was_acknowledged(tmp_path: Path)
         assert gallery.verify() == []
 
 
-# --- read-only -------------------------------------------------------------------------------------
+# --- read-only --------------------------------------------------------------------------------
 
 
 @pytest.fixture

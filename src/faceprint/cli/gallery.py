@@ -130,6 +130,7 @@ def remove(
     """
     from faceprint import settings
     from faceprint.evaluation.embedding_cache import forget
+    from faceprint.recognition.gallery.store import is_postgres
 
     if not (subjects or template or older_than or expired):
         raise UsageError("what is removed? SUBJECT..., --template N, --older-than or --expired")
@@ -153,6 +154,8 @@ def remove(
         print_json({"templates": count, "cached": cached})
     else:
         typer.echo(f"{counted(count, 'template', 'templates')} removed")
+        if is_postgres(gallery):
+            note("the server may keep the bytes in its pages until VACUUM FULL: docs/scaling.md")
         if cached:
             note(f"and {counted(cached, 'row', 'rows')} of the evaluation cache")
     return DONE

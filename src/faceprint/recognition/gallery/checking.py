@@ -32,7 +32,7 @@ def verify(core: Core, search: Search) -> list[str]:
     if header.scrub:
         # A deletion that another process hindered: done now, or said to be still open.
         try:
-            privacy.scrub(core, search)
+            privacy.scrub(core, search, thorough=True)
         except GalleryError as error:
             problems.append(str(error))
     found = itertools.chain(

@@ -252,7 +252,7 @@ def _tidied(gallery: Gallery, upgraded: bool) -> tuple[str, ...]:
         )
     if core.store.header().scrub:
         try:
-            privacy.scrub(core, gallery._search)
+            privacy.scrub(core, gallery._search, thorough=True)
         except GalleryError as error:
             notices.append(str(error))
     return tuple(notices)

@@ -135,9 +135,9 @@ class GuardedStore(GuardedReader):
             yield writer
             writer.settle()
 
-    def scrub(self) -> bool:
+    def scrub(self, *, thorough: bool = False) -> bool:
         """Write every file of the gallery anew (`GalleryStore.scrub`)."""
-        return self.raw.scrub()
+        return self.raw.scrub(thorough=thorough)
 
     def check(self) -> list[str]:
         """Problems of the storage itself; empty when there are none."""

@@ -114,7 +114,7 @@ def migrate(
             count = len(keys) - len(gone)
             change.log("migrate", model=pin.id, templates=count, dropped=len(gone))
         break
-    privacy.scrub(core, search)
+    privacy.scrub(core, search, thorough=True)
     crops = sum(again.renewed[key].from_crop for key in keys & again.renewed.keys())
     missing = tuple(again.missing[key] for key in gone)
     return Migration(crops, count - crops, missing)
@@ -260,7 +260,7 @@ def rekey(core: Core, search: Search, key: Key | None, progress: Progress | None
         change.log("rekey", key=new.key_id, templates=count)
     core.store.key = key
     try:
-        privacy.scrub(core, search)
+        privacy.scrub(core, search, thorough=True)
     except GalleryError as error:
         state = "in clear now" if key is None else f"sealed with key {key.id} now: keep that key"
         raise GalleryError(f"{core.location} is {state}. {error}") from error

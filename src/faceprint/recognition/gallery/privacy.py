@@ -28,11 +28,12 @@ __all__ = [
 ]
 
 
-def scrub(core: Core, search: Search) -> None:
+def scrub(core: Core, search: Search, *, thorough: bool = False) -> None:
     """Leave no deleted or replaced byte in any file of the gallery.
 
-    The store writes its file anew, the index cache is dropped, and every file is searched for what
-    this process removed. What a disk keeps below its file system can't be reached from here.
+    The store writes its file anew (a server its tables, when `thorough` asks for it), the index
+    cache is dropped, and every file is searched for what this process removed. What a disk keeps
+    below its file system can't be reached from here.
 
     Raises:
         GalleryError: another process reads the gallery and hinders it, or there is no room. The
@@ -46,7 +47,7 @@ def scrub(core: Core, search: Search) -> None:
     search.drop_cache()
     again = f"run faceprint gallery verify {core.location}"
     try:
-        done = core.store.scrub()
+        done = core.store.scrub(thorough=thorough)
     except GalleryError as error:
         raise GalleryError(
             f"{error}. The change itself is stored, but bytes of what it deleted or replaced may "

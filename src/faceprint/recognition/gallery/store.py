@@ -149,8 +149,11 @@ class GalleryStore(StoreReader, Protocol):
     def files(self) -> list[Path]:
         """Every file that may hold bytes of the gallery; none for a server's."""
 
-    def scrub(self) -> bool:
+    def scrub(self, *, thorough: bool = False) -> bool:
         """Write everything anew, so that no deleted byte is left in any file.
+
+        Args:
+            thorough: lock a server's tables for as long as it takes; a file is always written anew.
 
         Returns:
             False when another process hinders it.

@@ -89,16 +89,18 @@ class PostgresStore(PostgresReader):
             f"{self._address.schema}"
         )
 
-    def scrub(self) -> bool:
-        """Write the tables anew (VACUUM FULL).
+    def scrub(self, *, thorough: bool = False) -> bool:
+        """VACUUM, which frees deleted rows; with `thorough`, write the tables anew (VACUUM FULL).
 
-        A plain VACUUM frees the rows and leaves their bytes in the heap's pages. The server's
-        write-ahead log, replicas and backups are its own: docs/scaling.md.
+        VACUUM leaves the bytes of freed rows in the heap's pages until these are used again. VACUUM
+        FULL does not, but nobody can search while it writes the tables and builds the graph. The
+        server's write-ahead log, replicas and backups are its own: docs/scaling.md.
         """
         errors = require("psycopg.errors", extra="postgres")
         with plain_errors(self._location), self._pool.connection() as connection:
             try:
-                connection.execute("VACUUM (FULL, ANALYZE) templates, crops, subjects")
+                full = "(FULL, ANALYZE)" if thorough else "(ANALYZE)"
+                connection.execute(f"VACUUM {full} templates, crops, subjects")
             except errors.LockNotAvailable:
                 return False
         return True

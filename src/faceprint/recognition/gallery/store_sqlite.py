@@ -166,7 +166,7 @@ class SqliteStore(SqliteReader):
                 "Open it again. To copy a gallery that is in use: faceprint gallery backup"
             )
 
-    def scrub(self) -> bool:
+    def scrub(self, *, thorough: bool = False) -> bool:
         """Write the file anew (VACUUM) and empty the write-ahead log (`GalleryStore.scrub`).
 
         `secure_delete` is not enough: it overwrites a row where it lies, but the copies that stay
