@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-import mmap
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from faceprint.errors import GalleryError, UnknownSubjectError, UsageError
@@ -26,6 +26,9 @@ __all__ = [
     "scrub",
     "update",
 ]
+
+
+_PART = 8 << 20
 
 
 def scrub(core: Core, search: Search, *, thorough: bool = False) -> None:
@@ -70,14 +73,22 @@ def _search_files(core: Core) -> None:
     kept = {content for content, _, _ in core.store.find_content(list(found))}
     needles = [vector for content, vector in found.items() if content not in kept]
     for path in core.store.raw.files:
-        if path.stat().st_size == 0:
-            continue
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            if any(data.find(needle) >= 0 for needle in needles):
-                raise GalleryError(
-                    f"{path} still holds a vector that was removed; run faceprint gallery verify "
-                    f"{core.location}, and report this"
-                )
+        if needles and _holds(path, needles):
+            raise GalleryError(
+                f"{path} still holds a vector that was removed; run faceprint gallery verify "
+                f"{core.location}, and report this"
+            )
+
+
+def _holds(path: Path, needles: Sequence[bytes]) -> bool:
+    overlap = max(map(len, needles)) - 1
+    with path.open("rb") as file:
+        data = b""
+        while part := file.read(_PART):
+            data = data[-overlap:] + part
+            if any(needle in data for needle in needles):
+                return True
+    return False
 
 
 def remove_subjects(core: Core, search: Search, names: Sequence[str]) -> int:

@@ -31,6 +31,7 @@ from faceprint.recognition.index.base import VectorIndex
 
 __all__ = ["SqliteStore"]
 
+_MOST_IN_MEMORY = 256 << 20
 _PAGE = 16_384  # holds seven 512-d templates; the default of 4096 would waste half a page on each
 
 
@@ -175,12 +176,17 @@ class SqliteStore(SqliteReader):
         if self._read_only:
             raise GalleryError(f"{self.location} is read-only")
         with self._lock, plain_errors(self.location, "rewrite"):
+            large = self.path.stat().st_size > _MOST_IN_MEMORY
             try:
+                # The copy that VACUUM makes; a file of it never has a name.
+                self._connection.execute(f"PRAGMA temp_store = {'FILE' if large else 'MEMORY'}")
                 self._connection.execute("VACUUM")
             except sqlite3.OperationalError as error:
                 if (error.sqlite_errorname or "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
                     return False
                 raise
+            finally:
+                self._connection.execute("PRAGMA temp_store = MEMORY")
             deadline = time.monotonic() + 5
             while True:
                 (busy, _, _) = self._connection.execute(
