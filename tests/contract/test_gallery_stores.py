@@ -398,6 +398,42 @@ def test_parameters_reach_the_server_as_they_were_given(server: str) -> None:
         assert "options" not in gallery.location and "schema=spaced" in gallery.location
 
 
+@pytest.mark.parametrize("key", [None, Key(bytes(32))], ids=["clear", "sealed"])
+def test_an_older_schema_is_brought_up_to_date(server: str, key: Key | None) -> None:
+    import psycopg
+
+    from faceprint.recognition.gallery.crypto import Sealer
+
+    name = "old_sealed" if key else "old_clear"
+    address = f"{server}&schema={name}"
+    with Gallery.open(address, FakeAnalyzer()) as gallery:
+        fill(gallery, people=4, each=2)
+        header = gallery.header
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"SET search_path TO {name}, public")
+        if key:  # sealed as version 1 did, with names in clear
+            sealer = Sealer(key, header.uid, header.model.hash, version=1)
+            rows = connection.execute(
+                "SELECT t.key, vector, uid, content FROM templates t JOIN subjects s "
+                "ON subject_key = s.key"
+            ).fetchall()
+            for number, vector_, uid, content in rows:
+                sealed = sealer.seal(bytes(vector_), uid, bytes(content), "vector")
+                change = "UPDATE templates SET vector = %s, near = NULL WHERE key = %s"
+                connection.execute(change, (sealed, number))
+            connection.execute("UPDATE gallery SET key_id = %s", (key.id,))
+        for table, column in (("gallery", "digest"), ("gallery", "tag"), ("subjects", "tag")):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute("ALTER TABLE templates DROP COLUMN tag, DROP COLUMN crop_tag")
+        connection.execute("UPDATE gallery SET version = 1")
+    with Gallery.open(address, FakeAnalyzer(), key=key) as gallery:
+        assert "older faceprint" in gallery.notices[0]
+        assert answers(gallery, [b"p002/x"])[0].candidates[0].subject == "p002"
+        assert [s.name for s in gallery.subjects()] == ["p000", "p001", "p002", "p003"]
+    with Gallery.open(address, FakeAnalyzer(), key=key) as gallery:
+        assert gallery.notices == () and gallery.verify() == []
+
+
 def test_an_overwritten_entry_of_the_servers_index_is_found(server: str) -> None:
     import psycopg
 

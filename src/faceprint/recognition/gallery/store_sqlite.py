@@ -202,6 +202,8 @@ class SqliteStore(SqliteReader):
         try:
             if path.exists():
                 raise GalleryError(f"{path} is there already; a backup never replaces a file")
+            for left in path.parent.glob(f".{path.name}.*.new"):
+                left.unlink(missing_ok=True)  # of a backup that was killed
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             target = sqlite3.connect(temporary, isolation_level=None)
             try:
@@ -261,9 +263,12 @@ def _publish(temporary: Path, path: Path, *, replace: bool = True) -> None:
             raise
     except OSError:
         # A file system without hard links: a rename would replace, so the name is taken first.
-        with contextlib.suppress(FileExistsError):
+        try:
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             temporary.replace(path)
+        except FileExistsError:
+            if not replace:
+                raise
 
 
 def _forget(temporary: Path) -> None:
