@@ -105,10 +105,10 @@ def migrate(
             owners = {s.key: s for s in change.writer.subjects()}
             change.writer.renew(Guard(core.key, change.header))
             for row in change.writer.templates(crops=True):
-                owner = owners[row.subject_key]
-                change.writer.replace_vectors(
-                    [_sealed(row, owner, again.renewed[row.key], old, new)]
-                )
+                owner, fresh = owners.get(row.subject_key), again.renewed.get(row.key)
+                if owner is None or fresh is None:
+                    raise _disagree(core, row)
+                change.writer.replace_vectors([_sealed(row, owner, fresh, old, new)])
             for owner in owners.values():
                 change.writer.put_subject(owner)
             count = len(keys) - len(gone)
@@ -242,7 +242,9 @@ def rekey(core: Core, search: Search, key: Key | None, progress: Progress | None
         count, total = 0, len(change.writer.keys()[0])
         change.writer.renew(guard)
         for row in change.writer.templates(crops=True):
-            owner = owners[row.subject_key]
+            owner = owners.get(row.subject_key)
+            if owner is None:
+                raise _disagree(core, row)
             vector = opened.open(row.vector, owner.uid, row.content, "vector")
             unpack([vector], old.model.dim, f"template {row.id}")
             crop = row.crop
@@ -265,6 +267,14 @@ def rekey(core: Core, search: Search, key: Key | None, progress: Progress | None
         state = "in clear now" if key is None else f"sealed with key {key.id} now: keep that key"
         raise GalleryError(f"{core.location} is {state}. {error}") from error
     return count
+
+
+def _disagree(core: Core, row: TemplateRow) -> GalleryCorruptError:
+    """Of a damaged file whose tables and indexes tell different things."""
+    return GalleryCorruptError(
+        f"{core.location}: template {row.id} is not where the indexes have it; faceprint gallery "
+        "verify says more"
+    )
 
 
 def check_owners(location: str, store: GuardedReader) -> None:
