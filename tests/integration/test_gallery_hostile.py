@@ -418,7 +418,7 @@ def test_a_small_file_takes_no_more_memory_than_an_export(
 def test_whatever_bytes_are_changed_errors_are_ours_and_answers_are_right(
     path: Path, tmp_path: Path, seed: int
 ) -> None:
-    """A thousand more of these were tried; every operation, in turn, on what is left."""
+    """Every operation, in turn, on what is left."""
     rng = random.Random(seed)
     data = bytearray(path.read_bytes())
     used = [place for place, value in enumerate(data) if value]
