@@ -6,7 +6,7 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE
-from faceprint.cli.output import counted, note, print_json, print_table
+from faceprint.cli.output import counted, note, print_json, print_table, say
 
 __all__ = ["app"]
 
@@ -43,5 +43,5 @@ def clear(as_json: options.Json = False) -> int:
     if as_json:
         print_json({"files": count})
     else:
-        typer.echo(f"{counted(count, 'file', 'files')} removed")
+        say(f"{counted(count, 'file', 'files')} removed")
     return DONE

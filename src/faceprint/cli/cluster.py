@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceprint._text import printable
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT, NO
-from faceprint.cli.output import counted, note, print_json
+from faceprint.cli.output import counted, note, print_json, say, search_notes
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
 from faceprint.recognition.albums.corrections import Corrections, read_corrections
@@ -24,10 +25,13 @@ if TYPE_CHECKING:
     from faceprint.recognition.albums.store import AlbumFile
     from faceprint.recognition.albums.tasks import Run
     from faceprint.vision.pipeline import FacePrint
+    from faceprint.vision.search_report import SearchReport
 
 __all__ = ["cluster"]
 
 _Files = list[Path] | None
+_OTHER_TABLES = {".csv", ".tsv", ".json", ".jsonl", ".html", ".htm", ".txt", ".db", ".sqlite"}
+_OTHER_TABLES |= {".pq", ".arrow", ".feather", ".npy", ".xlsx", ".ods", ".zip", ".pdf"}
 
 
 def cluster(
@@ -87,6 +91,7 @@ def cluster(
     workers: Annotated[
         int, typer.Option("--workers", metavar="N", min=1, help="Tasks of the Ray engine.")
     ] = 2,
+    exclude: options.Exclude = None,
     as_json: options.Json = False,
     pack: options.Pack = None,
     detector: options.Detector = None,
@@ -100,7 +105,9 @@ def cluster(
     With --out, DIR/index.html shows the people and takes corrections, DIR/people has a folder for
     each, and DIR/album.db is what the next run goes on from: run it again with new photographs and
     --corrections, and people keep their numbers. JSON: people[]: id, name, faces[]: source, box;
-    unassigned[]: source, box, reason. Exit code 3: some photographs could not be used.
+    unassigned[]: source, box, reason; threshold, measured_on (in words), evidence (measured, copy,
+    album, borrowed, published or given), provisional; unreadable{folder: reason}, passed_over{kind:
+    how many}. Exit code 3: some photographs or folders could not be used.
 
     --scratch is for a table that is larger than memory; the people then go to --out FILE or --json.
     With --engine ray a cluster compares the faces.
@@ -108,6 +115,7 @@ def cluster(
     from faceprint.recognition import cluster as clustering
     from faceprint.recognition.albums.growing import find_photographs
     from faceprint.recognition.albums.people_table import check_name, is_table
+    from faceprint.vision.search_report import SearchReport
 
     if folders not in ("link", "copy", "none"):
         raise UsageError(f"--folders is {folders!r}; it is link, copy or none")
@@ -116,6 +124,7 @@ def cluster(
     if out is not None and is_table(out):
         check_name(out)
     elif out is not None:
+        _check_folder(out)
         out.mkdir(parents=True, exist_ok=True)
         state = state or out / "album.db"
     if scratch is not None and (table is None or state is not None):
@@ -128,15 +137,18 @@ def cluster(
     given = {"threshold": threshold, "fmr": fmr}
     clustering.check_demand(**given)
     run = _run(engine, address, workers, threads)
-    no_photographs = bool(paths) and not find_photographs(paths or [])
+    search = SearchReport()
+    photographs = find_photographs(paths or [], exclude=exclude or (), report=search)
+    search_notes(search)
+    no_photographs = bool(paths) and not photographs
     if no_photographs:
         note("no photographs in what was named")
     analyzer = (
         options.analyzer(pack, detector, embedder, runtime, threads, processes) if paths else None
     )
     if state is None:
-        with _faces(analyzer, paths, table, scratch) as faces:
-            demand = clustering.demand_for(faces, _detector(analyzer), **given)
+        with _faces(analyzer, photographs, table, scratch) as faces:
+            demand = clustering.demand_for(faces, _detector(analyzer, table), **given)
             album = clustering.cluster_table(faces, demand, said, run=run)
     else:
         from faceprint.recognition.albums.incremental import forget as let_go
@@ -144,18 +156,27 @@ def cluster(
         from faceprint.recognition.albums.store import AlbumFile
 
         with AlbumFile(state) as file:
-            let_go(file, forget or [])
-            failed = _grown(file, analyzer, paths, table)
+            let_go(file, [printable(source) for source in forget or []])
+            failed = _grown(file, analyzer, paths, table, exclude or ())
             notes = correct(file, said)
-            demand = clustering.demand_for(file.stored().table, _detector(analyzer), **given)
+            finder = _detector(analyzer, table)
+            demand = clustering.demand_for(file.stored().table, finder, **given)
             album = clustering.cluster_file(file, demand, run=run)
             album = replace(album, failed=failed, notes=notes)
     if not album.people and not album.unassigned and not no_photographs:
         note("no face was found in what was named")
-    _report(album, out, folders, as_json)
-    if album.failed:
+    _report(album, out, folders, search if as_json else None)
+    if album.failed or search.unreadable:
         return INPUT
     return DONE if album.people or album.unassigned else NO
+
+
+def _check_folder(out: Path) -> None:
+    """Refuse a name that asks for a kind of file that is not written."""
+    if out.suffix.lower() in _OTHER_TABLES and not out.is_dir():
+        raise UsageError(
+            f"--out {out}: a table ends in .parquet or .npz; a folder of that name has to exist"
+        )
 
 
 def _run(engine: str, address: str | None, workers: int, threads: int | None) -> Run | None:
@@ -176,11 +197,11 @@ def _run(engine: str, address: str | None, workers: int, threads: int | None) ->
 
 @contextmanager
 def _faces(
-    analyzer: FacePrint | None, paths: list[Path] | None, table: Path | None, scratch: Path | None
+    analyzer: FacePrint | None, photographs: list[str], table: Path | None, scratch: Path | None
 ) -> Iterator[FaceTable]:
     """The faces of photographs or of a table, while files of theirs are there."""
     if analyzer is not None:
-        yield _analyse(analyzer, paths or [])
+        yield _analyse(analyzer, photographs)
         return
     from faceprint.recognition.albums.tables import read_table
 
@@ -196,13 +217,17 @@ def _faces(
 
 
 def _grown(
-    file: AlbumFile, analyzer: FacePrint | None, paths: list[Path] | None, table: Path | None
+    file: AlbumFile,
+    analyzer: FacePrint | None,
+    paths: list[Path] | None,
+    table: Path | None,
+    exclude: Sequence[str],
 ) -> tuple[tuple[str, str], ...]:
     """Takes in what is new; what could not be used comes back, with the reasons."""
     from faceprint.recognition.albums.growing import grow, take_in
 
     if analyzer is not None:
-        done = grow(file, paths or [], analyzer, progress=progress("photographs"))
+        done = grow(file, paths or [], analyzer, exclude=exclude, progress=progress("photographs"))
         note(f"{done.added} new, {done.known} known, {done.removed} removed")
         return done.failed
     if table is None:
@@ -212,15 +237,21 @@ def _grown(
     return take_in(file, read_table(table)).failed
 
 
-def _detector(analyzer: FacePrint | None) -> str:
-    return "" if analyzer is None else analyzer.detector_card.id
+def _detector(analyzer: FacePrint | None, table: Path | None) -> str:
+    """The detector that found the faces; a table of `embed` names it; empty when not known."""
+    if analyzer is not None:
+        return analyzer.detector_card.id
+    if table is None:
+        return ""
+    from faceprint.bulk.run import detector_of
+
+    return detector_of(table)
 
 
-def _analyse(analyzer: FacePrint, paths: list[Path]) -> FaceTable:
+def _analyse(analyzer: FacePrint, photographs: list[str]) -> FaceTable:
     from faceprint.recognition.albums.faces import collect
-    from faceprint.recognition.albums.growing import find_photographs
 
-    photographs, show = find_photographs(paths), progress("photographs")
+    show = progress("photographs")
     results = analyzer.analyze_many(photographs)
     return collect(results, lambda done: show(done, len(photographs)))
 
@@ -236,7 +267,7 @@ def _read(must_link: _Files, cannot_link: _Files, corrections: _Files) -> Correc
     return said
 
 
-def _report(album: Album, out: Path | None, folders: str, as_json: bool) -> None:
+def _report(album: Album, out: Path | None, folders: str, search: SearchReport | None) -> None:
     from faceprint.recognition.albums.people_table import is_table, write_people
 
     for source, error in album.failed:
@@ -255,11 +286,11 @@ def _report(album: Album, out: Path | None, folders: str, as_json: bool) -> None
         if folders != "none":
             write_folders(album, out / "people", folders)  # type: ignore[arg-type]
         note(f"contact sheet: {out / 'index.html'}")
-    if as_json:
-        print_json(album.to_json())
+    if search is not None:
+        print_json(album.to_json() | search.to_json())
         return
     faces = sum(len(person.faces) for person in album.people)
-    typer.echo(
+    say(
         f"{counted(len(album.people), 'person', 'people')} in {counted(faces, 'face', 'faces')}; "
         f"{counted(len(album.unassigned), 'face', 'faces')} unassigned"
     )
@@ -267,9 +298,9 @@ def _report(album: Album, out: Path | None, folders: str, as_json: bool) -> None
         return
     for person in album.people[:20]:
         label = f"{person.id} {person.name}".strip()
-        typer.echo(f"  {label}: {len(person.faces)}, as {person.faces[0].source}")
+        say(f"  {label}: {len(person.faces)}, as {person.faces[0].source}")
     if len(album.people) > 20:
-        typer.echo(f"  and {len(album.people) - 20} more; --json or --out shows all")
+        say(f"  and {len(album.people) - 20} more; --json or --out shows all")
     demand = album.demand
     many = f", of many photographs {demand.many:.3f}" if demand.many < demand.alone else ""
     note(f"similarity of one person: {demand.alone:.3f}{many} ({demand.evidence})")

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from faceprint._files import atomic_write
+from faceprint._text import json_text, printable
 from faceprint.cli import gallery_data, options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.gallery_options import KeyFile, Location, moment, open_gallery
-from faceprint.cli.output import counted, note, print_json, print_table
+from faceprint.cli.output import counted, note, print_json, print_table, say
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
@@ -82,14 +84,14 @@ def show(
                 raise UsageError("--export is for one SUBJECT; faceprint gallery export takes all")
             document = _header(opened.location, opened.header) | opened.counts()
         elif export is not None:
-            _write_private(export, opened.person_data(subject))
+            _write_private(export, opened.person_data(printable(subject)))
             note(
                 f"{export}: all that {opened.location} holds about {subject}, vectors and crops "
                 "included"
             )
             return DONE
         else:
-            person, rows = opened.show(subject)
+            person, rows = opened.show(printable(subject))
             document = _subject(person) | {"templates": [_template(row) for row in rows]}
     if as_json:
         print_json(document)
@@ -140,7 +142,7 @@ def remove(
     with open_gallery(gallery, key_file) as opened:
         try:
             if subjects:
-                count += opened.remove(*subjects)
+                count += opened.remove(*map(printable, subjects))
             for number in template or []:
                 opened.remove_template(number)
                 count += 1
@@ -154,7 +156,7 @@ def remove(
     if as_json:
         print_json({"templates": count, "cached": cached})
     else:
-        typer.echo(f"{counted(count, 'template', 'templates')} removed")
+        say(f"{counted(count, 'template', 'templates')} removed")
         if is_postgres(gallery):
             note("the server may keep the bytes in its pages until VACUUM FULL: docs/scaling.md")
         if cached:
@@ -181,8 +183,8 @@ def verify(
         print_json({"ok": not problems, "problems": problems})
     else:
         for problem in problems:
-            typer.echo(problem)
-        typer.echo("sound" if not problems else f"{len(problems)} problems")
+            say(problem)
+        say("sound" if not problems else f"{len(problems)} problems")
     return NO if problems else DONE
 
 
@@ -210,9 +212,9 @@ def audit(
                 print_json(document | {"anchor": report.anchor, "problems": list(report.problems)})
             else:
                 for problem in report.problems:
-                    typer.echo(problem)
-                typer.echo("intact" if report.intact else "CHANGED")
-                typer.echo(f"{report.entries} lines; anchor {report.anchor}")
+                    say(problem)
+                say("intact" if report.intact else "CHANGED")
+                say(f"{report.entries} lines; anchor {report.anchor}")
             return DONE if report.intact else NO
         if as_json:
             for entry in opened.audit():
@@ -279,11 +281,7 @@ def _plain(value: object) -> str:
 
 
 def _write_private(path: Path, document: dict[str, Any]) -> None:
-    from faceprint.recognition.gallery.private_files import private_file
-
-    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
     try:
-        with private_file(path) as file:
-            file.write(text.encode() + b"\n")
+        atomic_write(path, json_text(document, indent=1) + "\n", private=True)
     except OSError as error:
         raise UsageError(f"{path} can't be written: {error.strerror}") from error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceprint import settings
 from faceprint.cli.output import note
 from faceprint.errors import UsageError
 
@@ -48,7 +49,7 @@ def gallery_exists(location: str) -> bool:
     """Whether a file is there; a server is asked when it is opened."""
     from faceprint.recognition.gallery.store import is_postgres
 
-    return is_postgres(location) or Path(location).expanduser().exists()
+    return is_postgres(location) or settings.expanded(location).exists()
 
 
 def moment(text: str) -> datetime:
@@ -62,9 +63,10 @@ def moment(text: str) -> datetime:
         try:
             return datetime.now(UTC) - timedelta(days=int(days[1]))
         except OverflowError as error:
-            raise UsageError(f"{text} ago lies before the year 1") from error
+            raise UsageError(f"{text!r} is before the year 1") from error
     try:
         found = datetime.fromisoformat(text)
-    except ValueError as error:
+        # In UTC here, as the first and last day of the calendar have no place in other zones.
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise UsageError(f"{text!r} is neither a date such as 2025-01-31 nor 90d") from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -85,8 +85,13 @@ def calibrate_data(
     targets: Sequence[float] = FMR_TARGETS,
     options: EmbedOptions | None = None,
     progress: Progress | None = None,
+    measuring: Callable[[], None] | None = None,
 ) -> CalibrationFile:
     """Measure operating points and maps for these models on these photographs.
+
+    Args:
+        progress: told after each batch of pictures.
+        measuring: called when all pictures are embedded and their pairs are judged.
 
     Raises:
         DatasetError: pictures that cannot be used.
@@ -95,6 +100,8 @@ def calibrate_data(
     CalibrationFile(name, analyzer.name, {}, ())  # a bad name is told before the work, not after
     chosen = options or EmbedOptions(aligned=data.aligned)
     scores, facts = labelled_scores(data, analyzer, chosen, progress=progress)
+    if measuring is not None:
+        measuring()
     calibration = calibrate(scores, targets)
     return calibration_file(
         name,

@@ -19,10 +19,7 @@ from numpy.typing import NDArray
 from faceprint.errors import DatasetError
 from faceprint.evaluation.people import people_of_pairs
 
-__all__ = ["PICTURE_SUFFIXES", "FileSpan", "LabelledSet", "Pair", "PairSet", "Picture"]
-
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-"""Files of a data set's folders that are taken for pictures."""
+__all__ = ["FileSpan", "LabelledSet", "Pair", "PairSet", "Picture"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from faceprint._text import printable
 from faceprint.errors import DatasetError
 from faceprint.types import Array
 
@@ -84,17 +85,17 @@ class FileHashes:
         )
 
     def of(self, paths: Sequence[Path]) -> list[bytes]:
-        """The digest of each file.
+        """The digest of each file; empty for one that we have no permission to read.
 
         Raises:
-            DatasetError: a file cannot be read.
+            DatasetError: a file is gone or damaged.
         """
         known = self._known()
-        fresh: list[tuple[str, int, int, bytes]] = []
+        fresh: list[tuple[str | bytes, int, int, bytes]] = []
         digests = []
         now = time.time_ns()
         for path in paths:
-            name = str(path.absolute())
+            name = _name(path)
             try:
                 stat = path.stat()
                 digest = known.get((name, stat.st_size, stat.st_mtime_ns))
@@ -102,6 +103,8 @@ class FileHashes:
                     digest = hashlib.sha256(path.read_bytes()).digest()
                     if now - stat.st_mtime_ns > _FRESH_NS:
                         fresh.append((name, stat.st_size, stat.st_mtime_ns, digest))
+            except PermissionError:
+                digest = b""  # a picture that fails, as a damaged one does
             except OSError as error:
                 raise DatasetError(f"{path}: {error.strerror or error}") from error
             digests.append(digest)
@@ -116,7 +119,7 @@ class FileHashes:
         """Release the file."""
         self._connection.close()
 
-    def _known(self) -> dict[tuple[str, int, int], bytes]:
+    def _known(self) -> dict[tuple[str | bytes, int, int], bytes]:
         with _speaking():
             rows = self._connection.execute("SELECT path, size, mtime_ns, sha256 FROM files")
             return {(path, size, mtime): sha256 for path, size, mtime, sha256 in rows}
@@ -173,6 +176,12 @@ def clear(folder: Path) -> int:
 
 def _databases(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*.sqlite") if path.is_file())
+
+
+def _name(path: Path) -> str | bytes:
+    """As SQLite can hold it: a name that is not UTF-8 as its bytes."""
+    name = str(path.absolute())
+    return name if printable(name) == name else os.fsencode(name)
 
 
 def _open(path: Path, table: str) -> sqlite3.Connection:

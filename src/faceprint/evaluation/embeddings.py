@@ -78,7 +78,7 @@ class EmbeddedPictures:
         found: (n,) bool, whether a face was found; where not, the middle of the picture was
             embedded in its place.
         usable: (n,) bool, whether there is an embedding at all.
-        hashes: sha256 of each picture's bytes.
+        hashes: sha256 of each picture's bytes; empty where they can't be read.
         computed: how many were not in the cache.
     """
 
@@ -150,7 +150,7 @@ class _Work:
 
     def run(self, pictures: Sequence[Picture], progress: Progress) -> EmbeddedPictures:
         hashes = self._hashes(pictures)
-        known = self._vectors.get(hashes)
+        known = self._vectors.get(hashes) | {b"": np.zeros(0, np.float32)}
         missing = {h: i for i, h in enumerate(hashes) if h not in known}
         todo = [pictures[i] for i in missing.values()]
         names = list(missing)

@@ -6,13 +6,15 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from faceprint._files import atomic_write
+from faceprint._text import json_text
 from faceprint.errors import DatasetError, UsageError
 from faceprint.recognition.json_reader import JsonReader
 from faceprint.recognition.score_map import Reliability, ScoreMap, Tail
-from faceprint.types import OperatingPoint
+from faceprint.types import Measurement, OperatingPoint
 
 __all__ = ["CalibrationFile", "load_calibration", "save_calibration"]
 
@@ -54,6 +56,8 @@ class CalibrationFile:
                 f"{self.name!r} is not a name for a calibration; use small letters, digits, '.', "
                 "'-' and '_', 64 at most, a letter or digit first"
             )
+        points = tuple(_calibrated(point, self.name) for point in self.points)
+        object.__setattr__(self, "points", points)
 
     def to_json(self) -> dict[str, object]:
         """As JSON values; `points` has the keys of the command line's contract."""
@@ -107,13 +111,11 @@ def save_calibration(calibration: CalibrationFile, path: Path) -> None:
         UsageError: a value that JSON cannot hold.
     """
     try:
-        text = json.dumps(calibration.to_json(), indent=1, allow_nan=False, ensure_ascii=False)
+        text = json_text(calibration.to_json(), indent=1)
     except (TypeError, ValueError) as error:
         raise UsageError(f"the calibration cannot be written as JSON: {error}") from error
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(path.name + ".new")
-    new.write_text(text + "\n", encoding="utf-8")
-    new.replace(path)
+    atomic_write(path, text + "\n")
 
 
 def load_calibration(path: Path) -> CalibrationFile:
@@ -156,6 +158,15 @@ def load_calibration(path: Path) -> CalibrationFile:
 
 
 _POINT = ("fmr", "fmr_low", "fmr_high", "threshold", "fnmr")
+
+
+def _calibrated(point: OperatingPoint, name: str) -> OperatingPoint:
+    """The point with its evidence: it was measured on the user's own photographs."""
+    measured = point.measurements
+    if not measured and point.fmr is not None:
+        rates = (point.fmr, point.fmr_low, point.fmr_high, point.fnmr)
+        measured = (Measurement(f"calibration {name}", *rates),)
+    return replace(point, evidence="calibrated", measurements=measured)
 
 
 def _point(reader: JsonReader, row: Mapping[str, object], name: str) -> OperatingPoint:

@@ -10,24 +10,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from faceprint.errors import UnknownModelError, UsageError
+from faceprint._text import printable
+from faceprint.errors import UsageError
 from faceprint.recognition.albums.constraints import Pairs
 from faceprint.recognition.albums.corrections import Corrections, find_faces
-from faceprint.recognition.albums.demand import Demand, Similarities, similarities_of
-from faceprint.recognition.albums.edges import CLUSTER_FMR, clustering_point
+from faceprint.recognition.albums.demand import Demand, Similarities
 from faceprint.recognition.albums.faces import FaceTable, Fitness, collect
 from faceprint.recognition.albums.graph import Ints
 from faceprint.recognition.albums.incremental import keep_people, links_of, named_people
 from faceprint.recognition.albums.people import Album, arrange
 from faceprint.recognition.albums.said import check_consistent, correct
-from faceprint.recognition.albums.self_measured import own_similarities
 from faceprint.recognition.albums.sorting import Links, partition, sort_faces
 from faceprint.recognition.albums.store import AlbumFile
+from faceprint.recognition.albums.strictness import check_demand, demand_for
 from faceprint.recognition.albums.tasks import Run
-from faceprint.recognition.operating import choose_point, measured_points
 from faceprint.similarity import normalize
 from faceprint.types import AnalyzedImage, Array
-from faceprint.zoo.catalog import get_card
 
 __all__ = [
     "check_demand",
@@ -83,10 +81,10 @@ def cluster(
         failed = []
         for result in results:
             if result.error is not None:
-                failed.append((result.source, str(result.error)))
-            elif result.source not in known:
-                known.add(result.source)
-                album.put_photos({result.source: collect([result])})
+                failed.append((printable(result.source), str(result.error)))
+            elif (source := printable(result.source)) not in known:
+                known.add(source)
+                album.put_photos({source: collect([result])})
         notes = correct(album, corrections or Corrections())
         demand = demand_for(album.stored().table, detector, threshold=threshold, fmr=fmr)
         done = cluster_file(album, demand, fitness)
@@ -136,61 +134,6 @@ def cluster_file(
     ids = keep_people(album, stored, labels)
     people, waiting = arrange(stored.table, ids, reasons, demand, named_people(album))
     return Album(people, waiting, demand, stored.table.embedder)
-
-
-def check_demand(threshold: float | None, fmr: float | None) -> None:
-    """Refuse what `demand_for` would refuse, before photographs are analysed for it.
-
-    Raises:
-        UsageError: both are given, or one is out of range.
-    """
-    if threshold is not None and fmr is not None:
-        raise UsageError("give fmr or threshold, not both")
-    if threshold is not None and not (math.isfinite(threshold) and -1 <= threshold <= 1):
-        raise UsageError(f"threshold is {threshold}; a cosine similarity lies in -1..1")
-    if fmr is not None and not 0 < fmr < 0.5:
-        raise UsageError(f"fmr is {fmr}; clustering needs a rate between 0 and 0.5, as 1e-4")
-
-
-def demand_for(
-    table: FaceTable,
-    detector: str = "",
-    *,
-    threshold: float | None = None,
-    fmr: float | None = None,
-) -> Demand:
-    """What joins these faces: a given threshold, or what their model's operating points come to.
-
-    For a model that nobody measured, the threshold is estimated from the album itself.
-
-    Raises:
-        UsageError: both are given, one is out of range, or nothing leads to a threshold.
-    """
-    check_demand(threshold, fmr)
-    if threshold is not None or not len(table):
-        return Demand.constant(1.0 if threshold is None else threshold, "given by the caller")
-    try:
-        model = get_card(table.embedder)
-    except UnknownModelError:
-        model = None
-    measured = () if model is None else measured_points(model, detector)
-    known = similarities_of(measured)
-    if fmr is not None or known is None:
-        point = clustering_point(measured, fmr=CLUSTER_FMR if fmr is None else fmr)
-        if point is not None:
-            return Demand.constant(point.threshold, point.source)
-        known = own_similarities(table.vectors, table.sources)
-    if known is not None and fmr is not None:
-        return Demand.constant(known.at(fmr), known.source)
-    if known is not None:
-        return known.demand(len(table))
-    if model is not None:
-        point = choose_point(model, detector)
-        return Demand.constant(point.threshold, point.source)
-    raise UsageError(
-        f"no threshold was measured for {table.embedder or 'these embeddings'} and the album "
-        "is too small to tell one from; give --threshold"
-    )
 
 
 def cluster_embeddings(

@@ -57,7 +57,8 @@ class Demand:
         least: pairs below are not looked at.
         give: how far below what is demanded a pair may be and still be looked at later.
         crowded: whether a face's similarity to strangers counts.
-        evidence: where the numbers come from.
+        evidence: where the numbers come from, in words.
+        basis: the same in one word: an `Evidence`, or `album` when this album showed them.
     """
 
     alone: float
@@ -66,6 +67,12 @@ class Demand:
     give: float = 0.0
     crowded: bool = False
     evidence: str = ""
+    basis: str = ""
+
+    @property
+    def provisional(self) -> bool:
+        """Whether nobody measured these numbers for these models."""
+        return self.basis in ("album", "borrowed", "published")
 
     @staticmethod
     def constant(threshold: float, evidence: str = "") -> Demand:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -10,18 +11,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from faceprint._files import file_of, is_gone
+from faceprint._text import printable
 from faceprint.errors import ModelMismatchError, SourceNotFoundError, UsageError
 from faceprint.recognition.albums.faces import FaceTable, collect, with_thumbnails
 from faceprint.recognition.albums.incremental import forget
 from faceprint.recognition.albums.store import AlbumFile, stamp
 from faceprint.types import AnalyzedImage
+from faceprint.vision.search_report import SearchReport
+from faceprint.vision.sources import find_images
 
 if TYPE_CHECKING:
     from faceprint.vision.pipeline import FacePrint
 
 __all__ = ["Grown", "find_photographs", "grow", "take_in"]
 
-_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif"))
 _AT_ONCE = 32
 
 
@@ -35,23 +39,22 @@ class Grown:
     failed: tuple[tuple[str, str], ...] = ()
 
 
-def find_photographs(paths: Sequence[Path]) -> list[str]:
-    """The photographs of files and folders, each once, in order; hidden ones are left alone.
+def find_photographs(
+    paths: Sequence[Path], *, exclude: Sequence[str] = (), report: SearchReport | None = None
+) -> list[str]:
+    """The photographs of files and folders, each once, in order; folders as `find_images` does it.
 
     Raises:
         SourceNotFoundError: one of the paths does not exist.
     """
     found: dict[str, None] = {}
     for path in paths:
-        if not path.exists():
+        if os.path.isdir(path):  # noqa: PTH112 - False, and no error, below a closed folder
+            found |= dict.fromkeys(find_images(path, exclude=exclude, report=report))
+        elif is_gone(path):
             raise SourceNotFoundError(f"{path}: no such file or folder")
-        if not path.is_dir():
+        else:
             found[str(path)] = None
-            continue
-        for inner in sorted(path.rglob("*")):
-            hidden = any(part.startswith(".") for part in inner.relative_to(path).parts)
-            if inner.suffix.lower() in _SUFFIXES and not hidden and inner.is_file():
-                found[str(inner)] = None
     return list(found)
 
 
@@ -60,6 +63,8 @@ def grow(
     paths: Sequence[Path],
     analyzer: FacePrint,
     *,
+    exclude: Sequence[str] = (),
+    report: SearchReport | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Grown:
     """Take in what is new or changed, and let go what is gone from the given folders.
@@ -74,17 +79,21 @@ def grow(
             f"{album.path} holds faces of {model}, not of {analyzer.embedder_card.id}; "
             "start a new album"
         )
-    wanted, known = find_photographs(paths), album.photos()
+    files = find_photographs(paths, exclude=exclude, report=report)
+    # Names that are not UTF-8 are escaped in the album; a photograph is opened by its own name.
+    wanted = {printable(file): file for file in files}
+    known = album.photos()
     changed = [source for source in wanted if source in known and known[source] != stamp(source)]
-    gone = _gone(paths, wanted, known)
+    gone = _gone(paths, list(wanted), known)
     removed = forget(album, [*gone, *changed])
     new = [source for source in wanted if source not in known or source in set(changed)]
     failed: list[tuple[str, str]] = []
     done = 0
-    for chunk in _chunks(analyzer.analyze_many(new, batch_size=_AT_ONCE, keep_crops=True)):
+    fresh = [wanted[source] for source in new]
+    for chunk in _chunks(analyzer.analyze_many(fresh, batch_size=_AT_ONCE, keep_crops=True)):
         good = [result for result in chunk if result.error is None]
-        failed += [(r.source, str(r.error)) for r in chunk if r.error is not None]
-        album.put_photos({result.source: collect([result]) for result in good})
+        failed += [(printable(r.source), str(r.error)) for r in chunk if r.error is not None]
+        album.put_photos({printable(result.source): collect([result]) for result in good})
         done += len(chunk)
         if progress is not None:
             progress(done, len(new))
@@ -110,13 +119,18 @@ def take_in(album: AlbumFile, table: FaceTable) -> Grown:
 
 def _gone(paths: Sequence[Path], wanted: Sequence[str], known: Iterable[str]) -> list[str]:
     here = set(wanted)
-    folders = [p for p in paths if p.is_dir() and any(Path(w).is_relative_to(p) for w in wanted)]
+    folders = [
+        Path(printable(str(path)))
+        for path in paths
+        if os.path.isdir(path)  # noqa: PTH112 - False, and no error, below a closed folder
+    ]
+    folders = [path for path in folders if any(Path(w).is_relative_to(path) for w in wanted)]
     return [
         source
         for source in known
         if source not in here
         and any(Path(source).is_relative_to(folder) for folder in folders)
-        and not Path(source).exists()
+        and is_gone(file_of(source))
     ]
 
 

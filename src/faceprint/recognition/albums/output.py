@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
+from faceprint._files import atomic_write, file_of
 from faceprint.errors import InputError, UsageError
 from faceprint.recognition.albums.people import Album, Person
 
@@ -42,11 +43,11 @@ def write_folders(album: Album, folder: Path, how: How = "link") -> int:
         for person in album.people:
             home = folder / folder_name(person)
             for source in dict.fromkeys(face.source for face in person.faces):
-                target = _place(Path(source), home, how)
+                target = _place(file_of(source), home, how)
                 if target is not None:
                     written.append(str(target.relative_to(folder)))
-        manifest = folder / _MANIFEST
-        manifest.write_text(json.dumps(written, ensure_ascii=False, indent=0), "utf-8")
+        # In ASCII, so that it holds names that are not UTF-8 too.
+        atomic_write(folder / _MANIFEST, json.dumps(written, indent=0), private=True)
     except OSError as error:
         raise InputError(f"{folder} can't be written: {error}") from error
     return len(written)
@@ -59,7 +60,7 @@ def folder_name(person: Person) -> str:
 
 
 def _place(source: Path, home: Path, how: How) -> Path | None:
-    if not source.is_file():
+    if not os.path.isfile(source):  # noqa: PTH113 - False, and no error, below a closed folder
         return None
     home.mkdir(exist_ok=True)
     target, counter = home / source.name, 1

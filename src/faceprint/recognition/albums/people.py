@@ -84,6 +84,8 @@ class Album:
             "threshold": round(self.demand.alone, 6),
             "threshold_many": round(self.demand.many, 6),
             "measured_on": self.demand.evidence,
+            "evidence": self.demand.basis,
+            "provisional": self.demand.provisional,
             "embedder": self.embedder,
             "notes": list(self.notes),
         }

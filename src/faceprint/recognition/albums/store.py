@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from faceprint._files import file_of
 from faceprint.errors import (
     GalleryCorruptError,
     GalleryError,
@@ -166,7 +167,7 @@ class AlbumFile:
 def stamp(source: str) -> Stamp:
     """Size and time of change of a file, to see whether it is still the same."""
     try:
-        status = Path(source).stat()
+        status = file_of(source).stat()
     except (OSError, ValueError):
         return None, None
     return status.st_size, status.st_mtime_ns

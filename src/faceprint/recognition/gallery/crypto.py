@@ -18,6 +18,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, Literal
 
+from faceprint import settings
 from faceprint._optional import require
 from faceprint.errors import GalleryCorruptError, GalleryLockedError, UsageError
 
@@ -100,7 +101,7 @@ def key_from_environment() -> Key | None:
     """FACEPRINT_KEY_FILE, else FACEPRINT_KEY, else what FACEPRINT_KEY_COMMAND prints, else None."""
     file = os.environ.get("FACEPRINT_KEY_FILE", "").strip()
     if file:
-        return read_key_file(Path(file).expanduser())
+        return read_key_file(settings.expanded(file))
     text = os.environ.get("FACEPRINT_KEY", "").strip()
     if text:
         return parse_key(text.encode(), "FACEPRINT_KEY")

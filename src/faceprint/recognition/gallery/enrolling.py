@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from faceprint._text import printable
 from faceprint.errors import DecodeError, UsageError
 from faceprint.recognition.gallery.analyzer import Analyzer, check_pin, pin_of
 from faceprint.recognition.gallery.core import Change, Core, check_name
@@ -102,7 +103,7 @@ def _enrol_chunk(
             name = check_name(given)
             content, label = content_of(source)
         except (DecodeError, UsageError) as error:
-            outcomes[place] = Skipped(given, images.describe(source), str(error))
+            outcomes[place] = Skipped(given, printable(images.describe(source)), str(error))
             continue
         items[place] = _Item(name, source, label, content)
     known = _known(core.store, [item.content for item in items.values()])
@@ -266,9 +267,7 @@ def ensure_subject(
 def _kept_source(item: _Item) -> str:
     # Absolute, as `migrate` may look for it from another folder.
     is_path = isinstance(item.source, str | os.PathLike)
-    text = str(Path(item.source).absolute()) if is_path else item.label
-    # A name that is not UTF-8, as tables of embeddings show it.
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return printable(str(Path(item.source).absolute())) if is_path else item.label
 
 
 def _row(item: _Item, face: Face, subject: Subject, sealer: Sealer) -> TemplateRow:

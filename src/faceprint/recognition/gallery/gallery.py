@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from faceprint.errors import GalleryError, NoFaceError, UsageError
-from faceprint.recognition.fpir import fpir_point
+from faceprint.recognition.calibrations import search_points
+from faceprint.recognition.fpir import fpir_point, search_point
 from faceprint.recognition.gallery import migrating, privacy, tagging
 from faceprint.recognition.gallery.analyzer import Analyzer, check_pin, pin_of
 from faceprint.recognition.gallery.answering import identify
@@ -31,7 +32,7 @@ from faceprint.recognition.gallery.records import (
     Policy,
 )
 from faceprint.recognition.gallery.searching import IndexKind, Search
-from faceprint.recognition.operating import choose_point, measured_points
+from faceprint.recognition.operating import choose_point
 from faceprint.types import Embedding, Identification, OperatingPoint
 
 __all__ = ["Gallery"]
@@ -161,20 +162,25 @@ class Gallery(Keeping):
         """What decides among the templates enrolled now (`recognition.fpir.fpir_point`).
 
         Args:
-            points: measured ones, such as a calibration's; None for those of the embedder's card.
+            fpir: the share of strangers that may be taken for somebody; 1e-2 when neither rule is
+                given.
+            points: measured ones, such as a calibration's; None for what is known of these models
+                (`recognition.calibrations.search_points`). Of a published threshold nobody knows
+                the FPIR: it decides where `fpir` is None, and says so.
 
         Raises:
             UsageError: both rules are given, or nothing was measured that supports the FPIR.
         """
         analyzer = self._needs_analyzer()
-        card, detector = analyzer.embedder_card, analyzer.detector_card.id
+        card, detector = analyzer.embedder_card, analyzer.detector_card
         if threshold is not None:
             if fpir is not None:
                 raise UsageError("give fpir or threshold, not both")
             return choose_point(card, detector, threshold=threshold)
         index, _ = self._search.ready(self.header)
-        known = measured_points(card, detector) if points is None else points
-        return fpir_point(known, len(index), fpir, model=card.id)
+        if points is not None:
+            return fpir_point(points, len(index), fpir, model=card.id)
+        return search_point(search_points(analyzer), len(index), fpir)
 
     def identify(
         self,

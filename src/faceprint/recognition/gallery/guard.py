@@ -46,8 +46,8 @@ def check_key(location: str, header: Header, key: Key | None) -> None:
         return
     if key is None:
         raise GalleryLockedError(
-            f"{location} is encrypted: give its key with --key-file, or set FACEPRINT_KEY_FILE, "
-            "FACEPRINT_KEY or FACEPRINT_KEY_COMMAND"
+            f"{location} is encrypted: give its key with --key-file FILE (key=...), or set "
+            "FACEPRINT_KEY_FILE, FACEPRINT_KEY or FACEPRINT_KEY_COMMAND"
         )
     if key.id != header.key_id:
         raise GalleryLockedError(

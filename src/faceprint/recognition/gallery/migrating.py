@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
+from faceprint._files import file_of
 from faceprint.errors import DecodeError, GalleryCorruptError, GalleryError, UsageError
 from faceprint.geometry import iou_matrix
 from faceprint.recognition.gallery import privacy
@@ -188,7 +188,7 @@ class _Again:
     ) -> None:
         if not rows:
             return
-        found = self._analyzer.analyze_many([row.source for row in rows], keep_crops=keep)
+        found = self._analyzer.analyze_many([file_of(row.source) for row in rows], keep_crops=keep)
         for row, result in zip(rows, found, strict=True):
             face = _same_face(row, result)
             if isinstance(face, str):
@@ -203,7 +203,7 @@ class _Again:
 def _lost(row: TemplateRow) -> str:
     """Why the photograph can't serve; empty when it can."""
     try:
-        content, _ = content_of(Path(row.source))
+        content, _ = content_of(file_of(row.source))
     except DecodeError:
         return f"no crop that fits was kept, and {row.source} can't be read"
     if content != row.content:

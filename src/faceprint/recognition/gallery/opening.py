@@ -6,8 +6,8 @@ import getpass
 import re
 import secrets
 from dataclasses import replace
-from pathlib import Path
 
+from faceprint import settings
 from faceprint.errors import GalleryError, UsageError
 from faceprint.recognition.gallery.audit import next_entry
 from faceprint.recognition.gallery.crypto import Key
@@ -59,7 +59,7 @@ def _raw_store(location: str, header: Header | None) -> GalleryStore:
     from faceprint.recognition.gallery.store_sqlite import SqliteStore
 
     _check_path(location)
-    path = Path(location).expanduser()
+    path = settings.expanded(location)
     if not path.exists():
         if header is None:
             raise GalleryError(

@@ -128,7 +128,7 @@ def update(
 
 def remove_template(core: Core, search: Search, template: str) -> None:
     """Remove one template; its subject stays."""
-    if not re.fullmatch(r"-?[0-9]{1,19}", template):
+    if not re.fullmatch(r"-?[0-9]{1,1000}", template):
         raise UsageError(f"{template!r} is not a template's number; gallery show lists them")
     key = max(min(int(template), (1 << 63) - 1), -(1 << 63))
     with core.change() as change:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from faceprint._text import printable
 from faceprint.errors import (
     DecodeError,
     FaceprintError,
@@ -17,11 +18,11 @@ from faceprint.errors import (
     SourceNotFoundError,
     UsageError,
 )
-from faceprint.vision import images
+from faceprint.vision import images, limits
+from faceprint.vision.search_report import SearchReport
+from faceprint.vision.sources import find_people
 
-__all__ = ["content_of", "folder_pairs", "photographs_in"]
-
-_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".gif", ".heic", ".avif"}
+__all__ = ["content_of", "folder_pairs"]
 
 
 def content_of(source: object) -> tuple[bytes, str]:
@@ -35,7 +36,7 @@ def content_of(source: object) -> tuple[bytes, str]:
     try:
         name = images.describe(source)
         if isinstance(source, str | os.PathLike):
-            return _file_digest(Path(source)), name
+            return _file_digest(Path(source)), printable(name)
         if isinstance(source, bytes | bytearray | memoryview):
             return hashlib.sha256(source).digest(), name
         _check_size(source, name)
@@ -52,8 +53,8 @@ def content_of(source: object) -> tuple[bytes, str]:
 def _check_size(source: object, name: str) -> None:
     """Refuse a PIL image that decoding would refuse, before its pixels are made."""
     size = getattr(source, "size", None)
-    if isinstance(size, tuple) and size[0] * size[1] > images.DEFAULT_LIMITS.max_pixels:
-        raise ImageTooLargeError(f"{name}: {size[0]} x {size[1]} pixels")
+    if isinstance(size, tuple):
+        limits.check_size(size, name, limits.default_limits())
 
 
 def _file_digest(path: Path) -> bytes:
@@ -72,25 +73,22 @@ def _file_digest(path: Path) -> bytes:
         raise SourceNotFoundError(f"{path}: {error.strerror or error}") from error
 
 
-def photographs_in(folder: Path) -> Iterator[Path]:
-    """The photographs in a folder and below, by their suffixes, in order."""
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in _SUFFIXES and path.is_file():
-            yield path
-
-
-def folder_pairs(folder: Path) -> Iterator[tuple[str, Path]]:
+def folder_pairs(
+    folder: Path, *, exclude: Sequence[str] = (), report: SearchReport | None = None
+) -> Iterator[tuple[str, Path]]:
     """(name, photograph) from a folder that holds a folder a subject.
+
+    Args:
+        exclude, report: see `find_people`.
 
     Raises:
         UsageError: no such folder, or no photograph in any folder of it.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112 - False, and no error, below a closed folder
         raise UsageError(f"{folder} is not a folder")
     empty = True
-    for person in sorted(entry for entry in folder.iterdir() if entry.is_dir()):
-        for photograph in photographs_in(person):
-            empty = False
-            yield person.name, photograph
+    for person, photograph in find_people(folder, exclude=exclude, report=report):
+        empty = False
+        yield person, Path(photograph)
     if empty:
         raise UsageError(f"{folder} holds no photographs; a folder a subject is expected in it")

@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from faceprint._files import sync_file, sync_folder
 from faceprint.errors import GalleryError
 from faceprint.recognition.gallery import schema_sqlite
-from faceprint.recognition.gallery.private_files import sync
 from faceprint.recognition.gallery.records import Header
 from faceprint.recognition.gallery.sql_rows import HEADER, header_to_row
 from faceprint.recognition.gallery.sqlite_access import SqliteReader, SqliteWriter
@@ -116,7 +116,7 @@ class SqliteStore(SqliteReader):
             raise GalleryError(f"{path} can't be made: {error.strerror}") from error
         finally:
             _forget(temporary)
-        sync(path.parent)
+        sync_folder(path.parent)
 
     def _upgrade(self) -> None:
         try:
@@ -211,13 +211,13 @@ class SqliteStore(SqliteReader):
                     self._connection.backup(target)
             finally:
                 target.close()
-            sync(temporary)
+            sync_file(temporary)
             _publish(temporary, path, replace=False)
         except OSError as error:
             raise GalleryError(f"{path} can't be made: {error.strerror}") from error
         finally:
             _forget(temporary)
-        sync(path.parent)
+        sync_folder(path.parent)
 
     def check(self) -> list[str]:
         """SQLite's own integrity check, and references that lead nowhere."""

@@ -8,7 +8,9 @@ from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
+from faceprint._files import atomic_write
 from faceprint.errors import (
     DatasetError,
     GalleryCorruptError,
@@ -19,7 +21,6 @@ from faceprint.recognition.gallery.core import Core, check_name
 from faceprint.recognition.gallery.crops import decode_crop
 from faceprint.recognition.gallery.enrolling import ensure_subject
 from faceprint.recognition.gallery.migrating import check_owners
-from faceprint.recognition.gallery.private_files import private_file
 from faceprint.recognition.gallery.records import (
     Consent,
     Header,
@@ -72,11 +73,17 @@ def export(core: Core, path: Path) -> int:
     with core.change() as change:
         # Before the first vector leaves, so that an export that is cut off is in the log as well.
         change.log("export", templates=len(change.writer.keys()[0]))
+    count = 0
+
+    def fill(file: IO[bytes]) -> None:
+        nonlocal count
+        count = write(file, _head(header), _records(core, header))
+
     try:
-        with private_file(path) as file:
-            return write(file, _head(header), _records(core, header))
+        atomic_write(path, fill, private=True)
     except OSError as error:
         raise GalleryError(f"{path} can't be written: {error.strerror or error}") from error
+    return count
 
 
 def _head(header: Header) -> Record:

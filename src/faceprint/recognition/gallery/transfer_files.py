@@ -11,7 +11,7 @@ import binascii
 import json
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from faceprint.recognition.gallery.vectors import pack
 __all__ = ["Reader", "Record", "Writer", "reader", "writer"]
 
 Record = dict[str, Any]
-Writer = Callable[[BinaryIO, Record, Iterable[Record]], int]
+Writer = Callable[[IO[bytes], Record, Iterable[Record]], int]
 Reader = Callable[[Path], Generator[Record, None, None]]
 
 _LONGEST_LINE = 16 << 20
@@ -47,7 +47,7 @@ def _suffix(path: Path) -> str:
     return path.suffix
 
 
-def _write_lines(file: BinaryIO, head: Record, records: Iterable[Record]) -> int:
+def _write_lines(file: IO[bytes], head: Record, records: Iterable[Record]) -> int:
     count = 0
     file.write(json.dumps(head).encode() + b"\n")
     for record in records:
@@ -69,7 +69,7 @@ def _parquet_schema(head: Record) -> Any:
     return pa.schema([*fields, ("crop", pa.binary())], metadata={"faceprint": json.dumps(head)})
 
 
-def _write_parquet(file: BinaryIO, head: Record, records: Iterable[Record]) -> int:
+def _write_parquet(file: IO[bytes], head: Record, records: Iterable[Record]) -> int:
     pa, pq = require("pyarrow", extra="bulk"), require("pyarrow.parquet", extra="bulk")
     schema = _parquet_schema(head)
     count = 0
@@ -111,12 +111,12 @@ def _read_parquet(path: Path) -> Generator[Record, None, None]:
     try:
         # Repeated texts and crops stay repeated: a small file may name one large value often.
         repeated = ["subject", "metadata", "consent", "content", "source", "created", "crop"]
-        with pq.ParquetFile(str(path), read_dictionary=repeated) as file:
+        with path.open("rb") as opened, pq.ParquetFile(opened, read_dictionary=repeated) as file:
             found = (file.schema_arrow.metadata or {}).get(b"faceprint", b"{}")
             head = json.loads(found)
             yield head if isinstance(head, dict) else {}
             schema = _parquet_schema(head)
-            if pq.read_schema(str(path)).remove_metadata() != schema.remove_metadata():
+            if pq.read_schema(opened).remove_metadata() != schema.remove_metadata():
                 raise DatasetError(f"{path}: the columns are not an export's")
             _check_sizes(path, file.metadata, head["model"]["dim"])
             for batch in file.iter_batches(batch_size=_BATCH):
