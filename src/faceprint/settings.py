@@ -25,6 +25,7 @@ __all__ = [
 
 _MOST = 1024
 """Threads or processes that anybody can mean."""
+
 MAX_PIXELS = 89_000_000
 """Of one photograph: ten bytes each, which is what most formats take, stay below a gigabyte."""
 
@@ -122,7 +123,7 @@ def max_pixels() -> int:
     Raises:
         UsageError: it is not a positive whole number.
     """
-    return _positive("FACEPRINT_MAX_PIXELS") or MAX_PIXELS
+    return _positive("FACEPRINT_MAX_PIXELS", most=10**12) or MAX_PIXELS
 
 
 def processes() -> int | None:
@@ -134,12 +135,12 @@ def processes() -> int | None:
     return _positive("FACEPRINT_PROCESSES")
 
 
-def _positive(name: str) -> int | None:
+def _positive(name: str, most: int = _MOST) -> int | None:
     chosen = os.environ.get(name, "").strip()
     if not chosen:
         return None
-    if not (chosen.isdecimal() and len(chosen) < 10) or not 1 <= int(chosen) <= _MOST:
-        raise UsageError(f"{name} is {chosen!r}, not a whole number from 1 to {_MOST}")
+    if not (chosen.isdecimal() and len(chosen) < 20) or not 1 <= int(chosen) <= most:
+        raise UsageError(f"{name} is {chosen!r}, not a whole number from 1 to {most}")
     return int(chosen)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from faceprint.zoo.card_io import card_hash, read_card
+from faceprint.zoo.card_io import card_hash
 from faceprint.zoo.catalog import all_cards, get_card
 
 REPORTS = Path(__file__).resolve().parents[2] / "docs" / "reports"
@@ -66,27 +65,3 @@ def test_a_report_is_of_the_models_as_they_are(report: Any) -> None:
     thresholds = [point["threshold"] for point in report["points"]]
     assert thresholds == sorted(thresholds)
     assert len(report["points"]) == 3
-
-
-def test_the_tool_replaces_the_points_of_one_detector_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(str(Path(__file__).resolve().parents[2] / "tools"))
-    tool = importlib.import_module("measure_operating_points")
-    packaged = tool.CARDS / "mobileface.toml"
-    monkeypatch.setattr(tool, "CARDS", tmp_path)
-    card = tmp_path / "mobileface.toml"
-    card.write_text(packaged.read_text("utf-8"), "utf-8")
-    for report in reports():
-        if report["embedder"] == "mobileface":
-            tool.write_points("mobileface", report["detector"], report, tool_name(report))
-    # Measured already, so written once more they are the same text.
-    assert card.read_text("utf-8") == packaged.read_text("utf-8")
-    report = next(r for r in reports() if tool_name(r) == "mobileface--mtcnn.json")
-    tool.write_points("mobileface", "mtcnn", report | {"points": report["points"][:1]}, "x.json")
-    left = [entry.detector for entry in read_card(card).operating_points]
-    assert left == ["mtcnn"] + ["yunet-2023mar"] * 3
-
-
-def tool_name(report: Any) -> str:
-    return f"{report['embedder']}--{report['detector']}.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -15,6 +15,7 @@ from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.labelled_data import is_record_pack, open_labelled, open_pairs
 from faceprint.cli.output import note, print_json, say
 from faceprint.cli.progress import progress
+from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
     from faceprint.recognition.calibration_file import CalibrationFile
@@ -34,6 +35,23 @@ def calibrate(
         list[float] | None,
         typer.Option("--fmr", help="A target; may be given again. [1e-2 to 1e-6]"),
     ] = None,
+    groups: Annotated[
+        Path | None,
+        typer.Option(
+            "--groups",
+            metavar="FILE",
+            help="Each person's group: lines of a person and a label, parted by a tab or a comma. "
+            "[groups.csv in PATH, where there is one]",
+        ),
+    ] = None,
+    keep: Annotated[
+        float,
+        typer.Option(
+            "--keep",
+            metavar="P",
+            help="How sure to be that as many other people keep the rate; higher is stricter.",
+        ),
+    ] = 0.9,
     report: Annotated[
         Path | None,
         typer.Option("--report", metavar="DIR", help="Write calibration.json and its plots."),
@@ -56,8 +74,8 @@ def calibrate(
     """Measure thresholds on labelled photographs; `verify --calibration NAME` decides by them.
 
     Exit code 1: the data support no operating point at all, and nothing is saved.
-    JSON: points[]: fmr, fmr_low, fmr_high, threshold, fnmr, statement; refused[], summary[], file
-    (null when nothing was saved).
+    JSON: points[]: fmr, fmr_low, fmr_high, threshold, fnmr, fnmr_by_person, groups[],
+    measured_on[], statement; refused[], summary[], file (null when nothing was saved).
     """
     from faceprint.evaluation.calibrate import FMR_TARGETS
     from faceprint.evaluation.calibration_run import calibrate_data
@@ -70,17 +88,19 @@ def calibrate(
         pack, detector=detector, embedder=embedder, runtime=runtime, threads=threads, mirror=mirror
     )
     table = pairs is not None or (path.is_file() and not is_record_pack(path))
+    if table and groups is not None:
+        raise UsageError("--groups goes with a folder of people, not with a table of pairs")
     data = (
         open_pairs("pairs", path, pairs, aligned=aligned)
         if table
-        else open_labelled(path, aligned=aligned, exclude=exclude or ())
+        else open_labelled(path, aligned=aligned, exclude=exclude or (), groups=groups)
     )
-    targets = fmr or FMR_TARGETS
     found = calibrate_data(
         name,
         data,
         fp,
-        targets=targets,
+        targets=fmr or FMR_TARGETS,
+        keep=keep,
         progress=progress("pictures"),
         measuring=lambda: note("finding the operating points; with many pairs this takes a while"),
     )
@@ -103,6 +123,9 @@ def _print(found: CalibrationFile, file: Path | None) -> None:
         say("What they support:")
         for details in found.details:
             say(f"  {details['statement']}")
+            groups = cast("list[dict[str, Any]]", details["groups"])
+            for group in groups:
+                say(f"    {group['group']}: FMR {group['statement']}")
     if found.refused:
         say("What they do not:")
         for line in found.refused:

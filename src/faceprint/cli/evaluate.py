@@ -55,7 +55,8 @@ def evaluate(
         typer.Option(
             "--face",
             metavar="RULE",
-            help="Of several faces: largest, or central. [pairs, bin: largest]",
+            help="Of several faces: largest, as verify has it, or central. "
+            "[largest; lfw: central, as published figures have it]",
         ),
     ] = None,
     mirror: Annotated[
@@ -167,7 +168,7 @@ def _check(protocol: str, report: bool, pairs: bool) -> None:
 def _face_rule(given: str | None, protocol: str) -> WhichFace:
     if given not in (None, "largest", "central"):
         raise UsageError(f"--face is {given!r}; it is largest or central")
-    return cast("WhichFace", given or ("largest" if protocol in ("bin", "pairs") else "central"))
+    return cast("WhichFace", given or ("central" if protocol == "lfw" else "largest"))
 
 
 def _similarities(fp: FacePrint) -> Similarities | None:
@@ -212,6 +213,7 @@ def _print(result: EvaluationResult) -> None:
         ("threshold", f"{result.threshold:.4f}"),
         ("FMR there", result.rates.fmr.statement),
         ("FNMR there", result.rates.fnmr.statement),
+        ("FNMR by person", _by_person(result)),
         ("pairs", f"{result.pairs:,}"),
         ("failed", f"{result.failed:,} pictures without a face"),
     ]
@@ -221,6 +223,13 @@ def _print(result: EvaluationResult) -> None:
             ("group", "FMR", "FNMR"),
             [(g.group, g.rates.fmr.statement, g.rates.fnmr.statement) for g in result.groups],
         )
+
+
+def _by_person(result: EvaluationResult) -> str:
+    from faceprint.evaluation.intervals import share
+
+    mean = result.rates.fnmr_by_person
+    return "nobody is named" if mean is None else f"{share(mean)}, each person counting once"
 
 
 def _print_people(result: PeopleResult) -> None:

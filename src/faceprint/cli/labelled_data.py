@@ -17,17 +17,21 @@ __all__ = ["is_record_pack", "open_labelled", "open_pairs"]
 _TABLES = {".csv", ".parquet", ".pq"}
 
 
-def open_labelled(path: Path, *, aligned: bool, exclude: Sequence[str] = ()) -> LabelledSet:
+def open_labelled(
+    path: Path, *, aligned: bool, exclude: Sequence[str] = (), groups: Path | None = None
+) -> LabelledSet:
     """A folder a person, or a RecordIO pack, whose pictures are aligned crops."""
     from faceprint.evaluation.folders import open_folder
     from faceprint.evaluation.recordio import open_record_pack
     from faceprint.vision.search_report import SearchReport
 
     if is_record_pack(path):
+        if groups is not None:
+            raise UsageError("a RecordIO pack names nobody; --groups goes with a folder of people")
         return open_record_pack(path)
     search = SearchReport()
     try:
-        return open_folder(path, aligned=aligned, exclude=exclude, report=search)
+        return open_folder(path, aligned=aligned, exclude=exclude, groups=groups, report=search)
     finally:
         search_notes(search)
 

@@ -144,6 +144,7 @@ class LabelledSet:
     Attributes:
         subjects: (pictures,) int64 indices into `names`.
         names: of the people.
+        groups: (people,) the group of each, empty where unknown; None when nobody is labelled.
     """
 
     name: str
@@ -151,6 +152,7 @@ class LabelledSet:
     subjects: NDArray[np.int64]
     names: Sequence[str]
     aligned: bool = False
+    groups: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.pictures)

@@ -12,6 +12,7 @@ import numpy as np
 from faceprint._text import printable
 from faceprint.errors import DatasetError
 from faceprint.evaluation.datasets import LabelledSet, Picture
+from faceprint.evaluation.groups import GROUPS_FILE, labels_of, read_groups
 from faceprint.vision.search_report import SearchReport
 from faceprint.vision.sources import IMAGE_SUFFIXES, find_people
 
@@ -24,6 +25,7 @@ def open_folder(
     minimum: int = 1,
     aligned: bool = False,
     exclude: Sequence[str] = (),
+    groups: Path | None = None,
     report: SearchReport | None = None,
 ) -> LabelledSet:
     """Every folder of `root` is a person, every picture in it or below it shows that person.
@@ -32,9 +34,12 @@ def open_folder(
         minimum: people with fewer pictures are left out.
         aligned: the pictures are crops that are aligned already.
         exclude, report: see `find_people`.
+        groups: a file of people and their groups (see `read_groups`); `groups.csv` in `root`, where
+            there is one, when None.
 
     Raises:
-        DatasetError: no folder, or fewer than two people with pictures.
+        DatasetError: no folder, fewer than two people with pictures, or a file of groups that
+            cannot be used.
     """
     if not os.path.isdir(root):  # noqa: PTH112 - False, and no error, below a closed folder
         raise DatasetError(f"{root} is not a folder; expected one folder for each person in it")
@@ -55,5 +60,9 @@ def open_folder(
             f"{root} holds {len(names)} folders with {max(1, minimum)} or more pictures; expected "
             f"at least two people, each in a folder of their own ({suffixes})"
         )
+    labels = None
+    file = root / GROUPS_FILE if groups is None else groups
+    if groups is not None or os.path.isfile(file):  # noqa: PTH113 - as above
+        labels = labels_of(names, read_groups(file), str(file))
     title = printable(root.name)
-    return LabelledSet(title, tuple(pictures), np.asarray(subjects), tuple(names), aligned)
+    return LabelledSet(title, tuple(pictures), np.asarray(subjects), tuple(names), aligned, labels)

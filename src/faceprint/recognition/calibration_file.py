@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
 from faceprint._files import atomic_write
@@ -75,6 +75,7 @@ class CalibrationFile:
                     "fmr_high": point.fmr_high,
                     "threshold": point.threshold,
                     "fnmr": point.fnmr,
+                    "measured_on": [asdict(each) for each in point.measurements],
                     **extra,
                 }
                 for point, extra in zip(self.points, more, strict=True)
@@ -157,7 +158,7 @@ def load_calibration(path: Path) -> CalibrationFile:
         raise DatasetError(f"{path}: {error}") from error
 
 
-_POINT = ("fmr", "fmr_low", "fmr_high", "threshold", "fnmr")
+_POINT = ("fmr", "fmr_low", "fmr_high", "threshold", "fnmr", "measured_on")
 
 
 def _calibrated(point: OperatingPoint, name: str) -> OperatingPoint:
@@ -174,7 +175,22 @@ def _point(reader: JsonReader, row: Mapping[str, object], name: str) -> Operatin
     threshold = reader.number(row, "threshold", -1.001, 1.001)
     if low > high:
         raise DatasetError(f"{reader.path}: fmr_low is above fmr_high")
-    return OperatingPoint(threshold, fmr, low, high, fnmr, name, f"calibration {name}")
+    # Files of earlier versions do not have it.
+    measured = reader.rows(row, "measured_on") if "measured_on" in row else []
+    measurements = tuple(_measurement(reader, each) for each in measured)
+    source = f"calibration {name}"
+    return OperatingPoint(threshold, fmr, low, high, fnmr, name, source, "calibrated", measurements)
+
+
+def _measurement(reader: JsonReader, row: Mapping[str, object]) -> Measurement:
+    rates = {
+        each.name: reader.number(row, each.name, 0, 1)
+        for each in fields(Measurement)
+        if each.name not in ("data_set", "group") and row.get(each.name) is not None
+    }
+    if "fmr" not in rates:
+        raise DatasetError(f"{reader.path}: a measurement has no fmr")
+    return Measurement(reader.text(row, "data_set"), group=reader.text(row, "group"), **rates)
 
 
 def _map(reader: JsonReader, value: Mapping[str, object]) -> ScoreMap | None:

@@ -3,8 +3,10 @@
 A stranger who is compared with N subjects, each comparison at the same false match rate, meets
 somebody with probability FPIR = 1 - (1 - FMR)^N if the comparisons are independent (ISO/IEC
 19795-1; Grother and Ngan, NISTIR 8009), so a target asks for FMR = 1 - (1 - FPIR)^(1/N). N counts
-templates, as each is compared: a subject's templates resemble one another, so that this is a little
-stricter than asked, never looser.
+templates, as each is compared. Comparisons are not quite independent, which works both ways: a
+subject's templates resemble one another, so that fewer strangers are taken for somebody; a gallery
+or a stranger may be of people who resemble many others, so that more are. What is found therefore
+lies on either side of what was asked.
 """
 
 from __future__ import annotations
