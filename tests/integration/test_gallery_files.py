@@ -402,3 +402,24 @@ def test_enrolling_answers_for_whatever_it_is_given(tmp_path: Path, shared_sampl
         for source in (PIL.Image.open(io.BytesIO(cut)), "a\0b", huge):
             (answer,) = gallery.enroll("x", source)
             assert isinstance(answer, Skipped)
+
+
+# --- file names --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_photographs_with_names_that_are_not_utf8_are_found_again(
+    tmp_path: Path, sealed: bool
+) -> None:
+    odd = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))
+    try:
+        odd.write_bytes(b"ada/1")
+    except OSError:
+        pytest.skip("this file system takes names in UTF-8 alone")
+    with Gallery.open(tmp_path / "g.db", FakeAnalyzer(), key=KEY if sealed else None) as g:
+        g.enroll("ada", odd)
+        (row,) = g.show("ada")[1]
+        assert row.source == f"{tmp_path}/caf\\xe9.jpg"
+        done = g.migrate(FakeAnalyzer(card("model-b")))
+        assert (done.from_sources, done.missing) == (1, ())
+        assert g.verify() == []
