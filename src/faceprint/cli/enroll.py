@@ -14,7 +14,7 @@ from faceprint._files import is_gone
 from faceprint._text import printable
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT
-from faceprint.cli.gallery_options import KeyFile, Location, gallery_exists
+from faceprint.cli.gallery_options import KeyFile, Location, announced, gallery_exists
 from faceprint.cli.output import note, print_json, say, search_notes
 from faceprint.cli.progress import progress
 from faceprint.errors import InputError, SourceNotFoundError, UsageError
@@ -111,33 +111,36 @@ def enroll(
         keep_crops=keep_crops,
     )
     fp = options.analyzer(pack, detector, embedder, runtime, threads, processes)
-    opened = Gallery.open(
-        gallery,
-        fp,
-        fusion=fusion,  # type: ignore[arg-type]  # checked there
-        policy=_policy(gallery, keep_crops, require_consent),
-        key=None if key_file is None else read_key_file(key_file),
+    opened = announced(
+        Gallery.open(
+            gallery,
+            fp,
+            fusion=fusion,  # type: ignore[arg-type]  # checked there
+            policy=_policy(gallery, keep_crops, require_consent),
+            key=None if key_file is None else read_key_file(key_file),
+        )
     )
-    used = skipped = 0
+    new = known = skipped = 0
     show = progress("photographs")
     with opened:
         for done, outcome in enumerate(opened.enroll_many(pairs, chosen), 1):
             line = _line(outcome)
-            used += line["template"] is not None
+            new += line.get("new") is True
+            known += line.get("new") is False
             skipped += line["template"] is None
             if as_json:
                 print_json(line, stream=True)
             if line["template"] is None:
                 note(f"{line['source']}: not used: {line['reason']}")
             elif not as_json:
-                known = "" if line["new"] else " (was there)"
-                say(f"{line['subject']}: template {line['template']}{known}")
+                there = "" if line["new"] else " (already enrolled)"
+                say(f"{line['subject']}: template {line['template']}{there}")
             if (line.get("face_count") or 1) > 1:
                 count = line["face_count"]
                 note(f"{line['source']}: {count} faces, the largest was enrolled; see --faces")
             if len(pairs) > 1:
                 show(done, len(pairs))
-    note(f"{used} enrolled, {skipped} not used")
+    note(f"{new} new, {known} known, {skipped} not used")
     return INPUT if skipped or search.unreadable else DONE
 
 

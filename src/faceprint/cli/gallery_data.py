@@ -9,14 +9,15 @@ from typing import Annotated
 
 import typer
 
+from faceprint._files import sync_folder
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE
-from faceprint.cli.gallery_options import KeyFile, Location, gallery_exists, open_gallery
-from faceprint.cli.output import note, print_json, say
+from faceprint.cli.gallery_options import KeyFile, Location, announced, gallery_exists, open_gallery
+from faceprint.cli.output import counted, note, print_json, say
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
 
-__all__ = ["export", "import_", "keygen", "migrate", "policy", "rekey"]
+__all__ = ["backup", "export", "import_", "keygen", "migrate", "policy", "rekey"]
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Ends in .jsonl or .parquet.")]
 
@@ -49,7 +50,7 @@ def import_(
         opened = open_gallery(gallery, key_file)
     else:
         key = None if key_file is None else read_key_file(key_file)
-        opened = Gallery.open(gallery, model=pin_in(file), key=key)
+        opened = announced(Gallery.open(gallery, model=pin_in(file), key=key))
     with opened:
         done = opened.import_(file)
     if as_json:
@@ -127,11 +128,36 @@ def keygen(
 
     try:
         handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii") as out:
+            out.write(new_key().text() + "\n")
+            out.flush()
+            # Before anything is sealed with it.
+            os.fsync(out.fileno())
+        sync_folder(file.absolute().parent)
     except OSError as error:
         raise UsageError(f"{file} can't be made: {error.strerror}") from error
-    with os.fdopen(handle, "w", encoding="ascii") as out:
-        out.write(new_key().text() + "\n")
     say(f"{file}: a new key; keep a copy in another place than the gallery's backups")
+    return DONE
+
+
+def backup(
+    gallery: Location,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that is not there yet.")],
+    key_file: KeyFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Copy a gallery that others may be writing at the moment; sealed records stay sealed.
+
+    JSON: file, templates.
+    """
+    with open_gallery(gallery, key_file) as opened:
+        opened.backup(file)
+    with open_gallery(str(file), key_file) as copy:
+        templates = len(copy)
+    if as_json:
+        print_json({"file": str(file), "templates": templates})
+    else:
+        say(f"{file}: {counted(templates, 'template', 'templates')}")
     return DONE
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceprint import settings
+from faceprint.cli.output import note
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
     from faceprint.recognition.gallery.gallery import Gallery
 
-__all__ = ["KeyFile", "Location", "gallery_exists", "moment", "open_gallery"]
+__all__ = ["KeyFile", "Location", "announced", "gallery_exists", "moment", "open_gallery"]
 
 Location = Annotated[
     str, typer.Argument(metavar="GALLERY", help="A file, or postgresql://... (one schema of it).")
@@ -34,7 +35,14 @@ def open_gallery(location: str, key_file: Path | None) -> Gallery:
     from faceprint.recognition.gallery.gallery import Gallery
 
     key = None if key_file is None else read_key_file(key_file)
-    return Gallery.open(location, key=key)
+    return announced(Gallery.open(location, key=key))
+
+
+def announced(gallery: Gallery) -> Gallery:
+    """The gallery, once its user was told what opening it did."""
+    for notice in gallery.notices:
+        note(notice)
+    return gallery
 
 
 def gallery_exists(location: str) -> bool:

@@ -9,7 +9,7 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT, NO
-from faceprint.cli.gallery_options import KeyFile, Location, gallery_exists
+from faceprint.cli.gallery_options import KeyFile, Location, announced, gallery_exists
 from faceprint.cli.output import note, print_json, say
 from faceprint.errors import UsageError
 
@@ -66,7 +66,7 @@ def identify(
     key = None if key_file is None else read_key_file(key_file)
     points = None if calibration is None else calibration_for(calibration, fp).points
     found = failed = 0
-    with Gallery.open(gallery, fp, key=key, index=index) as opened:  # type: ignore[arg-type]
+    with announced(Gallery.open(gallery, fp, key=key, index=index)) as opened:  # type: ignore[arg-type]
         point = opened.operating_point(fpir=fpir, threshold=threshold, points=points)
         note(f"threshold {point.threshold:.3f}: {point.name}{_evidence(point)}")
         for result in fp.analyze_many(photographs):

@@ -13,7 +13,8 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from faceprint._text import printable
 from faceprint.errors import DatasetError
 from faceprint.types import Array
 
-__all__ = ["FileHashes", "RowCache", "cache_key"]
+__all__ = ["FileHashes", "RowCache", "cache_key", "clear", "forget", "held"]
 
 _SCHEMA = 1
 _CHUNK = 500
@@ -124,6 +125,59 @@ class FileHashes:
             return {(path, size, mtime): sha256 for path, size, mtime, sha256 in rows}
 
 
+def forget(folder: Path, hashes: Collection[bytes]) -> int:
+    """Remove what is kept of these pictures, and leave none of the bytes; how many rows.
+
+    Args:
+        folder: of the cache (`embed_pictures`).
+        hashes: sha256 of the pictures' bytes.
+
+    Raises:
+        DatasetError: a cache cannot be used.
+    """
+    count = 0
+    for path in _databases(folder) if hashes else ():
+        table = "files" if path.name.startswith("hashes") else "rows"
+        with _speaking(path), closing(sqlite3.connect(path, timeout=60)) as connection:
+            connection.execute("PRAGMA secure_delete = ON")
+            gone = 0
+            for part in _parts(list(hashes)):
+                marks = ",".join("?" * len(part))
+                sql = f"DELETE FROM {table} WHERE sha256 IN ({marks})"
+                gone += connection.execute(sql, part).rowcount
+            connection.commit()
+            if gone:
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            count += gone
+    return count
+
+
+def held(folder: Path) -> list[tuple[Path, int, int]]:
+    """The files of the cache, with their rows and bytes; none where nothing was kept."""
+    found = []
+    for path in _databases(folder):
+        table = "files" if path.name.startswith("hashes") else "rows"
+        with _speaking(path), closing(sqlite3.connect(path, timeout=60)) as connection:
+            (rows,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+        found.append((path, int(rows), path.stat().st_size))
+    return found
+
+
+def clear(folder: Path) -> int:
+    """Remove the whole cache; how many files."""
+    count = 0
+    with _speaking(folder):
+        for path in folder.glob("*.sqlite*"):
+            path.unlink(missing_ok=True)
+            count += 1
+    return count
+
+
+def _databases(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.sqlite") if path.is_file())
+
+
 def _name(path: Path) -> str | bytes:
     """As SQLite can hold it: a name that is not UTF-8 as its bytes."""
     name = str(path.absolute())
@@ -135,10 +189,8 @@ def _open(path: Path, table: str) -> sqlite3.Connection:
     create = f"CREATE TABLE IF NOT EXISTS {table}, PRIMARY KEY ({primary})) WITHOUT ROWID"
     with _speaking(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Embeddings of people: for the owner alone, SQLite's own files beside it likewise.
-        path.touch(mode=0o600)
-        path.chmod(0o600)
         for attempt in (1, 2):
+            _make_private(path)
             connection = sqlite3.connect(path, timeout=60)
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -158,8 +210,16 @@ def _open(path: Path, table: str) -> sqlite3.Connection:
                     raise
                 for suffix in ("", "-wal", "-shm"):
                     path.with_name(path.name + suffix).unlink(missing_ok=True)
-                path.touch(mode=0o600)
     raise AssertionError("unreachable")
+
+
+def _make_private(path: Path) -> None:
+    """Let nobody but the owner read what faces became; SQLite's other files follow the first."""
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    for suffix in ("", "-wal", "-shm"):
+        file = path.with_name(path.name + suffix)
+        if file.exists() and file.stat().st_mode & 0o077:
+            file.chmod(0o600)
 
 
 def _parts(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

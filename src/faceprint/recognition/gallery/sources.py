@@ -11,8 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from faceprint._text import printable
-from faceprint.errors import DecodeError, ImageTooLargeError, SourceNotFoundError, UsageError
-from faceprint.vision import images
+from faceprint.errors import (
+    DecodeError,
+    FaceprintError,
+    ImageTooLargeError,
+    SourceNotFoundError,
+    UsageError,
+)
+from faceprint.vision import images, limits
 from faceprint.vision.search_report import SearchReport
 from faceprint.vision.sources import find_people
 
@@ -23,17 +29,32 @@ def content_of(source: object) -> tuple[bytes, str]:
     """SHA-256 of a photograph's bytes (or an array's pixels), and what to call it.
 
     Raises:
-        DecodeError: a path that leads to no readable regular file, or one that is too large.
+        DecodeError: a path that leads to no readable regular file, or one that is too large; a
+            PIL image that is damaged or has too many pixels.
+        UsageError: something else than a photograph.
     """
-    name = images.describe(source)
-    if isinstance(source, str | os.PathLike):
-        return _file_digest(Path(source)), printable(name)
-    if isinstance(source, bytes | bytearray | memoryview):
-        return hashlib.sha256(source).digest(), name
-    pixels = np.ascontiguousarray(source)
+    try:
+        name = images.describe(source)
+        if isinstance(source, str | os.PathLike):
+            return _file_digest(Path(source)), printable(name)
+        if isinstance(source, bytes | bytearray | memoryview):
+            return hashlib.sha256(source).digest(), name
+        _check_size(source, name)
+        pixels = np.ascontiguousarray(source)
+    except (ValueError, OSError) as error:
+        if isinstance(error, FaceprintError):
+            raise
+        raise DecodeError(f"{images.describe(source)!r}: {error}") from error
     digest = hashlib.sha256(f"{pixels.dtype}{pixels.shape}".encode())
     digest.update(pixels.data)
     return digest.digest(), name
+
+
+def _check_size(source: object, name: str) -> None:
+    """Refuse a PIL image that decoding would refuse, before its pixels are made."""
+    size = getattr(source, "size", None)
+    if isinstance(size, tuple):
+        limits.check_size(size, name, limits.default_limits())
 
 
 def _file_digest(path: Path) -> bytes:
