@@ -38,8 +38,14 @@ def enroll(
         str, typer.Option("--faces", help="Of several faces: largest, or one (else skip).")
     ] = "largest",
     min_quality: Annotated[
-        float, typer.Option("--min-quality", min=0, max=1, help="Skip faces below this quality.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            "--min-quality",
+            min=0,
+            max=1,
+            help="Skip faces below this quality; 0 takes all. [what the embedder supports]",
+        ),
+    ] = None,
     metadata: Annotated[
         str | None, typer.Option("--metadata", metavar="JSON", help="About the subject.")
     ] = None,
@@ -85,7 +91,7 @@ def enroll(
     there), face_count where it is new; template is null where a photograph was not used, and
     reason says why.
     """
-    from faceprint.recognition.gallery import EnrolOptions, Gallery
+    from faceprint.recognition.gallery import EnrolOptions, Gallery, Skipped
     from faceprint.recognition.gallery.crypto import read_key_file
 
     pairs = list(_pairs(subject, images or [], folder))
@@ -106,13 +112,14 @@ def enroll(
         policy=_policy(gallery, keep_crops, require_consent),
         key=None if key_file is None else read_key_file(key_file),
     )
-    used = skipped = 0
+    used = skipped = poor = 0
     show = progress("photographs")
     with opened:
         for done, outcome in enumerate(opened.enroll_many(pairs, chosen), 1):
             line = _line(outcome)
             used += line["template"] is not None
             skipped += line["template"] is None
+            poor += isinstance(outcome, Skipped) and outcome.poor
             if as_json:
                 print_json(line, stream=True)
             if line["template"] is None:
@@ -125,7 +132,8 @@ def enroll(
                 note(f"{line['source']}: {count} faces, the largest was enrolled; see --faces")
             if len(pairs) > 1:
                 show(done, len(pairs))
-    note(f"{used} enrolled, {skipped} not used")
+    because = f", {poor} of them for the quality of the face" if poor else ""
+    note(f"{used} enrolled, {skipped} not used{because}")
     return INPUT if skipped else DONE
 
 

@@ -10,8 +10,28 @@ import typer
 if TYPE_CHECKING:
     from faceprint.vision.pipeline import FacePrint
 
-__all__ = ["Detector", "Embedder", "Json", "Pack", "Processes", "Runtime", "Threads", "analyzer"]
+__all__ = [
+    "Detector",
+    "Embedder",
+    "Json",
+    "MinQuality",
+    "Pack",
+    "Processes",
+    "Runtime",
+    "Threads",
+    "analyzer",
+]
 
+MinQuality = Annotated[
+    float | None,
+    typer.Option(
+        "--min-quality",
+        metavar="X",
+        min=0,
+        max=1,
+        help="Least quality of a face that decides; 0: any. [what the embedder supports]",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Pack = Annotated[
     str | None,

@@ -34,6 +34,7 @@ def verify(
         str,
         typer.Option("--faces", help="Of several faces: largest, all (best pair), one (or fail)."),
     ] = "largest",
+    min_quality: options.MinQuality = None,
     figure: Annotated[
         Path | None, typer.Option("--figure", metavar="OUT.png", help="Draw the comparison.")
     ] = None,
@@ -44,7 +45,10 @@ def verify(
     runtime: options.Runtime = None,
     threads: options.Threads = None,
 ) -> int:
-    """Compare the faces of two photographs. Exit code 0: match, 1: no match."""
+    """Compare the faces of two photographs. Exit code 0: match, 1: no match, or undecided.
+
+    A face that is too poor for the model's error rates to hold decides nothing.
+    """
     from faceprint.recognition.verify import verify as compare
 
     if figure is not None and figure.suffix.lower() != ".png":
@@ -59,6 +63,7 @@ def verify(
         faces=faces,  # type: ignore[arg-type]
         keep_crops=figure is not None,
         calibration=calibration,
+        min_quality=min_quality,
     )
     if figure is not None:
         _draw(figure, (a, b), result)
@@ -76,6 +81,8 @@ def result_json(result: Verification) -> dict[str, Any]:
         "similarity": round(result.similarity, 6),
         "threshold": round(result.threshold, 6),
         "match": result.is_match,
+        "decidable": result.decidable,
+        "reason": result.reason or None,
         "fmr": point.fmr,
         "fmr_low": point.fmr_low,
         "fmr_high": point.fmr_high,
@@ -105,6 +112,8 @@ def face_json(face: Face) -> dict[str, Any]:
             "size": round(face.quality.size, 1),
             "sharpness": round(face.quality.sharpness, 1),
             "yaw": None if face.quality.yaw is None else round(face.quality.yaw, 3),
+            "measure": face.quality.measure,
+            "landmarks_plausible": face.quality.landmarks_plausible,
         }
     return {
         "box": [round(float(v), 2) for v in face.box],
@@ -118,8 +127,10 @@ def _print(result: Verification, sources: tuple[Path, Path], figure: Path | None
     for source, count in zip(sources, result.face_counts, strict=True):
         if count > 1:
             typer.echo(f"{source}: {count} faces; see --faces", err=True)
-    verdict = "match" if result.is_match else "no match"
+    verdict = "match" if result.is_match else "no match" if result.decidable else "cannot decide"
     typer.echo(f"{verdict}: similarity {result.similarity:.3f}, threshold {result.threshold:.3f}")
+    if not result.decidable:
+        typer.echo(f"{result.reason}; --min-quality 0 decides anyway", err=True)
     point = result.operating_point
     if point.fmr is not None:
         typer.echo(f"decided at FMR {point.fmr:g} ({point.source})", err=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from faceprint import settings
 from faceprint.errors import InputError, UsageError
-from faceprint.types import AnalyzedImage, Detections, Embedding, Face, Image
+from faceprint.types import AnalyzedImage, Detections, Embedding, Face, Image, Quality
 from faceprint.vision.align import transforms_of
 from faceprint.vision.crew import Crew
 from faceprint.vision.embed import VectorEmbedder
@@ -26,7 +26,7 @@ from faceprint.vision.load import (
     resolve,
 )
 from faceprint.vision.photos import Photo, Wanted, batches
-from faceprint.vision.quality import assess
+from faceprint.vision.quality import Grader, assess
 from faceprint.zoo.card import Alignment, ModelCard
 
 __all__ = ["FacePrint", "load"]
@@ -50,6 +50,7 @@ class FacePrint:
         self._embedder: VectorEmbedder | None = None
         self._crew: Crew | None = None
         self._crew_lock = threading.Lock()
+        self._grader = Grader(embedder_card, mirrored=self.mirror)
 
     @property
     def detector(self) -> Detector:
@@ -209,17 +210,23 @@ class FacePrint:
             embeddings = iter(self.embedder.embed(np.concatenate(crops)))
         results = []
         for detections, chips in zip(found, crops, strict=True):
-            faces = [
-                replace(
-                    face,
-                    quality=assess(face.box, face.landmarks, chip) if wanted.quality else None,
-                    embedding=next(embeddings) if wanted.embed else None,
-                    crop=chip if wanted.keep_crops else None,
+            faces = []
+            for face, chip in zip(_faces(detections), chips, strict=False):
+                embedding = next(embeddings) if wanted.embed else None
+                faces.append(
+                    replace(
+                        face,
+                        quality=self._quality(face, chip, embedding) if wanted.quality else None,
+                        embedding=embedding,
+                        crop=chip if wanted.keep_crops else None,
+                    )
                 )
-                for face, chip in zip(_faces(detections), chips, strict=False)
-            ]
             results.append(faces)
         return results
+
+    def _quality(self, face: Face, crop: Image, embedding: Embedding | None) -> Quality:
+        quality = assess(face.box, face.landmarks, crop)
+        return quality if embedding is None else self._grader.grade(quality, embedding)
 
     def _detect(self, photos: Sequence[Photo]) -> list[Detections]:
         try:

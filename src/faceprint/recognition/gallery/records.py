@@ -241,11 +241,16 @@ class Enrolled:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A photograph that was not used, and why."""
+    """A photograph that was not used, and why.
+
+    Attributes:
+        poor: the reason is the quality of the face.
+    """
 
     subject: str
     source: str
     reason: str
+    poor: bool = False
 
 
 Outcome = Enrolled | Skipped
