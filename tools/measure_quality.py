@@ -2,7 +2,7 @@
 
 For each EMBEDDER+DETECTOR, photographs of each data set are embedded as they are and degraded. Half
 of the people choose the measure and its limit, the other half reports what the limit does. The
-report goes to docs/reports/quality-EMBEDDER--DETECTOR.json. With --write-cards the packaged card
+report goes to docs/reports/quality/EMBEDDER--DETECTOR.json. With --write-cards the packaged card
 takes the table; what was measured with a copy (ID-dequant) goes to the publisher's card.
 
     python tools/measure_quality.py --data LFW=FOLDER --data FaceScrub=FOLDER --write-cards \\
@@ -27,7 +27,7 @@ from faceprint.zoo.card import QualityMeasure
 from faceprint.zoo.card_io import parse_card
 
 ROOT = Path(__file__).resolve().parents[1]
-REPORTS = ROOT / "docs" / "reports"
+REPORTS = ROOT / "docs" / "reports" / "quality"
 CARDS = ROOT / "src" / "faceprint" / "zoo" / "cards"
 REFERENCE = "yunet-2023mar"
 COPY = "-dequant"
@@ -63,7 +63,7 @@ def main() -> None:
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 write_sample(kept, sample)
         measure, report = measured(sample, embedder, detector, " and ".join(folders))
-        path = given.reports / f"quality-{embedder}--{detector}.json"
+        path = given.reports / f"{embedder}--{detector}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", "utf-8")
         print(path)
@@ -87,7 +87,7 @@ def measured(
     copy = ", with a copy of the weights" if embedder.endswith(COPY) else ""
     source = (
         f"measured on degraded photographs of {data}{copy}, {day}: "
-        f"docs/reports/quality-{embedder}--{detector}.json"
+        f"docs/reports/quality/{embedder}--{detector}.json"
     )
     measure = choose(sample.pick(half), source)
     limit = next(score for score, value in measure.knots if value == 0.5)
