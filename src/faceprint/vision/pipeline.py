@@ -12,7 +12,7 @@ import numpy as np
 
 from faceprint import settings
 from faceprint.errors import InputError, UsageError
-from faceprint.types import AnalyzedImage, Detections, Embedding, Face, Image, Quality
+from faceprint.types import AnalyzedImage, Detections, Embedding, Face, Image
 from faceprint.vision.align import transforms_of
 from faceprint.vision.crew import Crew
 from faceprint.vision.embed import VectorEmbedder
@@ -26,7 +26,7 @@ from faceprint.vision.load import (
     resolve,
 )
 from faceprint.vision.photos import Photo, Wanted, batches
-from faceprint.vision.quality import Grader, assess
+from faceprint.vision.quality import Grader
 from faceprint.zoo.card import Alignment, ModelCard
 
 __all__ = ["FacePrint", "load"]
@@ -212,21 +212,12 @@ class FacePrint:
         for detections, chips in zip(found, crops, strict=True):
             faces = []
             for face, chip in zip(_faces(detections), chips, strict=False):
-                embedding = next(embeddings) if wanted.embed else None
-                faces.append(
-                    replace(
-                        face,
-                        quality=self._quality(face, chip, embedding) if wanted.quality else None,
-                        embedding=embedding,
-                        crop=chip if wanted.keep_crops else None,
-                    )
-                )
+                vector = next(embeddings) if wanted.embed else None
+                grade = self._grader.quality(face, chip, vector) if wanted.quality else None
+                crop = chip if wanted.keep_crops else None
+                faces.append(replace(face, quality=grade, embedding=vector, crop=crop))
             results.append(faces)
         return results
-
-    def _quality(self, face: Face, crop: Image, embedding: Embedding | None) -> Quality:
-        quality = assess(face.box, face.landmarks, crop)
-        return quality if embedding is None else self._grader.grade(quality, embedding)
 
     def _detect(self, photos: Sequence[Photo]) -> list[Detections]:
         try:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from faceprint.types import Array, Embedding, Image, Quality
+from faceprint.types import Array, Embedding, Face, Image, Quality
 from faceprint.vision.plausible import plausible
 from faceprint.zoo.card import ModelCard
 from faceprint.zoo.card_quality import unpack_centers
@@ -90,6 +90,11 @@ class Grader:
             self._centers = unpack_centers(card.quality)
             knots = np.asarray(card.quality.knots)
             self._scores, self._values = knots[:, 0], knots[:, 1]
+
+    def quality(self, face: Face, crop: Image, embedding: Embedding | None) -> Quality:
+        """Of a face by its (s, s, 3) aligned crop, and by its embedding where there is one."""
+        found = assess(face.box, face.landmarks, crop)
+        return found if embedding is None else self.grade(found, embedding)
 
     def grade(self, quality: Quality, embedding: Embedding) -> Quality:
         """The same with the value read from the embedding; unchanged where the card has no measure.
