@@ -23,7 +23,7 @@ _PRONE = 0.4
 _ASKED = 0.01
 _TAKEN = 0.01
 """Of the degraded strangers, taken for somebody at the 1e-2 point: the asked rate is kept."""
-_TAKEN_OF_KIND = 0.03
+_TAKEN_OF_KIND = 0.05
 """Of the degraded strangers of any one kind."""
 _MOST_REFUSED = 0.015
 """Of the ordinary photographs of each data set: where the limit stops in any case."""
@@ -138,7 +138,7 @@ def _refused_mates(sample: Sample, good: Bools, name: str) -> float:
 def choose(sample: Sample, source: str) -> QualityMeasure:
     """The measure and its knots, from this sample (give it one half of the people).
 
-    The limit, value 0.5, is the lowest at which at most 1 % of the degraded strangers, and 3 % of
+    The limit, value 0.5, is the lowest at which at most 1 % of the degraded strangers, and 5 % of
     those of any one kind, are taken for somebody at the 1e-2 point; it stops where 1.5 % of the
     ordinary photographs of a data set would be refused. The length of the vector takes part where
     that orders mated pairs better and takes no more strangers.
