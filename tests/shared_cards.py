@@ -9,10 +9,17 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from faceprint.zoo.card import Alignment, InputContract, License, ModelCard, ModelFile
+from faceprint.zoo.card import (
+    Alignment,
+    InputContract,
+    License,
+    ModelCard,
+    ModelFile,
+    QualityMeasure,
+)
 from faceprint.zoo.card_io import TEMPLATES
 from faceprint.zoo.card_text import card_toml
-from faceprint.zoo.catalog import add_card
+from faceprint.zoo.catalog import add_card, get_card
 
 __all__ = ["DERIVED", "register", "shared_cards"]
 
@@ -55,4 +62,11 @@ def _card(card_id: str, row: dict[str, object]) -> ModelCard:
         license=License(str(row["weights_license"]), "unclear"),
         input=InputContract(112, 112, "RGB", (mean,) * 3, (std,) * 3),
         alignment=Alignment("arcface-112", size, points),
+        quality=_quality(card_id),
     )
+
+
+def _quality(card_id: str) -> QualityMeasure | None:
+    """The publisher's card's, for a copy in full precision: it was measured with that copy."""
+    publisher = card_id.removesuffix("-dequant")
+    return None if publisher == card_id else get_card(publisher).quality

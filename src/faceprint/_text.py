@@ -10,7 +10,9 @@ import json
 import re
 from typing import Any
 
-__all__ = ["json_text", "printable", "shown"]
+from faceprint.errors import UsageError
+
+__all__ = ["check_text", "json_text", "printable", "shown"]
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 # C0, DEL and C1 controls; marks that change the direction of writing; separators of lines.
@@ -69,3 +71,16 @@ def _escape(match: re.Match[str]) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # the byte that Python hides behind it
         return f"\\x{code - 0xDC00:02x}"
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def check_text(text: str, what: str) -> str:
+    """Refuse text that no file can hold.
+
+    Raises:
+        UsageError: half of a surrogate pair, which UTF-8 does not have.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{what} holds {text[error.start]!r}, which is no character") from error
+    return text

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from faceprint.errors import InvalidImageArrayError
+from faceprint.arrays import Array, Detections, Image, check_image
 
 __all__ = [
     "AnalyzedImage",
@@ -29,89 +28,8 @@ __all__ = [
     "check_image",
 ]
 
-Image = NDArray[np.uint8]
-"""RGB, uint8, shape (H, W, 3): the only image convention inside the library."""
-
-Array = NDArray[np.float32]
-
 FaceRule = Literal["largest", "all", "one"]
 """Which face of several takes part: the largest, each, or an error unless there is exactly one."""
-
-
-def check_image(array: object) -> Image:
-    """Return `array` unchanged if it is RGB uint8 of shape (H, W, 3), else say what it was.
-
-    Channel order can't be seen in the numbers: an array read by OpenCV is BGR and must be reversed
-    (`array[:, :, ::-1]`) by the caller who knows it.
-
-    Raises:
-        InvalidImageArrayError: another type, shape or dtype.
-    """
-    wanted = "expected an RGB uint8 array of shape (height, width, 3)"
-    if not isinstance(array, np.ndarray):
-        raise InvalidImageArrayError(f"{wanted}, got {type(array).__name__}")
-    if array.dtype != np.uint8:
-        hint = ""
-        if np.issubdtype(array.dtype, np.floating):
-            hint = "; convert with (x * 255).round().astype('uint8') if x runs from 0 to 1"
-            if not np.isfinite(array).all():
-                hint = "; it holds NaN or infinity"
-        raise InvalidImageArrayError(f"{wanted}, got dtype {array.dtype}{hint}")
-    if array.ndim != 3 or array.shape[2] != 3:
-        hint = "; repeat a grey channel three times" if array.ndim == 2 else ""
-        if array.ndim == 3 and array.shape[0] == 3:
-            hint = "; this looks like (3, height, width): transpose it with (1, 2, 0)"
-        if array.ndim == 3 and array.shape[2] == 4:
-            hint = "; this looks like RGBA: pass a PIL image, or array[:, :, :3]"
-        raise InvalidImageArrayError(f"{wanted}, got shape {array.shape}{hint}")
-    if array.shape[0] == 0 or array.shape[1] == 0:
-        raise InvalidImageArrayError(f"{wanted}, got the empty shape {array.shape}")
-    return array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Detections:
-    """The faces of one image, as a struct of arrays.
-
-    Attributes:
-        boxes: (n, 4) float32, x1 y1 x2 y2 in pixels; may reach past the image's edge.
-        scores: (n,) float32 in 0..1.
-        landmarks: (n, 5, 2) float32 pixels: eye, eye, nose, mouth corner, mouth corner, image left
-            first; None when the detector gives boxes alone.
-    """
-
-    boxes: Array
-    scores: Array
-    landmarks: Array | None
-
-    def __post_init__(self) -> None:
-        n = len(self.boxes)
-        if self.boxes.shape != (n, 4) or self.scores.shape != (n,):
-            raise ValueError(
-                f"boxes {self.boxes.shape} and scores {self.scores.shape} do not match (n, 4), (n,)"
-            )
-        if self.landmarks is not None and self.landmarks.shape != (n, 5, 2):
-            raise ValueError(f"landmarks {self.landmarks.shape} are not ({n}, 5, 2)")
-
-    @classmethod
-    def empty(cls, *, landmarks: bool = True) -> Detections:
-        """No faces."""
-        points = np.zeros((0, 5, 2), np.float32) if landmarks else None
-        return cls(np.zeros((0, 4), np.float32), np.zeros(0, np.float32), points)
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def __getitem__(self, index: NDArray[np.bool_] | NDArray[np.integer] | slice) -> Detections:
-        """Select by mask, index array or slice."""
-        points = None if self.landmarks is None else self.landmarks[index]
-        return Detections(self.boxes[index], self.scores[index], points)
-
-    @property
-    def areas(self) -> Array:
-        """(n,) box areas in square pixels."""
-        sides = np.maximum(self.boxes[:, 2:] - self.boxes[:, :2], 0)
-        return np.asarray(sides[:, 0] * sides[:, 1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,20 +49,27 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """What can be said of a face before it is embedded.
+    """How good a picture of a face is.
 
     Attributes:
         size: the shorter side of the box in pixels.
         sharpness: variance of the Laplacian of the aligned crop's luminance (Pech-Pacheco 2000).
         yaw: how far the head is turned, -1..1: horizontal offset of the nose from the middle of
             the eyes, in eye distances; 0 is frontal. None without landmarks.
-        value: 0..1, all of it in one number, for ranking the faces of one person.
+        value: 0..1. For an embedded face whose embedder's card has a quality measure, 0.5 is the
+            least at which the model's error rates hold. Otherwise size, sharpness and yaw in one
+            number, for ranking the faces of one person. 0 where the landmarks make no sense.
+        measure: where `value` comes from: the `crop`, or the `embedding`.
+        landmarks_plausible: False where the five points can't be those of a face; the crop and the
+            embedding then show something else.
     """
 
     size: float
     sharpness: float
     yaw: float | None
     value: float
+    measure: Literal["crop", "embedding"] = "crop"
+    landmarks_plausible: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -258,6 +183,7 @@ class Verification:
     Attributes:
         rarity: how many non-mated pairs score this high, in words; by a calibration alone.
         probability: that the pair is mated, where a share `prior` of all pairs are; likewise.
+        reason: why nothing can be decided, empty where the similarity decides.
     """
 
     similarity: float
@@ -270,11 +196,17 @@ class Verification:
     rarity: str | None = None
     probability: float | None = None
     prior: float | None = None
+    reason: str = ""
+
+    @property
+    def decidable(self) -> bool:
+        """Whether both faces are good enough for the similarity to decide."""
+        return not self.reason
 
     @property
     def is_match(self) -> bool:
-        """Whether the similarity reaches the threshold."""
-        return self.similarity >= self.threshold
+        """Whether the similarity reaches the threshold; False where nothing can be decided."""
+        return self.decidable and self.similarity >= self.threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,18 +221,29 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Identification:
-    """The answer of an open-set search: candidates best first, and the threshold that decides."""
+    """The answer of an open-set search: candidates best first, and the threshold that decides.
+
+    Attributes:
+        reason: why nothing can be decided, empty where the similarity decides.
+    """
 
     candidates: tuple[Match, ...]
     threshold: float
     operating_point: OperatingPoint | None = field(default=None)
+    reason: str = ""
+
+    @property
+    def decidable(self) -> bool:
+        """Whether the probe is good enough for the similarity to decide."""
+        return not self.reason
 
     @property
     def subject(self) -> str | None:
-        """The best candidate's subject, None for a stranger."""
-        if self.candidates and self.candidates[0].similarity >= self.threshold:
-            return self.candidates[0].subject
-        return None
+        """The best candidate's subject; None for a stranger, and where nothing can be decided."""
+        if not self.decidable or not self.candidates:
+            return None
+        best = self.candidates[0]
+        return best.subject if best.similarity >= self.threshold else None
 
     def __iter__(self) -> Iterator[Match]:
         return iter(self.candidates)

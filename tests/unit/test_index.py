@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -241,3 +243,15 @@ def test_signs_are_read_as_they_were_written(world: World, tmp_path: Path) -> No
     np.savez((tmp_path / "objects").open("wb"), words=np.asarray([{}], object))
     with pytest.raises(GalleryCorruptError):
         again.load(tmp_path / "objects")
+
+
+def test_usearch_and_onnx_runtime_live_in_one_process() -> None:
+    """ONNX Runtime, imported after usearch, ended the process: the gallery came first there."""
+    pytest.importorskip("usearch", reason="the extra ann is not installed")
+    program = (
+        "from faceprint.recognition.index.usearch import UsearchIndex\n"
+        "UsearchIndex(4, lambda keys: None)\n"
+        "import faceprint._onnxruntime\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr

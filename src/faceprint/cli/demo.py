@@ -76,6 +76,7 @@ def demo(
                 "threshold": round(result.threshold, 6),
                 "fmr": result.operating_point.fmr,
                 "match": result.is_match,
+                "decidable": result.decidable,
                 "expected": expected,
                 "figure": str(path),
             }
@@ -100,7 +101,7 @@ def _covered(fp: FacePrint, photo: Image) -> Image:
 
 
 def _print(line: dict[str, Any], number: int) -> None:
-    verdict = "match" if line["match"] else "no match"
+    verdict = "match" if line["match"] else "no match" if line["decidable"] else "cannot decide"
     say(
         f"set {number}  {line['title']:<26} similarity {line['similarity']:6.3f}   "
         f"threshold {line['threshold']:.3f}   {verdict}"

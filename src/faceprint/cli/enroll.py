@@ -42,8 +42,14 @@ def enroll(
         str, typer.Option("--faces", help="Of several faces: largest, or one (else skip).")
     ] = "largest",
     min_quality: Annotated[
-        float, typer.Option("--min-quality", min=0, max=1, help="Skip faces below this quality.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            "--min-quality",
+            min=0,
+            max=1,
+            help="Skip faces below this quality; 0 takes all. [what the embedder supports]",
+        ),
+    ] = None,
     metadata: Annotated[
         str | None, typer.Option("--metadata", metavar="JSON", help="About the subject.")
     ] = None,
@@ -90,7 +96,7 @@ def enroll(
     there), face_count where it is new; template is null where a photograph was not used, and
     reason says why.
     """
-    from faceprint.recognition.gallery import EnrolOptions, Gallery
+    from faceprint.recognition.gallery import EnrolOptions, Gallery, Skipped
     from faceprint.recognition.gallery.crypto import read_key_file
     from faceprint.vision.search_report import SearchReport
 
@@ -120,7 +126,7 @@ def enroll(
             key=None if key_file is None else read_key_file(key_file),
         )
     )
-    new = known = skipped = 0
+    new = known = skipped = poor = 0
     show = progress("photographs")
     with opened:
         for done, outcome in enumerate(opened.enroll_many(pairs, chosen), 1):
@@ -128,6 +134,7 @@ def enroll(
             new += line.get("new") is True
             known += line.get("new") is False
             skipped += line["template"] is None
+            poor += isinstance(outcome, Skipped) and outcome.poor
             if as_json:
                 print_json(line, stream=True)
             if line["template"] is None:
@@ -140,7 +147,8 @@ def enroll(
                 note(f"{line['source']}: {count} faces, the largest was enrolled; see --faces")
             if len(pairs) > 1:
                 show(done, len(pairs))
-    note(f"{new} new, {known} known, {skipped} not used")
+    because = f", {poor} of them for the quality of the face" if poor else ""
+    note(f"{new} new, {known} known, {skipped} not used{because}")
     return INPUT if skipped or search.unreadable else DONE
 
 

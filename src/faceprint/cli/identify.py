@@ -36,6 +36,7 @@ def identify(
             "--calibration", metavar="NAME", help="Operating points that calibrate measured."
         ),
     ] = None,
+    min_quality: options.MinQuality = None,
     index: Annotated[
         str,
         typer.Option(
@@ -53,8 +54,9 @@ def identify(
     """Search every face of photographs; a line each. Exit code 1: nobody was recognised.
 
     JSON lines: source, box, subject (null for a stranger), similarity, threshold, evidence,
-    provisional (true: nobody measured the threshold for these models), candidates[]: subject,
-    template, similarity, rank; error where a photograph can't be used (exit code 3).
+    provisional (true: nobody measured the threshold for these models), decidable (false where the
+    face is too poor to say anything; reason says why), candidates[]: subject, template, similarity,
+    rank; error where a photograph can't be used (exit code 3).
     """
     from faceprint.recognition.calibrations import calibration_for
     from faceprint.recognition.gallery import Gallery
@@ -77,10 +79,9 @@ def identify(
                     print_json(_failure(result), stream=True)
                 continue
             embedded = [face for face in result.faces if face.embedding is not None]
-            probes = [face.embedding for face in embedded if face.embedding is not None]
-            if not probes:
+            if not embedded:
                 note(f"{result.source}: no face found")
-            answers = opened.identify_many(probes, point, top=top)
+            answers = opened.identify_faces(embedded, point, top=top, min_quality=min_quality)
             for face, answer in zip(embedded, answers, strict=True):
                 found += answer.subject is not None
                 if as_json:
@@ -113,6 +114,8 @@ def _line(source: str, face: Face, answer: Identification) -> dict[str, Any]:
         "threshold": round(answer.threshold, 6),
         "evidence": None if point is None else point.evidence,
         "provisional": None if point is None else point.provisional,
+        "decidable": answer.decidable,
+        "reason": answer.reason or None,
         "candidates": [
             {
                 "subject": match.subject,
@@ -136,6 +139,8 @@ def _sentence(source: str, face: Face, answer: Identification) -> str:
     if not answer.candidates:
         return f"{where}: the gallery is empty"
     best = answer.candidates[0]
+    if not answer.decidable:
+        return f"{where}: cannot decide: {answer.reason}; --min-quality 0 decides anyway"
     if answer.subject is not None:
         return f"{where}: {answer.subject} ({best.similarity:.3f})"
     return f"{where}: a stranger (closest: {best.subject}, {best.similarity:.3f})"

@@ -15,6 +15,7 @@ __all__ = [
     "Embedder",
     "Exclude",
     "Json",
+    "MinQuality",
     "Pack",
     "Processes",
     "Runtime",
@@ -22,6 +23,16 @@ __all__ = [
     "analyzer",
 ]
 
+MinQuality = Annotated[
+    float | None,
+    typer.Option(
+        "--min-quality",
+        metavar="X",
+        min=0,
+        max=1,
+        help="Least quality of a face that decides; 0: any. [what the embedder supports]",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Pack = Annotated[
     str | None,

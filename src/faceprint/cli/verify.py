@@ -35,6 +35,7 @@ def verify(
         str,
         typer.Option("--faces", help="Of several faces: largest, all (best pair), one (or fail)."),
     ] = "largest",
+    min_quality: options.MinQuality = None,
     figure: Annotated[
         Path | None, typer.Option("--figure", metavar="OUT.png", help="Draw the comparison.")
     ] = None,
@@ -45,13 +46,16 @@ def verify(
     runtime: options.Runtime = None,
     threads: options.Threads = None,
 ) -> int:
-    """Compare the faces of two photographs. Exit code 0: match, 1: no match.
+    """Compare the faces of two photographs. Exit code 0: match, 1: no match, or undecided.
 
-    JSON: similarity, threshold, match, fmr (null where nobody measured it for these models),
-    fmr_low, fmr_high, operating_point, evidence (measured, copy, calibrated, published, borrowed or
-    given), provisional (true: published or borrowed), measured_on[]: data_set, fmr, fmr_low,
-    fmr_high, fnmr, fnmr_low, fnmr_high, fnmr_by_person, group, group_fmr; source, rarity,
-    probability, prior, pack, embedder, faces[2]: box, score, landmarks, quality, face_count.
+    A face that is too poor for the model's error rates to hold decides nothing.
+
+    JSON: similarity, threshold, match, decidable, reason, fmr (null where nobody measured it for
+    these models), fmr_low, fmr_high, operating_point, evidence (measured, copy, calibrated,
+    published, borrowed or given), provisional (true: published or borrowed), measured_on[]:
+    data_set, fmr, fmr_low, fmr_high, fnmr, fnmr_low, fnmr_high, fnmr_by_person, group, group_fmr;
+    source, rarity, probability, prior, pack, embedder, faces[2]: box, score, landmarks, quality,
+    face_count.
     """
     from faceprint.recognition.verify import verify as compare
 
@@ -67,6 +71,7 @@ def verify(
         faces=faces,  # type: ignore[arg-type]
         keep_crops=figure is not None,
         calibration=calibration,
+        min_quality=min_quality,
     )
     if figure is not None:
         _draw(figure, (a, b), result)
@@ -87,6 +92,8 @@ def result_json(result: Verification) -> dict[str, Any]:
         "similarity": round(result.similarity, 6),
         "threshold": round(result.threshold, 6),
         "match": result.is_match,
+        "decidable": result.decidable,
+        "reason": result.reason or None,
         "fmr": point.fmr,
         "fmr_low": point.fmr_low,
         "fmr_high": point.fmr_high,
@@ -116,6 +123,8 @@ def face_json(face: Face) -> dict[str, Any]:
             "size": round(face.quality.size, 1),
             "sharpness": round(face.quality.sharpness, 1),
             "yaw": None if face.quality.yaw is None else round(face.quality.yaw, 3),
+            "measure": face.quality.measure,
+            "landmarks_plausible": face.quality.landmarks_plausible,
         }
     return {
         "box": [round(float(v), 2) for v in face.box],
@@ -132,8 +141,10 @@ def _print(
         if count > 1:
             hint = ", the largest was compared; see --faces" if largest else ""
             note(f"{source}: {count} faces{hint}")
-    verdict = "match" if result.is_match else "no match"
+    verdict = "match" if result.is_match else "no match" if result.decidable else "cannot decide"
     say(f"{verdict}: similarity {result.similarity:.3f}, threshold {result.threshold:.3f}")
+    if not result.decidable:
+        note(f"{result.reason}; --min-quality 0 decides anyway")
     note(evidence_words(result.operating_point))
     if result.rarity is not None:
         note(result.rarity)

@@ -10,6 +10,7 @@ import numpy as np
 
 from faceprint.errors import NoFaceError, SeveralFacesError, UsageError
 from faceprint.recognition.calibrations import decide_by
+from faceprint.recognition.decidable import objection, usable_quality
 from faceprint.similarity import similarity_matrix
 from faceprint.types import Face, FaceRule, OperatingPoint, Verification
 from faceprint.vision import images
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["verify", "verify_faces"]
 
 
-def verify(
+def verify(  # noqa: PLR0913 - the front door: all but the photographs by name
     a: ImageSource,
     b: ImageSource,
     *,
@@ -31,8 +32,12 @@ def verify(
     faces: FaceRule = "largest",
     keep_crops: bool = False,
     calibration: str | None = None,
+    min_quality: float | None = None,
 ) -> Verification:
     """Compare the faces of two photographs.
+
+    Where a face is too poor for the model's error rates to hold, the answer is that nothing can be
+    decided: `decidable` is False, `reason` says why, and `is_match` is False.
 
     Args:
         analyzer: what `faceprint.load` gave; None for the default pack.
@@ -41,15 +46,19 @@ def verify(
         faces: `largest` compares the largest face of each photograph, `all` the most similar pair
             among all faces, `one` refuses a photograph that shows more than one.
         calibration: decide at a point of the calibration saved under this name.
+        min_quality: the least `quality.value` that decides; None for what the embedder's card
+            supports, 0 to decide whatever the quality.
 
     Raises:
         DecodeError, NoFaceError, SeveralFacesError: a photograph can't be used, and which one.
-        UsageError: no operating point was measured for that FMR, or both rules were given.
+        UsageError: no operating point was measured for that FMR, both rules were given, or
+            `min_quality` is not within 0..1.
         ModelMismatchError: the calibration was measured with other models.
     """
     if faces not in get_args(FaceRule):
         raise UsageError(f"faces is {faces!r}; it is one of {', '.join(get_args(FaceRule))}")
     fp = analyzer or _default_analyzer()
+    least = usable_quality(fp.embedder_card, min_quality)
     decision = decide_by(fp, fmr=fmr, threshold=threshold, calibration=calibration)
     found = []
     for source in (a, b):
@@ -62,7 +71,7 @@ def verify(
                 "for"
             )
         found.append(candidates)
-    result = verify_faces(found[0], found[1], decision.point, rule=faces, fp=fp)
+    result = verify_faces(found[0], found[1], decision.point, rule=faces, fp=fp, least=least)
     kept = decision.calibration
     if kept is None:
         return result
@@ -77,22 +86,46 @@ def verify(
 
 
 def verify_faces(
-    a: list[Face], b: list[Face], point: OperatingPoint, *, rule: FaceRule, fp: FacePrint
+    a: list[Face],
+    b: list[Face],
+    point: OperatingPoint,
+    *,
+    rule: FaceRule,
+    fp: FacePrint,
+    least: float | None = None,
 ) -> Verification:
-    """The comparison itself, on faces that are analysed already, largest first."""
+    """The comparison itself, on faces that are analysed already, largest first.
+
+    Args:
+        least: the quality that a face needs (`decidable.usable_quality`). Of several faces in one
+            photograph those that have it go first.
+    """
     first = a if rule == "all" else a[:1]
     second = b if rule == "all" else b[:1]
+    reasons = [[objection(face.quality, least) for face in faces] for faces in (first, second)]
+    first, reasons[0] = _usable(first, reasons[0])
+    second, reasons[1] = _usable(second, reasons[1])
     scores = similarity_matrix(_vectors(first), _vectors(second))
-    row, column = np.unravel_index(int(scores.argmax()), scores.shape)
+    row, column = (int(place) for place in np.unravel_index(int(scores.argmax()), scores.shape))
+    why = zip(("first", "second"), (reasons[0][row], reasons[1][column]), strict=True)
     return Verification(
         similarity=float(np.clip(scores[row, column], -1.0, 1.0)),
         threshold=point.threshold,
         operating_point=point,
-        faces=(first[int(row)], second[int(column)]),
+        faces=(first[row], second[column]),
         face_counts=(len(a), len(b)),
         pack=fp.name,
         embedder=fp.embedder.model,
+        reason="; ".join(f"{which} photograph: {reason}" for which, reason in why if reason),
     )
+
+
+def _usable(faces: list[Face], reasons: list[str]) -> tuple[list[Face], list[str]]:
+    """The faces without an objection; all of them where there is none."""
+    kept = [index for index, reason in enumerate(reasons) if not reason]
+    if not kept:
+        return faces, reasons
+    return [faces[index] for index in kept], [""] * len(kept)
 
 
 def _vectors(faces: list[Face]) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:

@@ -168,6 +168,8 @@ class _Sheet:
         middle = _SIZE[0] / 2
         colour = _MATCH if verification.is_match else _OTHER
         words = "match" if verification.is_match else "no match"
+        if not verification.decidable:
+            words = "cannot decide"
         self.text((middle, _TOP + _CROP + 34), "aligned faces", 24, _GREY, "ms")
         self.text((middle, 622), _number(verification.similarity), 148, _INK, "ms", bold=1.0)
         self.text((middle, 668), "cosine similarity", 26, _GREY, "ms")

@@ -26,7 +26,7 @@ from faceprint.vision.load import (
     resolve,
 )
 from faceprint.vision.photos import FAILURES, Photo, Wanted, batches, faces_of, largest_first
-from faceprint.vision.quality import assess
+from faceprint.vision.quality import Grader
 from faceprint.zoo.card import Alignment, ModelCard
 
 __all__ = ["FacePrint", "load"]
@@ -58,6 +58,7 @@ class FacePrint:
         self._embedder: VectorEmbedder | None = None
         self._crew: Crew | None = None
         self._crew_lock = threading.Lock()
+        self._grader = Grader(self.embedder_card, mirrored=self.mirror)
 
     def after_fork(self) -> None:
         """Called in a forked child, where the sessions have lost their threads: open new ones."""
@@ -234,15 +235,12 @@ class FacePrint:
             embeddings = iter(self.embedder.embed_each(np.concatenate(crops)))
         results = []
         for photo, detections, chips in zip(photos, found, crops, strict=True):
-            faces = [
-                replace(
-                    face,
-                    quality=assess(face.box, face.landmarks, chip) if wanted.quality else None,
-                    embedding=next(embeddings) if wanted.embed else None,
-                    crop=chip if wanted.keep_crops else None,
-                )
-                for face, chip in zip(faces_of(detections), chips, strict=False)
-            ]
+            faces = []
+            for face, chip in zip(faces_of(detections), chips, strict=False):
+                vector = next(embeddings) if wanted.embed else None
+                grade = self._grader.quality(face, chip, vector) if wanted.quality else None
+                crop = chip if wanted.keep_crops else None
+                faces.append(replace(face, quality=grade, embedding=vector, crop=crop))
             if wanted.embed and any(face.embedding is None for face in faces):
                 photo.fail(NotFiniteError(f"{self.embedder_card.id} gave NaN or infinity"))
             results.append(faces)

@@ -16,6 +16,7 @@ __all__ = [
     "ModelCard",
     "ModelFile",
     "PublishedFigure",
+    "QualityMeasure",
     "Task",
 ]
 
@@ -137,6 +138,28 @@ class CardOperatingPoint:
 
 
 @dataclass(frozen=True, slots=True)
+class QualityMeasure:
+    """How well an embedder can tell whose face it was, read from the embedding itself.
+
+    The score is `norm` times the length of the network's vector, less the greatest cosine of the
+    embedding and a center. `knots` take it to 0..1 (docs/decisions/0003-quality.md).
+
+    Attributes:
+        knots: (score, value) pairs, both rising; linear between them, constant beyond them. At the
+            value 0.5 the model's error rates begin to hold.
+        norm: weight of the length; 0 where it says nothing.
+        centers: what this model makes of poor pictures, whoever they show: each the mean embedding
+            of many people's, as `dim` signed bytes in base64.
+        source: on what it was measured.
+    """
+
+    knots: tuple[tuple[float, float], ...]
+    norm: float = 0.0
+    centers: tuple[str, ...] = ()
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ModelCard:
     """One model of the zoo; data, never a class of its own.
 
@@ -148,6 +171,7 @@ class ModelCard:
         golden: what the graph makes of the golden pattern (`zoo/golden.py`): an embedder's first
             eight values at unit length, a detector's root mean square of each raw output; for
             `models lint` and the contract tests.
+        quality: an embedder's measure of quality; None where nobody measured one.
         origin: `packaged`, or the path of the user's card.
     """
 
@@ -169,6 +193,7 @@ class ModelCard:
     operating_points: tuple[CardOperatingPoint, ...] = ()
     options: dict[str, float] = field(default_factory=dict)
     golden: tuple[float, ...] = ()
+    quality: QualityMeasure | None = None
     origin: str = "packaged"
 
     @property

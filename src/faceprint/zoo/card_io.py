@@ -21,6 +21,7 @@ from faceprint.zoo.card import (
 )
 from faceprint.zoo.card_fields import Fields, check_file_name, check_sha256
 from faceprint.zoo.card_points import read_point
+from faceprint.zoo.card_quality import check_quality, read_quality
 from faceprint.zoo.card_text import card_hash, card_toml
 
 __all__ = ["DECODERS", "TEMPLATES", "card_hash", "card_toml", "parse_card", "read_card"]
@@ -109,10 +110,12 @@ def parse_card(text: str, *, where: str, origin: str) -> ModelCard:
         files=tuple(_file(item) for item in fields.tables("files")),
         published=tuple(_published(item) for item in fields.tables("published")),
         operating_points=tuple(read_point(item) for item in fields.tables("operating_points")),
+        quality=read_quality(fields),
         origin=origin,
     )
     fields.done()
     _check_whole(card, fields)
+    check_quality(card, fields)
     return card
 
 

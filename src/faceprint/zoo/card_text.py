@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from faceprint.zoo.card import ModelCard, ModelFile
 from faceprint.zoo.card_points import point_document
+from faceprint.zoo.card_quality import quality_document
 
 __all__ = ["card_document", "card_hash", "card_toml"]
 
@@ -19,8 +20,8 @@ def card_hash(card: ModelCard) -> str:
     """Hex sha256 over what determines the embeddings, and nothing else.
 
     File hashes by role, input contract, alignment, decoder, options and dim count; titles,
-    addresses, licences and operating points do not, so that correcting those leaves galleries
-    valid. An unpinned file counts by its name.
+    addresses, licences, operating points and quality do not, so that correcting those leaves
+    galleries valid. An unpinned file counts by its name.
     """
     alignment = card.alignment
     canonical = {
@@ -82,6 +83,8 @@ def card_document(card: ModelCard) -> dict[str, object]:
         if card.alignment.weights:
             alignment["weights"] = list(card.alignment.weights)
         document["alignment"] = alignment
+    if card.quality is not None:
+        document["quality"] = quality_document(card.quality)
     if card.options:
         document["options"] = dict(card.options)
     document["files"] = [_file_document(file) for file in card.files]

@@ -18,6 +18,8 @@ from faceprint.vision.images import decode
 
 __all__ = ["FaceTable", "Fitness", "collect", "photo_faces", "thumbnail", "with_thumbnails"]
 
+_NONSENSE = "landmarks that cannot be a face's"
+
 THUMBNAIL = 96
 """Side of a thumbnail in pixels: some 3 kB as JPEG."""
 
@@ -84,9 +86,12 @@ class Fitness:
         """Why each face waits; empty for one that is fit. NaN counts as fit."""
         small, blurred = quality[:, 0] < self.size, quality[:, 1] < self.sharpness
         turned = np.abs(quality[:, 2]) > self.yaw
+        lost = (quality[:, 3] == 0) & np.isfinite(quality[:, 0])
         flags: NDArray[np.bool_] = np.stack([small, blurred, turned], axis=1)
         words = ("too small", "blurred", "turned away")
-        return [", ".join(w for w, on in zip(words, row, strict=True) if on) for row in flags]
+        found = [", ".join(w for w, on in zip(words, row, strict=True) if on) for row in flags]
+        # The value 0 is kept for landmarks that can't be a face's.
+        return [why or (_NONSENSE if zero else "") for why, zero in zip(found, lost, strict=True)]
 
 
 def photo_faces(faces: Iterable[Face], source: str, *, thumbnails: bool = True) -> FaceTable:

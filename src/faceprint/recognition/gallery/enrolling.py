@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 from faceprint._text import printable
 from faceprint.errors import DecodeError, UsageError
+from faceprint.recognition.decidable import check_min_quality, objection, usable_quality
 from faceprint.recognition.gallery.analyzer import Analyzer, check_pin, pin_of
 from faceprint.recognition.gallery.core import Change, Core, check_name
 from faceprint.recognition.gallery.crops import encode_crop
@@ -43,14 +44,15 @@ class EnrolOptions:
 
     Attributes:
         faces: `largest` takes the largest face, `one` passes over photographs that show several.
-        min_quality: pass over faces below it; 0 takes all.
+        min_quality: pass over faces below it; None for what the embedder's card supports, 0 takes
+            all.
         keep_crops: keep aligned crops; None for what the gallery's policy says.
         metadata, consent: replace the subject's own when given.
         batch_size: photographs a transaction.
     """
 
     faces: FaceChoice = "largest"
-    min_quality: float = 0.0
+    min_quality: float | None = None
     metadata: Mapping[str, Any] | None = None
     consent: Consent | None = None
     keep_crops: bool | None = None
@@ -61,6 +63,7 @@ class EnrolOptions:
             raise UsageError(f"faces is {self.faces!r}; enrolment takes largest or one")
         if self.batch_size < 1:
             raise UsageError(f"batch_size is {self.batch_size}, not a positive whole number")
+        check_min_quality(self.min_quality)
         if self.metadata is not None:
             metadata_to_json(self.metadata)
 
@@ -115,9 +118,10 @@ def _enrol_chunk(
             fresh[place] = item
     _update_known(core, outcomes, options)
     found = _analyze(core, analyzer, list(fresh.values()), options)
+    least = usable_quality(analyzer.embedder_card, options.min_quality)
     usable: dict[int, tuple[_Item, Face]] = {}
     for (place, item), result in zip(fresh.items(), found, strict=True):
-        face = _choose(item, result, options)
+        face = _choose(item, result, options, least)
         if isinstance(face, Skipped):
             outcomes[place] = face
         else:
@@ -180,7 +184,9 @@ def _analyze(
     return list(analyzer.analyze_many(sources, batch_size=options.batch_size, keep_crops=keep))
 
 
-def _choose(item: _Item, result: AnalyzedImage, options: EnrolOptions) -> Face | Skipped:
+def _choose(
+    item: _Item, result: AnalyzedImage, options: EnrolOptions, least: float | None
+) -> Face | Skipped:
     def skipped(reason: str) -> Skipped:
         return Skipped(item.name, item.label, reason)
 
@@ -193,10 +199,12 @@ def _choose(item: _Item, result: AnalyzedImage, options: EnrolOptions) -> Face |
     face = result.faces[0]
     if face.embedding is None:
         return skipped("the face was not embedded")
-    if face.quality is not None and face.quality.value < options.min_quality:
-        value = face.quality.value
-        return skipped(f"quality {value:.2f} is below the {options.min_quality:.2f} asked for")
-    return face
+    problem = objection(face.quality, least)
+    if not problem:
+        return face
+    if options.min_quality is None:
+        problem += ", and strangers may match it; --min-quality 0 (min_quality=0) enrolls it anyway"
+    return replace(skipped(problem), poor=True)
 
 
 def _store(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from faceprint.errors import GalleryError, NoFaceError, UsageError
 from faceprint.recognition.calibrations import search_points
+from faceprint.recognition.decidable import objection, usable_quality
 from faceprint.recognition.fpir import fpir_point, search_point
 from faceprint.recognition.gallery import migrating, privacy, tagging
 from faceprint.recognition.gallery.analyzer import Analyzer, check_pin, pin_of
@@ -33,7 +35,7 @@ from faceprint.recognition.gallery.records import (
 )
 from faceprint.recognition.gallery.searching import IndexKind, Search
 from faceprint.recognition.operating import choose_point
-from faceprint.types import Embedding, Identification, OperatingPoint
+from faceprint.types import Embedding, Face, Identification, OperatingPoint
 
 __all__ = ["Gallery"]
 
@@ -130,12 +132,16 @@ class Gallery(Keeping):
         metadata: Mapping[str, Any] | None = None,
         consent: Consent | None = None,
         faces: FaceChoice = "largest",
-        min_quality: float = 0.0,
+        min_quality: float | None = None,
     ) -> list[Outcome]:
         """Enrol photographs of one person.
 
         The same photograph twice gives the template it gave before. Every photograph is answered
         for: `Enrolled`, or `Skipped` with the reason.
+
+        Args:
+            min_quality: skip faces below this `quality.value`; None for the least that the
+                embedder's card supports, 0 takes all.
 
         Raises:
             UsageError: no analyser, or a name or metadata that can't be kept.
@@ -189,13 +195,19 @@ class Gallery(Keeping):
         top: int = 5,
         fpir: float | None = None,
         threshold: float | None = None,
+        min_quality: float | None = None,
     ) -> Identification:
         """Who is the largest face of a photograph?
+
+        Where it is too poor for the model's error rates to hold, `decidable` is False, `reason`
+        says why, and `subject` is None.
 
         Args:
             top: candidates to report.
             fpir: the share of strangers that may be taken for somebody; 1e-2 when neither is given.
             threshold: a cosine similarity to decide by instead.
+            min_quality: the least `quality.value` that decides; None for what the embedder's card
+                supports, 0 to decide whatever the quality.
 
         Raises:
             NoFaceError: there is no face.
@@ -205,12 +217,35 @@ class Gallery(Keeping):
         if not faces or faces[0].embedding is None:
             raise NoFaceError("no face found to identify")
         point = self.operating_point(fpir=fpir, threshold=threshold)
-        return self.identify_many([faces[0].embedding], point, top=top)[0]
+        return self.identify_faces(faces[:1], point, top=top, min_quality=min_quality)[0]
+
+    def identify_faces(
+        self,
+        faces: Sequence[Face],
+        point: OperatingPoint,
+        *,
+        top: int = 5,
+        min_quality: float | None = None,
+    ) -> list[Identification]:
+        """Answers for faces that are embedded, in their order; `min_quality` as in `identify`.
+
+        Raises:
+            ModelMismatchError: an embedding of another model.
+            UsageError: a face without embedding, or `min_quality` is not within 0..1.
+        """
+        least = usable_quality(self._needs_analyzer().embedder_card, min_quality)
+        probes = [face.embedding for face in faces if face.embedding is not None]
+        if len(probes) != len(faces):
+            raise UsageError("a face without embedding; analyze with embed=True")
+        return [
+            replace(answer, reason=objection(face.quality, least))
+            for face, answer in zip(faces, self.identify_many(probes, point, top=top), strict=True)
+        ]
 
     def identify_many(
         self, probes: Sequence[Embedding], point: OperatingPoint, *, top: int = 5
     ) -> list[Identification]:
-        """Answers for a batch of embeddings, in their order.
+        """Answers for a batch of embeddings, in their order, whatever their faces' quality.
 
         Raises:
             ModelMismatchError: an embedding of another model.

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from faceprint._text import check_text
 from faceprint.errors import GalleryCorruptError, UsageError
 
 __all__ = [
@@ -24,7 +25,6 @@ __all__ = [
     "SubjectRow",
     "TemplateRow",
     "VectorRow",
-    "check_text",
     "now",
     "timestamp",
 ]
@@ -45,19 +45,6 @@ def timestamp(moment: datetime) -> str:
         return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     except OverflowError as error:
         raise UsageError(f"{moment} lies outside of the years 1 to 9999 in UTC") from error
-
-
-def check_text(text: str, what: str) -> str:
-    """Refuse text that no file can hold.
-
-    Raises:
-        UsageError: half of a surrogate pair, which UTF-8 does not have.
-    """
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(f"{what} holds {text[error.start]!r}, which is no character") from error
-    return text
 
 
 def now() -> str:
@@ -290,11 +277,16 @@ class Enrolled:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A photograph that was not used, and why."""
+    """A photograph that was not used, and why.
+
+    Attributes:
+        poor: the reason is the quality of the face.
+    """
 
     subject: str
     source: str
     reason: str
+    poor: bool = False
 
 
 Outcome = Enrolled | Skipped

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
+from faceprint._text import check_text
 from faceprint.errors import GalleryCorruptError, UsageError
 from faceprint.recognition.gallery.records import (
     AuditEntry,
@@ -19,7 +20,6 @@ from faceprint.recognition.gallery.records import (
     Subject,
     SubjectRow,
     TemplateRow,
-    check_text,
 )
 from faceprint.recognition.gallery.vectors import MAX_DIM
 

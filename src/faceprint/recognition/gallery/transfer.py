@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from faceprint._files import atomic_write
+from faceprint._text import check_text
 from faceprint.errors import (
     DatasetError,
     GalleryCorruptError,
@@ -27,7 +28,6 @@ from faceprint.recognition.gallery.records import (
     ModelPin,
     Subject,
     TemplateRow,
-    check_text,
     now,
     timestamp,
 )

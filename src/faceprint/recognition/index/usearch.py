@@ -59,6 +59,9 @@ class UsearchIndex:
         self._dim = dim
         self.removed = False
         """Whether bytes of removed vectors may still lie in the graph's memory."""
+        # Imported before usearch 2.26, ONNX Runtime 1.31 works; after it, it ends the process.
+        import faceprint._onnxruntime  # noqa: F401
+
         module = require("usearch.index", extra="ann")
         self._graph: Any = module.Index(
             ndim=dim,
