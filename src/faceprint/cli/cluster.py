@@ -65,6 +65,10 @@ def cluster(
         list[str] | None,
         typer.Option("--forget", metavar="SOURCE", help="Remove this photograph from the album."),
     ] = None,
+    forget_missing: Annotated[
+        bool,
+        typer.Option("--forget-missing", help="Remove the photographs that could not be found."),
+    ] = False,
     fmr: Annotated[
         float | None, typer.Option("--fmr", help="Strictness, as a false match rate. [5e-5]")
     ] = None,
@@ -122,8 +126,9 @@ def cluster(
         raise UsageError("--scratch goes with --from TABLE, and with --out FILE or --json")
     if table is None and not paths and (state is None or not state.exists()):
         raise UsageError("give photographs or folders, --from TABLE, or --state FILE of an album")
-    if state is None and forget:
-        raise UsageError("--forget needs an album: --out DIR or --state FILE")
+    if state is None and (forget or forget_missing):
+        option = "--forget" if forget else "--forget-missing"
+        raise UsageError(f"{option} needs an album: --out DIR or --state FILE")
     said = _read(must_link, cannot_link, corrections)
     given = {"threshold": threshold, "fmr": fmr}
     clustering.check_demand(**given)
@@ -139,17 +144,16 @@ def cluster(
             demand = clustering.demand_for(faces, _detector(analyzer), **given)
             album = clustering.cluster_table(faces, demand, said, run=run)
     else:
-        from faceprint.recognition.albums.incremental import forget as let_go
         from faceprint.recognition.albums.said import correct
         from faceprint.recognition.albums.store import AlbumFile
 
         with AlbumFile(state) as file:
-            let_go(file, forget or [])
             failed = _grown(file, analyzer, paths, table)
+            _forget(file, forget or [], forget_missing, failed)
             notes = correct(file, said)
             demand = clustering.demand_for(file.stored().table, _detector(analyzer), **given)
             album = clustering.cluster_file(file, demand, run=run)
-            album = replace(album, failed=failed, notes=notes)
+            album = replace(album, failed=failed, notes=(*notes, *album.notes))
     if not album.people and not album.unassigned and not no_photographs:
         note("no face was found in what was named")
     _report(album, out, folders, as_json)
@@ -203,13 +207,37 @@ def _grown(
 
     if analyzer is not None:
         done = grow(file, paths or [], analyzer, progress=progress("photographs"))
-        note(f"{done.added} new, {done.known} known, {done.removed} removed")
+        more = [
+            f", {n} {word}"
+            for n, word in ((done.changed, "changed"), (done.missing, "missing"))
+            if n
+        ]
+        note(f"{done.added} new, {done.known} known{''.join(more)}")
         return done.failed
     if table is None:
         return ()
     from faceprint.recognition.albums.tables import read_table
 
     return take_in(file, read_table(table)).failed
+
+
+def _forget(
+    file: AlbumFile, sources: list[str], missing: bool, failed: tuple[tuple[str, str], ...]
+) -> None:
+    """Remove what the owner asked for, once everything else went well."""
+    from faceprint.recognition.albums import incremental
+
+    for source in sources:
+        if not incremental.forget(file, [source]):
+            note(f"{source}: not in the album, nothing to forget")
+    if not missing:
+        return
+    if failed:
+        note("nothing that is missing was forgotten, as some photographs could not be used")
+        return
+    count, lost = incremental.forget_missing(file)
+    whom = f"; nothing is left of {', '.join(lost)}" if lost else ""
+    note(f"{counted(count, 'missing photograph', 'missing photographs')} forgotten{whom}")
 
 
 def _detector(analyzer: FacePrint | None) -> str:

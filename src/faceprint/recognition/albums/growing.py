@@ -1,4 +1,4 @@
-"""Bringing an album file up to what lies on the disk: new, changed and removed photographs."""
+"""Bringing an album file up to what lies on the disk: new, changed and missing photographs."""
 
 from __future__ import annotations
 
@@ -6,32 +6,40 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from faceprint.errors import ModelMismatchError, SourceNotFoundError, UsageError
 from faceprint.recognition.albums.faces import FaceTable, collect, with_thumbnails
-from faceprint.recognition.albums.incremental import forget
-from faceprint.recognition.albums.store import AlbumFile, stamp
+from faceprint.recognition.albums.photographs import (
+    Found,
+    Register,
+    is_file,
+    resolved,
+    stamp_of,
+)
+from faceprint.recognition.albums.store import AlbumFile
 from faceprint.types import AnalyzedImage
 
 if TYPE_CHECKING:
     from faceprint.vision.pipeline import FacePrint
 
-__all__ = ["Grown", "find_photographs", "grow", "take_in"]
+__all__ = ["Grown", "find_photographs", "grow", "take_in", "take_results"]
 
 _SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif"))
 _AT_ONCE = 32
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
 class Grown:
-    """What a run changed: photographs taken in, known before, removed, and unusable ones."""
+    """What a run found: photographs taken in, known before, edited, missing, and unusable ones."""
 
     added: int
     known: int
-    removed: int
+    changed: int = 0
+    missing: int = 0
     failed: tuple[tuple[str, str], ...] = ()
 
 
@@ -62,11 +70,11 @@ def grow(
     *,
     progress: Callable[[int, int], None] | None = None,
 ) -> Grown:
-    """Take in what is new or changed, and let go what is gone from the given folders.
+    """Take in what is new or changed, and mark what is missing.
 
-    Photographs are stored as they are done, so a run that was broken off goes on where it stopped.
-    One is gone when its folder was given and still holds photographs, so that a disk that is not
-    plugged in empties no album.
+    Nothing is removed: what is gone from the disk waits with its names and corrections until it is
+    there again, wherever that is, or until `forget`. Photographs are stored as they are done, so a
+    run that was broken off goes on where it stopped.
     """
     model = album.rows("SELECT embedder FROM album")[0][0]
     if model and model != analyzer.embedder_card.id:
@@ -74,52 +82,87 @@ def grow(
             f"{album.path} holds faces of {model}, not of {analyzer.embedder_card.id}; "
             "start a new album"
         )
-    wanted, known = find_photographs(paths), album.photos()
-    changed = [source for source in wanted if source in known and known[source] != stamp(source)]
-    gone = _gone(paths, wanted, known)
-    removed = forget(album, [*gone, *changed])
-    new = [source for source in wanted if source not in known or source in set(changed)]
+    register = Register(album.photographs())
+    places = register.place(find_photographs(paths))
+    before = {found.name: photograph for found, photograph in places.edited}
+    wanted = {found.name: found for found in (*places.new, *(f for f, _ in places.edited))}
+    elsewhere, gone = _unplaced(register)
+    album.update_photos(places.known | elsewhere, gone)
     failed: list[tuple[str, str]] = []
     done = 0
-    for chunk in _chunks(analyzer.analyze_many(new, batch_size=_AT_ONCE, keep_crops=True)):
+    results = analyzer.analyze_many(list(wanted), batch_size=_AT_ONCE, keep_crops=True)
+    for chunk in _chunks(results):
         good = [result for result in chunk if result.error is None]
         failed += [(r.source, str(r.error)) for r in chunk if r.error is not None]
-        album.put_photos({result.source: collect([result]) for result in good})
+        album.put_photos([(wanted[r.source], collect([r]), before.get(r.source)) for r in good])
         done += len(chunk)
         if progress is not None:
-            progress(done, len(new))
-    added = len(new) - len(failed)
-    return Grown(added, len(wanted) - len(new), removed - len(changed), tuple(failed))
+            progress(done, len(wanted))
+    ((missing,),) = album.rows("SELECT count(*) FROM photos WHERE missing IS NOT NULL")
+    changed = len(before) - sum(source in before for source, _ in failed)
+    added = len(wanted) - len(failed) - changed
+    return Grown(added, len(places.known), changed, int(str(missing)), tuple(failed))
+
+
+def take_results(album: AlbumFile, results: Iterable[AnalyzedImage]) -> Grown:
+    """Take in analyzed photographs that are not there yet; the stream is read once."""
+    register = Register(album.photographs())
+    known, added = 0, 0
+    failed: list[tuple[str, str]] = []
+    for result in results:
+        if result.error is not None:
+            failed.append((result.source, str(result.error)))
+            continue
+        places = register.place([result.source])
+        known += len(places.known)
+        if places.known:
+            album.update_photos(places.known, ())
+        fresh = [*((found, None) for found in places.new), *places.edited]
+        album.put_photos([(found, collect([result]), before) for found, before in fresh])
+        added += len(fresh)
+    return Grown(added, known, failed=tuple(failed))
 
 
 def take_in(album: AlbumFile, table: FaceTable) -> Grown:
     """Take in the photographs of an embedding table that are not there yet."""
-    known = album.photos()
+    if len(table) and not table.embedder:
+        raise UsageError("the table does not say which embedder made it; an album must know")
     rows: dict[str, list[int]] = {}
     for row, source in enumerate(table.sources):
         rows.setdefault(source, []).append(row)
-    new = {source: own for source, own in rows.items() if source not in known}
-    if len(table) and not table.embedder:
-        raise UsageError("the table does not say which embedder made it; an album must know")
-    sources = iter(new.items())
-    while chunk := list(islice(sources, _AT_ONCE * 8)):
-        picked = {source: table.pick(np.asarray(own, np.int64)) for source, own in chunk}
-        album.put_photos({s: with_thumbnails(faces, s) for s, faces in picked.items()})
-    return Grown(len(new), len(rows) - len(new), 0, table.failed)
+    register = Register(album.photographs())
+    # What a known place holds now is not what the table was made from, perhaps: it stays.
+    fresh = [source for source in rows if not register.holds(resolved(source))]
+    places = register.place(fresh)
+    album.update_photos(places.known, ())
+    for chunk in _chunks(iter(places.new)):
+        picked = [table.pick(np.asarray(rows[found.name], np.int64)) for found in chunk]
+        album.put_photos(
+            [
+                (f, with_thumbnails(faces, f.name), None)
+                for f, faces in zip(chunk, picked, strict=True)
+            ]
+        )
+    return Grown(len(places.new), len(rows) - len(places.new), failed=table.failed)
 
 
-def _gone(paths: Sequence[Path], wanted: Sequence[str], known: Iterable[str]) -> list[str]:
-    here = set(wanted)
-    folders = [p for p in paths if p.is_dir() and any(Path(w).is_relative_to(p) for w in wanted)]
-    return [
-        source
-        for source in known
-        if source not in here
-        and any(Path(source).is_relative_to(folder) for folder in folders)
-        and not Path(source).exists()
-    ]
+def _unplaced(register: Register) -> tuple[dict[int, Found], list[int]]:
+    """Of the photographs that were not named: those that are there again, and those that are gone.
+
+    What never was a file can't be missing.
+    """
+    back: dict[int, Found] = {}
+    gone = []
+    for one in register.unplaced():
+        if one.content.size is None:
+            continue
+        if not is_file(one.source):
+            gone.append(one.key)
+        elif one.missing and one.content.same_stamp(stamp_of(one.source)):
+            back[one.key] = Found(one.source, one.name, one.content)
+    return back, gone
 
 
-def _chunks(results: Iterator[AnalyzedImage]) -> Iterator[list[AnalyzedImage]]:
-    while chunk := list(islice(results, _AT_ONCE)):
+def _chunks(items: Iterator[_Item]) -> Iterator[list[_Item]]:
+    while chunk := list(islice(items, _AT_ONCE)):
         yield chunk
