@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from faceprint.errors import UsageError
 from faceprint.evaluation.cluster_scores import cluster_scores
 from faceprint.recognition.albums.constraints import united
-from faceprint.recognition.albums.demand import Demand, crowding, similarities_of
+from faceprint.recognition.albums.demand import Demand, Similarities, crowding, similarities_of
 from faceprint.recognition.albums.edges import clustering_point
 from faceprint.recognition.albums.graph import Edges, neighbor_graph
 from faceprint.recognition.albums.incremental import match_ids
@@ -270,6 +270,36 @@ def test_of_two_data_sets_the_one_with_more_false_matches_counts():
     assert similarities_of(bare) == similarities_of(
         [replace(point, measurements=()) for point in points]
     ), "rates that lead to no fit leave the point's own"
+
+
+def test_a_collage_is_one_person_and_neighbors_in_a_photograph_are_two():
+    # The starter pack on a collage of two photographs: 0.957, and 0.967 between the photographs.
+    def at(*cosines: float):
+        """Unit rows with these similarities to the first axis, in a plane of their own."""
+        return [[c, *(np.sqrt(1 - c * c) * (np.arange(9) == i))] for i, c in enumerate(cosines)]
+
+    starter = Similarities(0.8659, 0.0208, 4.83, 1.088)  # as measured on LFW
+    for alike, threshold in ((0.967, 0.939), (0.967, starter), (0.957, starter)):
+        rows = np.array(at(*[np.sqrt(alike)] * 3), np.float32)
+        for photos in ([0, 0, 1], [0, 0, 0], [0, 1, 2]):
+            labels = cluster_embeddings(rows, threshold=threshold, photos=photos)
+            assert len(set(labels.tolist())) == 1
+    rows = np.array(at(*[np.sqrt(0.945)] * 2), np.float32)
+    assert len(set(cluster_embeddings(rows, threshold=0.939, photos=[0, 1]).tolist())) == 1
+    assert len(set(cluster_embeddings(rows, threshold=0.939, photos=[0, 0]).tolist())) == 2
+    # The first is like the third by the second: 0.966 and 0.866 where 0.9 is needed.
+    angles = np.deg2rad([0, 15, 30])
+    rows = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    labels = cluster_embeddings(rows, threshold=0.85, photos=[0, 0, 0])
+    assert len(set(labels.tolist())) == 1
+
+
+def test_faces_of_one_photograph_may_be_one_person_when_as_alike_as_photographs_of_one_are():
+    assert Demand.constant(0.5).twins == pytest.approx(0.5 + 0.5 / 3)
+    for usual, expected in ((0.7, 0.7), (0.9, 0.75), (0.45, 0.625)):
+        assert Demand(0.5, 0.4, 0.3, usual=usual).twins == pytest.approx(expected)
+    known = Similarities(0.0, 0.1, 6.0, 1.0)
+    assert known.demand(100).usual == pytest.approx(0.5), "one standard deviation below the mean"
 
 
 def test_what_is_demanded_falls_with_the_number_of_photographs():

@@ -64,6 +64,7 @@ class Demand:
         give: how far below what is demanded a pair may be and still be looked at later.
         crowded: whether a face's similarity to strangers counts.
         evidence: where the numbers come from.
+        usual: what five of six pairs of photographs of one person reach; None where not known.
     """
 
     alone: float
@@ -72,11 +73,23 @@ class Demand:
     give: float = 0.0
     crowded: bool = False
     evidence: str = ""
+    usual: float | None = None
 
     @staticmethod
     def constant(threshold: float, evidence: str = "") -> Demand:
         """The same for all sizes: plain average linkage."""
         return Demand(threshold, threshold, threshold, evidence=evidence)
+
+    @property
+    def twins(self) -> float:
+        """Similarity from which two faces of one photograph may be one person: a collage, a mirror.
+
+        What is usual among photographs of one person, so that siblings who stand side by side stay
+        two: between a quarter and half of the way from what joins two faces to equality, and a
+        third of it where nothing is known.
+        """
+        quarter, third, half = (self.alone + (1 - self.alone) / part for part in (4, 3, 2))
+        return third if self.usual is None else min(half, max(quarter, self.usual))
 
     def between(self, a: Array, b: Array) -> Array:
         """(e,) similarities demanded of groups of (e,) and (e,) faces."""
@@ -112,6 +125,7 @@ class Similarities:
             self._at(least),
             give=_GIVE * self.step,
             crowded=True,
+            usual=self._at(self.mean - self.spread),
             evidence=f"for {faces:,} faces, from what was {self.source}",
         )
 

@@ -112,7 +112,7 @@ def partition(
             must_link=must,
             cannot_link=links.cannot,
             separate=links.separate,
-            twins=(1 + demand.alone) / 2,
+            twins=demand.twins,
         )
 
     strict = limits_with((*links.must, *links.pins))  # refuses what contradicts itself
