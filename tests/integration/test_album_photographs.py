@@ -313,6 +313,7 @@ def test_a_correction_finds_its_photograph_from_any_folder(
     assert [rows[key] for key in keys.values()] == [1, 1, 1, None]
     monkeypatch.chdir(lib / "nas")
     assert find_faces([FaceKey("a.jpg", BOX)], sources, boxes) == {FaceKey("a.jpg", BOX): 0}
+    assert find_faces([FaceKey("a\0.jpg", BOX)], sources, boxes) == {FaceKey("a\0.jpg", BOX): None}
     ambiguous = [str(lib / "x/a.jpg"), str(lib / "y/a.jpg")]
     assert find_faces([FaceKey("a.jpg", BOX)], ambiguous, boxes) == {FaceKey("a.jpg", BOX): None}
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceprint.cli import options
+from faceprint.cli.cluster_report import report
 from faceprint.cli.exit_codes import DONE, INPUT, NO
-from faceprint.cli.output import counted, note, print_json
+from faceprint.cli.output import counted, note
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
 from faceprint.recognition.albums.corrections import Corrections, read_corrections
-from faceprint.recognition.albums.people import Album
 
 if TYPE_CHECKING:
     from faceprint.recognition.albums.faces import FaceTable
@@ -103,8 +103,10 @@ def cluster(
 
     With --out, DIR/index.html shows the people and takes corrections, DIR/people has a folder for
     each, and DIR/album.db is what the next run goes on from: run it again with new photographs and
-    --corrections, and people keep their numbers. JSON: people[]: id, name, faces[]: source, box;
-    unassigned[]: source, box, reason. Exit code 3: some photographs could not be used.
+    --corrections, and people keep their numbers. Photographs are known by their content: names stay
+    when files are moved, and what is not found waits. JSON: people[]: id, name, faces[]: source,
+    box; unassigned[]: source, box, reason; missing[]: source, names. Exit code 3: some photographs
+    could not be used.
 
     --scratch is for a table that is larger than memory; the people then go to --out FILE or --json.
     With --engine ray a cluster compares the faces.
@@ -156,7 +158,7 @@ def cluster(
             album = replace(album, failed=failed, notes=(*notes, *album.notes))
     if not album.people and not album.unassigned and not no_photographs:
         note("no face was found in what was named")
-    _report(album, out, folders, as_json)
+    report(album, out, folders, as_json)
     if album.failed:
         return INPUT
     return DONE if album.people or album.unassigned else NO
@@ -262,42 +264,3 @@ def _read(must_link: _Files, cannot_link: _Files, corrections: _Files) -> Correc
     for path in corrections or []:
         said |= read_corrections(path)
     return said
-
-
-def _report(album: Album, out: Path | None, folders: str, as_json: bool) -> None:
-    from faceprint.recognition.albums.people_table import is_table, write_people
-
-    for source, error in album.failed:
-        note(f"faceprint: {error if source in error else f'{source}: {error}'}")
-    for line in album.notes:
-        note(line)
-    empty = not album.people and not album.unassigned
-    if out is not None and is_table(out):
-        write_people(album, out)
-        note(f"people: {out}")
-    elif out is not None and (not empty or (out / "index.html").exists()):
-        from faceprint.recognition.albums.output import write_folders
-        from faceprint.recognition.albums.sheet import write_sheet
-
-        write_sheet(album, out / "index.html")
-        if folders != "none":
-            write_folders(album, out / "people", folders)  # type: ignore[arg-type]
-        note(f"contact sheet: {out / 'index.html'}")
-    if as_json:
-        print_json(album.to_json())
-        return
-    faces = sum(len(person.faces) for person in album.people)
-    typer.echo(
-        f"{counted(len(album.people), 'person', 'people')} in {counted(faces, 'face', 'faces')}; "
-        f"{counted(len(album.unassigned), 'face', 'faces')} unassigned"
-    )
-    if empty:
-        return
-    for person in album.people[:20]:
-        label = f"{person.id} {person.name}".strip()
-        typer.echo(f"  {label}: {len(person.faces)}, as {person.faces[0].source}")
-    if len(album.people) > 20:
-        typer.echo(f"  and {len(album.people) - 20} more; --json or --out shows all")
-    demand = album.demand
-    many = f", of many photographs {demand.many:.3f}" if demand.many < demand.alone else ""
-    note(f"similarity of one person: {demand.alone:.3f}{many} ({demand.evidence})")

@@ -27,6 +27,7 @@ import numpy as np
 
 from faceprint.errors import InputError, SourceNotFoundError
 from faceprint.geometry import iou_matrix
+from faceprint.recognition.albums.photographs import real_path
 from faceprint.types import Array
 
 __all__ = ["FORMAT", "Corrections", "FaceKey", "find_faces", "read_corrections"]
@@ -113,8 +114,8 @@ def find_faces(
     found: dict[FaceKey, int | None] = {}
     for key in keys:
         if key.source not in rows and not paths:
-            paths = {os.path.realpath(source): own for source, own in rows.items()}
-        own = rows.get(key.source) or paths.get(os.path.realpath(key.source)) or []
+            paths = {real_path(source): own for source, own in rows.items()}
+        own = rows.get(key.source) or paths.get(real_path(key.source)) or []
         own = own or _by_ending(key.source, paths)
         found[key] = None
         if own:

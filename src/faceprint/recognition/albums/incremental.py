@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Collection
 from itertools import pairwise
@@ -12,6 +11,7 @@ import numpy as np
 from faceprint.recognition.albums.constraints import united
 from faceprint.recognition.albums.graph import Ints
 from faceprint.recognition.albums.people import MissingPhotograph
+from faceprint.recognition.albums.photographs import real_path
 from faceprint.recognition.albums.said import bridge
 from faceprint.recognition.albums.sorting import Links
 from faceprint.recognition.albums.store import AlbumFile, Stored
@@ -35,7 +35,7 @@ def forget(album: AlbumFile, sources: Collection[str]) -> int:
     Returns how many there were. What the owner said of other faces by way of a removed one stays
     said: if a and b were both tied to it, they are tied to each other now.
     """
-    names = {*sources, *(os.path.realpath(source) for source in sources)}
+    names = {*sources, *(real_path(source) for source in sources)}
     return _remove(album, [p.key for p in album.photographs() if {p.source, p.name} & names])
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "Register",
     "content_of",
     "is_file",
+    "real_path",
     "resolved",
     "shown",
     "stamp_of",
@@ -176,14 +177,22 @@ def content_of(source: str) -> Content:
 
 def resolved(name: str) -> str:
     """The path of a file without links; a name that is no file's stays as it is."""
-    return os.path.realpath(name) if is_file(name) else name
+    return real_path(name) if is_file(name) else name
+
+
+def real_path(name: str) -> str:
+    """The absolute path without links; what can't be a path, as with a NUL, stays as it is."""
+    try:
+        return os.path.realpath(name)
+    except (OSError, ValueError):
+        return name
 
 
 def shown(source: str, name: str) -> str:
     """The name that a photograph was given last, where that still leads to it; else its path."""
     if name == source or Path(name).is_absolute():
         return name
-    return name if os.path.realpath(name) == source else source
+    return name if real_path(name) == source else source
 
 
 def _content(source: str, known: Sequence[Photograph]) -> Content:
