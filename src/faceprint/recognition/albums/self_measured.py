@@ -59,13 +59,14 @@ def own_similarities(
     if mated < max(_FEW_MATED, len(rows) / 20):
         return _of_strangers(products) if len(rows) >= _ENOUGH_STRANGERS else None
     for number in range(1 + _TAILED):
-        labels = partition(rows, known.demand(len(rows)), Links())
+        demand = known.demand(len(rows))
+        labels = partition(rows, demand, Links())
         if not _ENOUGH_PEOPLE <= int(labels.max()) + 1 < len(rows):
             return None  # too few people, or mated pairs of which not one is joined
         # Somebody's thousand photographs would be half a million pairs.
         few = np.flatnonzero(_rank_within(labels) < _OF_EACH)
         part = products[np.ix_(few, few)]
-        known = _tailed(part, labels[few], known) if number else _mixed(part)[0]
+        known = _tailed(part, labels[few], known, demand.alone) if number else _mixed(part)[0]
     return known
 
 
@@ -84,15 +85,20 @@ def _of_strangers(products: Array) -> Similarities:
     return Similarities(origin, step, *TYPICAL, _SOURCE)
 
 
-def _tailed(products: Array, labels: Ints, before: Similarities) -> Similarities:
-    """The same with most mated pairs told by `labels`, and the tail as it is."""
+def _tailed(products: Array, labels: Ints, before: Similarities, alone: float) -> Similarities:
+    """The same with most mated pairs told by `labels`, and the tail as it is.
+
+    How many mated pairs are not joined is not known. The square root of the share that is less
+    similar than `alone` did better than that share, and than all, in albums of 50 to 5,000 faces.
+    """
     pair = np.triu_indices(len(products), 1)
     same, scores = labels[pair[0]] == labels[pair[1]], products[pair]
     rarest = max(_RAREST, _FEWEST_PAIRS / len(scores))
     if 10 * rarest > 0.1:
         return before
     z = (scores - before.origin) / before.step
-    share = float(same.mean())
+    apart = _NORMAL.cdf(((alone - before.origin) / before.step - before.mean) / before.spread)
+    share = float(same.mean()) * apart**0.5
     two = (1 - share) * np.exp(-0.5 * np.maximum(z, 0) ** 2)
     one = share * np.exp(-0.5 * ((z - before.mean) / before.spread) ** 2) / before.spread
     mated = np.where(same | (z >= before.mean), 1.0, one / (one + two))
