@@ -198,6 +198,18 @@ def test_a_mixture_of_two_normals_is_told_apart():
     assert found.share == pytest.approx(0.1, abs=0.005)
 
 
+def test_a_long_tail_of_two_people_is_nobody():
+    # 500,000 pairs of which one in 300 is in a second, wider slope; no similarity stands out.
+    rng = np.random.default_rng(0)
+    scores = rng.normal(0.02, 0.07, 500_000).astype(np.float32)
+    scores[:1_700] = 0.02 + np.abs(rng.normal(0.13, 0.08, 1_700))
+    scores[-1] = 0.99
+    with np.errstate(invalid="raise"):
+        found = fit_mixture(scores)
+    assert found.share * len(scores) < 25
+    assert found.origin == pytest.approx(0.02, abs=0.005)
+
+
 def test_ids_go_to_the_group_with_most_of_the_faces_and_are_never_given_twice():
     labels = np.array([0, 0, 0, 1, 1, 2, -1])
     before = np.array([7, 7, 4, 4, -1, -1, 7])

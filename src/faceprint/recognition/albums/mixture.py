@@ -9,7 +9,7 @@ and variance (censored data: Dempster, Laird and Rubin 1977, section 4.2).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -29,8 +29,9 @@ PRIOR_PAIRS = 25.0
 _NORMAL = NormalDist()
 _CUT = 0.5
 _STARTS = (1e-4, 0.01, 0.05, 0.2, 0.4)
-_APART = 3.0
-"""Mated similarities are that far above the others, in steps; nearer ones are others' own tail."""
+_STANDS_OUT = 2.0
+"""Where mated similarities are most frequent they are that many times as frequent as non-mated ones
+of the same height; a smaller bump is the non-mated ones' own tail."""
 
 _BINS, _ROUNDS = 400, 600
 _PRECISION = 1e-5
@@ -65,7 +66,7 @@ def fit_mixture(scores: Array) -> Mixture:
     cut = middle + _CUT * step
     above = scores[scores >= cut]
     heights, ends = np.histogram(above, _BINS, (cut, max(float(above.max()), cut + step)))
-    counts, at = heights.astype(np.float64), (ends[1:] + ends[:-1]) / 2
+    counts, at = heights.astype(np.float64), (ends[1:] + ends[:-1]).astype(np.float64) / 2
     below = len(scores) - len(above)
     found = []
     for share in _STARTS:
@@ -77,8 +78,16 @@ def fit_mixture(scores: Array) -> Mixture:
             if moved + abs(before.step - known.step) < _PRECISION * known.step:
                 break
         found.append(known)
-    apart = [known for known in found if known.mean - known.origin >= _APART * known.step]
-    return max(apart or found, key=lambda known: _likelihood(at, counts, cut, below, known))
+    risen = [one for one in found if _rise(one) >= _STANDS_OUT]
+    best = max(risen or found, key=lambda one: _likelihood(at, counts, cut, below, one))
+    return best if risen else replace(best, share=0.0)
+
+
+def _rise(known: Mixture) -> float:
+    """How many times as frequent mated similarities are as non-mated ones, at their mean."""
+    z = (known.mean - known.origin) / known.step
+    mated = known.share / known.spread
+    return mated / max((1 - known.share) * math.exp(-0.5 * z * z) / known.step, 1e-300)
 
 
 def _likelihood(
@@ -102,7 +111,7 @@ def _improved(
     of_two = counts - of_one
     # The expected mean and variance of what lies below the cut.
     z = (cut - known.origin) / known.step
-    slope = _NORMAL.pdf(z) / max(_NORMAL.cdf(z), 1e-12)
+    slope = _NORMAL.pdf(z) / _NORMAL.cdf(z) if z > -6 else -z
     its_mean = known.origin - known.step * slope
     its_variance = known.step**2 * max(1 - z * slope - slope**2, 0.0)
     total = float(of_two.sum()) + below

@@ -33,9 +33,9 @@ _TAILED = 3
 """Rounds that read the tail, after two of the mixture."""
 
 _FEW_MATED = 25
-"""Mated pairs (or one for 20 faces) below which an album says nothing of them."""
+"""Mated pairs (or one for four faces) below which an album says nothing of them."""
 
-_ENOUGH_STRANGERS = 100
+_ENOUGH_STRANGERS = 200
 """Faces from which an album of people photographed once says what non-mated similarities are."""
 
 _RAREST, _FEWEST_PAIRS = 1e-3, 10
@@ -47,7 +47,7 @@ def own_similarities(
 ) -> Similarities | None:
     """Both distributions of (n, d) unit rows.
 
-    None for an album of which nothing can be said: under 40 photographs or 10 people, or under 100
+    None for an album of which nothing can be said: under 40 photographs or 10 people, or under 200
     faces without mated pairs that stand out.
     """
     if len(set(photos)) < _ENOUGH_PHOTOS:
@@ -56,7 +56,7 @@ def own_similarities(
     rows = np.asarray(vectors[chosen], np.float32)
     products = rows @ rows.T
     known, mated = _mixed(products)
-    if mated < max(_FEW_MATED, len(rows) / 20):
+    if mated < max(_FEW_MATED, len(rows) / 4):
         return _of_strangers(products) if len(rows) >= _ENOUGH_STRANGERS else None
     for number in range(1 + _TAILED):
         demand = known.demand(len(rows))
