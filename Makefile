@@ -4,7 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: demo test test-fast check format bench docs clean
+LOWEST := $(VENV)/lowest
+SMOKE := tests/unit/test_images.py tests/unit/test_headers.py tests/unit/test_exit_codes.py tests/unit/test_settings.py \
+  tests/unit/test_external.py tests/unit/test_telemetry.py tests/unit/test_public_names.py tests/unit/test_bulk_table.py \
+  tests/integration/test_reduced_decoding.py tests/integration/test_cli.py tests/integration/test_one_photograph.py
+
+.PHONY: demo test test-fast test-lowest check format bench docs clean
 
 demo: $(VENV)/.base
 	$(BIN)/faceprint demo --out demo
@@ -14,6 +19,10 @@ test: $(VENV)/.test
 
 test-fast: $(VENV)/.test
 	$(BIN)/python tools/run_tests.py -m "not slow"
+
+# A selection of the tests with the lowest versions that pyproject.toml allows.
+test-lowest: $(LOWEST)/.done
+	$(LOWEST)/bin/python -m pytest -q $(SMOKE)
 
 check: $(VENV)/.test $(VENV)/.check
 	$(BIN)/ruff format --check src tests tools benchmarks
@@ -47,6 +56,13 @@ $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.check: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install -e '.[check]'
+	touch $@
+
+$(LOWEST)/.done: pyproject.toml $(VENV)/.test
+	$(PIP) install uv
+	$(BIN)/uv venv -q --clear $(LOWEST)
+	VIRTUAL_ENV=$(LOWEST) $(BIN)/uv pip install -q --resolution lowest-direct -e '.[onnx,bulk,report]'
+	VIRTUAL_ENV=$(LOWEST) $(BIN)/uv pip install -q pytest pytest-socket hypothesis
 	touch $@
 
 clean:

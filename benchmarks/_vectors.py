@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from faceprint.recognition.gallery.guarded_store import GuardedStore
+from faceprint.recognition.gallery.opening import open_store
 from faceprint.recognition.gallery.records import Header, ModelPin, Policy, Subject, TemplateRow
-from faceprint.recognition.gallery.store import GalleryStore
-from faceprint.recognition.gallery.store_sqlite import SqliteStore
 from faceprint.types import Array
 
 DIM, SPREAD = 512, 0.8
@@ -51,16 +51,16 @@ def nearest(vectors: Array, probes: Array) -> Any:
     return truth
 
 
-def stored(path: Path, vectors: Array) -> SqliteStore:
+def stored(path: Path, vectors: Array) -> GuardedStore:
     """A gallery's file with these templates, keyed from 1."""
     pin = ModelPin("benchmark", "0" * 64, DIM, "arcface-112")
-    SqliteStore.create(path, Header("0" * 32, pin, "max", Policy(), created="2025-01-01"))
-    store = SqliteStore(path)
+    header = Header("0" * 32, pin, "max", Policy(), created="2025-01-01")
+    store = open_store(str(path), header)
     fill(store, vectors)
     return store
 
 
-def fill(store: GalleryStore, vectors: Array, step: int = 20_000) -> None:
+def fill(store: GuardedStore, vectors: Array, step: int = 20_000) -> None:
     """Put them in, a transaction for every `step`."""
     for start in range(0, len(vectors), step):
         with store.write() as writer:

@@ -115,7 +115,7 @@ def approximate(given: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["FACEPRINT_HOME"] = folder
         store = stored(Path(folder) / "people.db", vectors)
-        core = Core(store, None, "benchmark")
+        core = Core(store, "benchmark")
         start = time.perf_counter()
         Search(core, "signs").ready(store.header())
         built = time.perf_counter() - start

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +21,8 @@ class Route:
         cuts: a request number (from 0) -> bytes of the body sent before the connection is cut;
             key -1 stands for every request.
         declare: Content-Length, when it shall lie.
-        delay: seconds before each 64 KiB.
+        gate: the body is sent once this is set.
+        held: after the first byte the server waits for this.
     """
 
     body: bytes = b""
@@ -31,7 +31,8 @@ class Route:
     etag: str = '"v1"'
     cuts: dict[int, int] = field(default_factory=dict)
     declare: int | None = None
-    delay: float = 0.0
+    gate: threading.Event | None = None
+    held: threading.Event | None = None
 
 
 @dataclass
@@ -93,8 +94,13 @@ def faulty_server() -> Iterator[Server]:
             self.end_headers()
             body = body if cut is None else body[:cut]
             try:
+                if route.gate is not None:
+                    route.gate.wait()
+                if route.held is not None:
+                    self.wfile.write(body[:1])
+                    self.wfile.flush()
+                    route.held.wait()
                 for offset in range(0, len(body), 65536):
-                    time.sleep(route.delay)
                     self.wfile.write(body[offset : offset + 65536])
                     state.sent.append(len(body[offset : offset + 65536]))
             except OSError:

@@ -34,7 +34,7 @@ and exit codes do not change.
 | 2 | wrong usage |
 | 3 | the input can't be used: unreadable, no face, too large |
 | 4 | a model or an extra is missing |
-| 5 | anything else, in one line on stderr; `--debug` shows the traceback |
+| 5 | anything else, in one line on stderr; `--debug` shows the traceback too and changes no code |
 
 | environment | meaning |
 |---|---|
@@ -42,6 +42,7 @@ and exit codes do not change.
 | `FACEPRINT_MIRROR` | folder or URL where model files are looked for first, by name |
 | `FACEPRINT_OFFLINE=1` | the network is never touched |
 | `FACEPRINT_ACCEPT_LICENSE=1` | model licences are accepted |
+| `FACEPRINT_MAX_PIXELS` | most pixels that are made of one photograph; 89 million when not set |
 | `FACEPRINT_PACK` | what `--pack` is when not given |
 | `FACEPRINT_RUNTIME` | what `--runtime` is when not given |
 | `FACEPRINT_THREADS` | what `--threads` is when not given |

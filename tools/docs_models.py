@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import faceprint
+from faceprint.types import Measurement, OperatingPoint
 from faceprint.zoo.card import ModelCard
 from faceprint.zoo.card_io import card_hash, read_card
 from faceprint.zoo.packs import all_packs
@@ -25,7 +26,8 @@ it by hand. How to add a model: [contributing-models.md](contributing-models.md)
 `faceprint models pull ID` fetches a model, checks its sha256 and keeps it; with
 `FACEPRINT_OFFLINE=1` nothing is fetched, and the message says what to copy where. "Commercial use"
 is what the card's author found of the licence of the weights and is no legal advice: `no` and
-`unclear` must be accepted once (`--accept-license`, `FACEPRINT_ACCEPT_LICENSE=1`, or the prompt).
+`unclear` must be accepted once (`--accept-license`, `FACEPRINT_ACCEPT_LICENSE=1`, or the prompt),
+except for the weights inside the package, which are not fetched.
 Embeddings of two models never compare; the card's hash, which stands for the files, the input
 contract and the alignment, is what a gallery is held to.
 """
@@ -102,30 +104,59 @@ def _per_cent(row: dict[str, Any]) -> str:
     return f"{100 * row['accuracy']:.2f} ± {100 * row['std']:.2f}"
 
 
+_EVIDENCE = """\
+## Operating points
+
+Cosine similarity from which on two faces are called the same, for each embedder with each detector.
+`measured`: the false match rate (FMR) was measured with these weights; `copy`: with a copy of them
+that was derived from the publisher's file; `published`: somebody else stated the threshold, and
+nobody measured its error rates here. The FMR holds on every data set of the last column, and the
+interval (95 %) and the FNMR are those of the worst. What happens with other pairs is in
+[evaluation.md](evaluation.md#what-stands-behind-a-threshold).
+
+| embedder | aligned by | evidence | FMR | 95 % interval | threshold | FNMR | measured on |
+|---|---|---|---|---|---|---|---|\
+"""
+
+
 def _points(cards: Iterable[ModelCard]) -> Iterator[str]:
     rows = [
         (card.id, item.detector, item.point) for card in cards for item in card.operating_points
     ]
     if not rows:
         return
-    yield "## Operating points"
-    yield ""
-    yield "Cosine similarity from which on two faces are called the same, by the false match rate"
-    yield "(FMR) that was measured there."
-    yield ""
-    yield "| embedder | aligned by | FMR | 95 % interval | threshold | FNMR | measured on |"
-    yield "|---|---|---|---|---|---|---|"
+    yield _EVIDENCE.rstrip("\n")
     for card_id, detector, point in rows:
-        interval = f"{_number(point.fmr_low)} to {_number(point.fmr_high)}"
+        low, high = point.fmr_low, point.fmr_high
+        interval = "" if high is None else f"{_number(low)} to {_number(high)}"
+        aligned = f"`{detector}`" if detector else "any with landmarks"
         yield (
-            f"| `{card_id}` | `{detector}` | {_number(point.fmr)} | {interval} "
-            f"| {point.threshold:.4f} | {_number(point.fnmr)} | {_cell(point.source)} |"
+            f"| `{card_id}` | {aligned} | {point.evidence} | {_number(point.fmr)} | {interval} "
+            f"| {point.threshold:.4f} | {_number(point.fnmr)} | {_measured_on(point)} |"
         )
     yield ""
 
 
+def _measured_on(point: OperatingPoint) -> str:
+    if not point.measurements:
+        return _cell(point.source)
+    sets = "; ".join(_data_set(item) for item in point.measurements)
+    return _cell(f"{sets}. {point.source[:1].upper()}{point.source[1:]}")
+
+
+def _data_set(item: Measurement) -> str:
+    rates = [f"FMR {_number(item.fmr)}"]
+    if item.group_fmr is not None:
+        rates.append(f"between {item.group} {_number(item.group_fmr)}")
+    if item.fnmr is not None:
+        rates.append(f"FNMR {_number(item.fnmr)}")
+    if item.fnmr_by_person is not None:
+        rates.append(f"by person {_number(item.fnmr_by_person)}")
+    return f"{item.data_set} ({', '.join(rates)})"
+
+
 def _number(value: float | None) -> str:
-    return "?" if value is None else f"{value:.3g}"
+    return "" if value is None else f"{value:.3g}"
 
 
 def _details(card: ModelCard) -> Iterator[str]:
@@ -161,6 +192,8 @@ def _input(card: ModelCard) -> str:
         return f"{size}, {contract.color}, {contract.layout}, 0..255; normalised inside the graph"
     mean, std = (", ".join(f"{v:g}" for v in values) for values in (contract.mean, contract.std))
     mirror = ", averaged with the mirror image" if contract.mirror else ""
+    if contract.crops > 1:
+        mirror = f", summed over {contract.crops} views of the face"
     fed = f"{size}, {contract.color}, {contract.layout}"
     return f"{fed}, mean ({mean}), std ({std}) on 0..255{mirror}"
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Detections,
         Embedding,
         Face,
+        Measurement,
         OperatingPoint,
         Verification,
     )
@@ -49,6 +50,7 @@ _HOMES = {
     "Gallery": "faceprint.recognition.gallery.gallery",
     "ModelMismatchError": "faceprint.errors",
     "NoFaceError": "faceprint.errors",
+    "Measurement": "faceprint.types",
     "OperatingPoint": "faceprint.types",
     "SeveralFacesError": "faceprint.errors",
     "UnknownModelError": "faceprint.errors",
@@ -71,6 +73,7 @@ __all__ = [
     "Gallery",
     "ModelMismatchError",
     "NoFaceError",
+    "Measurement",
     "OperatingPoint",
     "SeveralFacesError",
     "UnknownModelError",

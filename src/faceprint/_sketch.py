@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["NodeSketch", "Sketch", "scan"]
+__all__ = ["NodeSketch", "Sketch", "mapped", "scan"]
 
+_POINTER = b"version https://git-lfs.github.com/spec/"
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
@@ -51,13 +53,27 @@ def scan(path: Path) -> Sketch:
         ValueError: not an ONNX file, or one that ends too early.
         OSError: not readable.
     """
+    with mapped(path) as view:
+        return _model(view)
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[mmap.mmap]:
+    """A file's bytes.
+
+    Raises:
+        ValueError: it is empty, or not the file itself.
+        OSError: not readable.
+    """
     with path.open("rb") as stream:
         try:
             view = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
         except ValueError as error:
             raise ValueError(f"{path.name} is empty") from error
         with view:
-            return _model(view)
+            if view[: len(_POINTER)] == _POINTER:
+                raise ValueError("a Git LFS pointer; `git lfs pull` fetches the file")
+            yield view
 
 
 def _model(view: mmap.mmap) -> Sketch:

@@ -18,6 +18,7 @@ FaceprintError
 │   │   └── LicenseNotAcceptedError       its licence has not been accepted
 │   ├── ChecksumError (ValueError)        a file whose size or sha256 is not the card's
 │   ├── ModelMismatchError (ValueError)   embeddings or galleries of two different models
+│   ├── NotFiniteError (ValueError)       a network gave NaN or infinity for a photograph
 │   └── RuntimeUnavailableError           a runtime or device that is not the one asked for
 ├── MissingExtraError (ImportError)       an optional dependency that is not installed
 └── GalleryError (RuntimeError)
@@ -50,6 +51,7 @@ __all__ = [
     "ModelMismatchError",
     "ModelMissingError",
     "NoFaceError",
+    "NotFiniteError",
     "RuntimeUnavailableError",
     "SeveralFacesError",
     "SourceNotFoundError",
@@ -133,6 +135,10 @@ class ChecksumError(ModelError, ValueError):
 
 class ModelMismatchError(ModelError, ValueError):
     """Embeddings or galleries that belong to two different models."""
+
+
+class NotFiniteError(ModelError, ValueError):
+    """A network gave NaN or infinity for a photograph."""
 
 
 class RuntimeUnavailableError(ModelError):

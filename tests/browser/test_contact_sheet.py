@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+from waiting import until
 
 from faceprint.recognition.albums.corrections import read_corrections
 from faceprint.recognition.albums.demand import Demand
@@ -62,15 +62,6 @@ def click(browser, element) -> None:
     # The bar at the foot covers what lies at the window's end; people scroll, so does this.
     browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", element)
     element.click()
-
-
-def until(condition, seconds: float = 30.0):
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        if time.monotonic() > end:
-            pytest.fail("the page did not get there")
-        time.sleep(0.05)
-    return value
 
 
 def face_table() -> FaceTable:

@@ -356,6 +356,120 @@ def test_a_location_shows_no_password() -> None:
     from faceprint.recognition.gallery.postgres_connect import parse_address
 
     address = parse_address("postgresql://u:secret@h:1/db?schema=s&password=secret&sslmode=require")
-    assert "secret" not in address.shown and address.shown.startswith("postgresql://u@h:1/db?")
+    assert address.shown == "postgresql://h:1/db?schema=s" and "secret" not in repr(address)
     assert address.schema == "s" and "schema" not in address.conninfo
     assert "sslmode=require" in address.conninfo and "u:secret@h" in address.conninfo
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://u:SECRET%ZZ@127.0.0.1:1/db",
+        "postgresql://u:SECRET/x@127.0.0.1:1/db",
+        "postgresql://u:77/SECRET@127.0.0.1:1/db",
+        "postgresql://u:SEC#RET@127.0.0.1:1/db",
+        "postgresql://u:SEC?RET@127.0.0.1:1/db",
+        "postgresql://u:SEC@RET@127.0.0.1:1/db",
+        "postgresql://u@127.0.0.1:1/db?sslpassword=SECRET",
+        "postgresql://u@127.0.0.1:1/db?password=SECRET&nonsense=1",
+        "POSTGRESQL://u:SECRET@127.0.0.1:1/db",
+        "Postgres://u:SECRET@127.0.0.1:1/db",
+        "mysql://u:SECRET@127.0.0.1:1/db",
+        "postgresql:/u:SECRET@127.0.0.1:1/db",
+        "host=127.0.0.1 port=1 password=SECRET",
+    ],
+)
+def test_no_message_holds_a_password(address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("psycopg", reason="faceprint[postgres] is not installed")
+    from faceprint.cli.app import main
+
+    with pytest.raises(SystemExit) as ended:
+        main(["gallery", "list", address])
+    shown = capsys.readouterr()
+    assert ended.value.code in (2, 3)
+    assert not any(part in shown.out + shown.err for part in ("SECRET", "SEC", "RET"))
+
+
+def test_parameters_reach_the_server_as_they_were_given(server: str) -> None:
+    """A space is %20 for libpq, never a plus."""
+    address = f"{server}&schema=spaced&options=-c%20statement_timeout%3D9s"
+    with Gallery.open(address, FakeAnalyzer()) as gallery:
+        gallery.enroll("ada", b"ada/1")
+        assert "options" not in gallery.location and "schema=spaced" in gallery.location
+
+
+@pytest.mark.parametrize("key", [None, Key(bytes(32))], ids=["clear", "sealed"])
+def test_an_older_schema_is_brought_up_to_date(server: str, key: Key | None) -> None:
+    import psycopg
+
+    from faceprint.recognition.gallery.crypto import Sealer
+
+    name = "old_sealed" if key else "old_clear"
+    address = f"{server}&schema={name}"
+    with Gallery.open(address, FakeAnalyzer()) as gallery:
+        fill(gallery, people=4, each=2)
+        header = gallery.header
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f"SET search_path TO {name}, public")
+        if key:  # sealed as version 1 did, with names in clear
+            sealer = Sealer(key, header.uid, header.model.hash, version=1)
+            rows = connection.execute(
+                "SELECT t.key, vector, uid, content FROM templates t JOIN subjects s "
+                "ON subject_key = s.key"
+            ).fetchall()
+            for number, vector_, uid, content in rows:
+                sealed = sealer.seal(bytes(vector_), uid, bytes(content), "vector")
+                change = "UPDATE templates SET vector = %s, near = NULL WHERE key = %s"
+                connection.execute(change, (sealed, number))
+            connection.execute("UPDATE gallery SET key_id = %s", (key.id,))
+        for table, column in (("gallery", "digest"), ("gallery", "tag"), ("subjects", "tag")):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute("ALTER TABLE templates DROP COLUMN tag, DROP COLUMN crop_tag")
+        connection.execute("UPDATE gallery SET version = 1")
+    with Gallery.open(address, FakeAnalyzer(), key=key) as gallery:
+        assert "older faceprint" in gallery.notices[0]
+        assert answers(gallery, [b"p002/x"])[0].candidates[0].subject == "p002"
+        assert [s.name for s in gallery.subjects()] == ["p000", "p001", "p002", "p003"]
+    with Gallery.open(address, FakeAnalyzer(), key=key) as gallery:
+        assert gallery.notices == () and gallery.verify() == []
+
+
+def test_an_overwritten_entry_of_the_servers_index_is_found(server: str) -> None:
+    import psycopg
+
+    with Gallery.open(f"{server}&schema=near", FakeAnalyzer()) as gallery:
+        fill(gallery, people=4, each=1)
+        assert gallery.verify() == []
+        with psycopg.connect(server, autocommit=True) as connection:
+            change = (
+                "UPDATE near.templates SET near = (SELECT near FROM near.templates WHERE key = 2)"
+            )
+            connection.execute(f"{change} WHERE key = 3")
+        assert [p for p in gallery.verify() if "template 3" in p and "another's" in p]
+
+
+def test_a_row_that_was_changed_is_found_and_not_believed(
+    opener: Opener, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    store = request.node.callspec.params["opener"].partition("+")[0]
+    change = (
+        "UPDATE templates SET vector = (SELECT vector FROM templates WHERE key = 1) WHERE key = 2"
+    )
+    with opener() as gallery:
+        fill(gallery, people=4, each=1)
+    if store == "sqlite":
+        import sqlite3
+
+        with sqlite3.connect(tmp_path / "people.db") as file:
+            file.execute(change)
+    else:
+        import psycopg
+
+        address, _, schema = _location(store, request, tmp_path).partition("&schema=")
+        with psycopg.connect(address, autocommit=True) as connection:
+            connection.execute(f"SET search_path TO {schema}")
+            connection.execute(change)
+    with opener() as gallery:
+        assert any("template 2" in problem for problem in gallery.verify())
+        with pytest.raises(GalleryCorruptError, match="template 2"):
+            answers(gallery, [b"p000/x", b"p001/x"])

@@ -68,6 +68,12 @@ def test_verify_decides_where_it_is_told_to() -> None:
     loose = document("verify", ADA, ADA2, "--fmr", "1e-2", code=0)
     assert (strict["fmr"], loose["fmr"]) == (1e-3, 1e-2)
     assert strict["threshold"] > loose["threshold"]
+    assert (strict["evidence"], strict["provisional"]) == ("measured", False)
+    assert strict["measured_on"]
+    assert {"data_set", "fmr", "fnmr", "group", "group_fmr"} <= set(strict["measured_on"][0])
+    assert strict["source"]
+    given = document("verify", ADA, BEA, "--threshold", "0.0")
+    assert (given["evidence"], given["measured_on"], given["fmr"]) == ("given", [], None)
 
 
 @pytest.mark.parametrize(
@@ -91,7 +97,16 @@ def test_what_is_missing_ends_with_four() -> None:
     assert "nothing" in refused(4, "verify", ADA, BEA, "--pack", "nothing")
     assert "nothing" in refused(4, "verify", ADA, BEA, "--embedder", "nothing")
     line = refused(
-        4, "verify", ADA, BEA, "--pack", "sface", "--threshold", "0.5", FACEPRINT_OFFLINE="1"
+        4,
+        "verify",
+        ADA,
+        BEA,
+        "--pack",
+        "sface",
+        "--threshold",
+        "0.5",
+        FACEPRINT_OFFLINE="1",
+        FACEPRINT_ACCEPT_LICENSE="1",
     )
     assert "FACEPRINT_OFFLINE" in line or "offline" in line
 

@@ -6,10 +6,15 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from shared_cards import DERIVED, register
 
 from faceprint.cli.app import main
+from faceprint.errors import UsageError
+from faceprint.recognition.calibrations import decide_by
+from faceprint.similarity import similarity_matrix
+from faceprint.vision.pipeline import load
 from faceprint.zoo import store
 from faceprint.zoo.card import ModelCard
 from faceprint.zoo.catalog import all_cards
@@ -72,3 +77,37 @@ def test_verify(
         assert document["embedder"] == embedder
         for face in document["faces"]:
             assert (face["landmarks"] is None) == (detector == "ultraface-rfb-320")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("data_set", ["lfw", "facescrub"])
+@pytest.mark.parametrize("embedder", EMBEDDERS)
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_a_rate_that_is_cited_is_kept_within_three_times(
+    home: tuple[ModelCard, ...],
+    detector: str,
+    embedder: str,
+    data_set: str,
+    shared_faces: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = next(Path(card.origin) for card in home if card.origin != "packaged").parents[1]
+    monkeypatch.setenv("FACEPRINT_HOME", str(folder))
+    monkeypatch.setenv("FACEPRINT_OFFLINE", "1")
+    fp = load(detector=detector, embedder=embedder, threads=1)
+    try:
+        point = decide_by(fp).point
+    except UsageError:
+        # Boxes alone, or a model of the user's that nobody measured.
+        assert detector == "ultraface-rfb-320" or embedder in DERIVED
+        return
+    if point.fmr is None:
+        assert point.provisional
+        return
+    people = sorted(path for path in (shared_faces / data_set).iterdir() if path.is_dir())[:60]
+    found = fp.analyze_many([min(person.iterdir()) for person in people])
+    faces = [result.faces[0].embedding for result in found if result.faces]
+    rows = np.stack([embedding.vector for embedding in faces if embedding is not None])
+    pairs = similarity_matrix(rows, rows)[np.triu_indices(len(rows), 1)]
+    assert len(pairs) > 1_000
+    assert (pairs >= point.threshold).mean() <= 3 * point.fmr

@@ -128,7 +128,8 @@ def test_the_commands_from_photographs_to_a_decision(
     found = json.loads(out)
     assert code == 0
     assert [point["fmr"] for point in found["points"]] == [0.1]
-    assert found["points"][0]["fmr_low"] == 0  # six false matches make a bound, not a number
+    assert found["points"][0]["fmr_low"] == 0  # a few false matches make a bound, not a number
+    assert "too few to promise the rate" in found["points"][0]["statement"]
     assert "FMR 0.001: 60 non-mated pairs are too few" in found["refused"][0]
 
     pair = next(p for p in open_lfw(*few) if not p.mated)

@@ -116,9 +116,10 @@ def test_a_folder_of_people_and_the_housekeeping(
         "max_templates": None,
     }
     assert json.loads(run("gallery", "remove", copy, "--older-than", "1d", "--json")[1]) == {
-        "templates": 0
+        "templates": 0,
+        "cached": 0,
     }
-    assert json.loads(run("gallery", "remove", copy, "ada", "--json")[1]) == {"templates": 1}
+    assert json.loads(run("gallery", "remove", copy, "ada", "--json")[1])["templates"] == 1
     assert run("gallery", "remove", copy, "ada")[0] == 1
     assert run("gallery", "remove", copy)[0] == 2
     assert run("gallery", "remove", copy, "--older-than", "soon")[0] == 2
@@ -190,3 +191,42 @@ def test_a_group_is_enrolled_with_a_word_about_it(
     with pytest.raises(SystemExit):
         main(["enroll", str(tmp_path / "g.db"), "ada", str(group)])
     assert "6 faces, the largest was enrolled; see --faces" in capsys.readouterr().err
+
+
+def test_known_photographs_are_counted_apart(
+    tmp_path: Path, shared_samples: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    db, photograph = tmp_path / "g.db", shared_samples / "obama.jpg"
+    said = []
+    for expires in ("2026-01-01", "2999-01-01"):
+        words = ["enroll", str(db), "obama", str(photograph), "--consent", "paper"]
+        with pytest.raises(SystemExit) as ended:
+            main([*words, "--consent-expires", expires])
+        assert not ended.value.code
+        said.append(capsys.readouterr())
+    assert "1 new, 0 known, 0 not used" in said[0].err
+    assert "0 new, 1 known, 0 not used" in said[1].err
+    assert "already enrolled" in said[1].out
+    with Gallery.open(db) as gallery:
+        held = gallery.show("obama")[0].consent
+        assert held is not None and held.expires == "2999-01-01T00:00:00.000000Z"
+
+
+def test_a_backup_a_look_at_the_cache_and_rows_that_are_vouched_for(
+    run: Run, tmp_path: Path, shared_samples: Path
+) -> None:
+    import sqlite3
+
+    db, copy = tmp_path / "g.db", tmp_path / "copy.db"
+    assert run("enroll", db, "obama", shared_samples / "obama.jpg")[0] == 0
+    code, out = run("gallery", "backup", db, copy, "--json")
+    assert (code, json.loads(out)) == (0, {"file": str(copy), "templates": 1})
+    assert run("gallery", "backup", db, copy)[0] == 3
+    with sqlite3.connect(copy) as file:
+        file.execute("UPDATE subjects SET name = 'barack'")
+    assert run("identify", copy, shared_samples / "obama2.jpg")[0] == 3
+    assert run("gallery", "verify", copy)[0] == 1
+    assert run("gallery", "verify", copy, "--accept")[0] == 0
+    assert run("identify", copy, shared_samples / "obama2.jpg")[0] == 0
+    code, out = run("cache", "show", "--json")
+    assert code == 0 and set(json.loads(out)) == {"folder", "files"}

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import random
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +17,13 @@ import numpy as np
 import pytest
 from gallery_kit import DIM, FakeAnalyzer, card, vector
 
-from faceprint.errors import DatasetError, GalleryCorruptError, GalleryError, ModelMismatchError
+from faceprint.errors import (
+    DatasetError,
+    FaceprintError,
+    GalleryCorruptError,
+    GalleryError,
+    ModelMismatchError,
+)
 from faceprint.recognition.gallery import Gallery
 from faceprint.recognition.gallery.schema_sqlite import APPLICATION_ID
 
@@ -355,3 +365,87 @@ def test_what_was_exported_comes_back_bit_by_bit(path: Path, tmp_path: Path, suf
 
 def test_the_application_id_is_what_the_documentation_says() -> None:
     assert APPLICATION_ID.to_bytes(4, "big") == b"FPrt"
+
+
+def bomb(path: Path, tmp_path: Path, column: str) -> Path:
+    """A small Parquet export in which one large value stands in every row."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    good, bad = tmp_path / "good.parquet", tmp_path / "bad.parquet"
+    with Gallery.open(path) as gallery:
+        gallery.export(good)
+    table = pq.read_table(good).take([0] * (50 if column == "box" else 2000))
+    plain, place = table.schema, table.column_names.index(column)
+    large = {"crop": b"\0" * (4 << 20), "metadata": '{"a": "' + "x" * (4 << 20) + '"}'}
+    field = plain.field(column)
+    if column == "box":
+        rows = pa.array([[0.0] * 2_000_000], field.type).take([0] * 50)
+    else:
+        indices = pa.array([0] * len(table), pa.int32())
+        rows = pa.DictionaryArray.from_arrays(indices, pa.array([large[column]], field.type))
+    # The file says of itself that the column is plain, as an export's is.
+    said = {b"ARROW:schema": base64.b64encode(plain.serialize().to_pybytes())}
+    table = table.set_column(place, column, rows)
+    table = table.replace_schema_metadata(plain.metadata)
+    with pq.ParquetWriter(bad, table.schema, compression="zstd", store_schema=False) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata(said)
+    assert bad.stat().st_size < 200_000
+    return bad
+
+
+@pytest.mark.parametrize("column", ["crop", "metadata", "box"])
+def test_a_small_file_takes_no_more_memory_than_an_export(
+    path: Path, tmp_path: Path, column: str
+) -> None:
+    pytest.importorskip("pyarrow", reason="Parquet needs the extra 'bulk'")
+    bad = bomb(path, tmp_path, column)
+    words = "import sys, resource; sys.path.insert(0, sys.argv[3]); from gallery_kit import *; "
+    words += "from faceprint.recognition.gallery import Gallery; import faceprint.errors as e\n"
+    words += "import pyarrow.parquet; g = Gallery.open(sys.argv[1], FakeAnalyzer())\n"
+    words += "start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+    words += "try:\n    g.import_(sys.argv[2]); print('taken in')\n"
+    words += "except e.DatasetError as error: print('refused')\n"
+    words += "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - start)"
+    kit = str(Path(__file__).resolve().parents[1])
+    command = [sys.executable, "-c", words, str(tmp_path / "new.db"), str(bad), kit]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    said, grown = done.stdout.split("\n")[:2]
+    assert said == "refused"
+    assert int(grown) < 700 << 10, "KiB; unfolded, the column has 8 GB"
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_bytes_are_changed_errors_are_ours_and_answers_are_right(
+    path: Path, tmp_path: Path, seed: int
+) -> None:
+    """Every operation, in turn, on what is left."""
+    rng = random.Random(seed)
+    data = bytearray(path.read_bytes())
+    used = [place for place, value in enumerate(data) if value]
+    for place in rng.sample(used, rng.choice((1, 1, 2, 8, 40))):
+        data[place] ^= 1 << rng.randrange(8)
+    path.write_bytes(data)
+    try:
+        gallery = Gallery.open(path, FakeAnalyzer())
+    except GalleryError:
+        return
+    with gallery:
+        steps: tuple[Callable[[], Any], ...] = (
+            lambda: list(gallery.subjects()),
+            lambda: gallery.enroll("new", b"new/1"),
+            lambda: gallery.person_data("p1"),
+            lambda: gallery.remove("p2"),
+            lambda: gallery.export(tmp_path / "o.jsonl"),
+            gallery.expire,
+            gallery.accept,
+            lambda: gallery.migrate(FakeAnalyzer(card("model-b")), drop_missing=True),
+            lambda: gallery.rekey(None),
+        )
+        try:
+            if not gallery.verify():
+                assert gallery.identify(b"p3/x", threshold=0.5).subject == "p3"
+        except GalleryError:
+            pass
+        for step in steps:
+            with contextlib.suppress(FaceprintError):
+                step()

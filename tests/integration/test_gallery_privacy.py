@@ -107,7 +107,7 @@ def test_a_sealed_vector_moved_to_another_person_is_refused(tmp_path: Path) -> N
     connection.commit()
     connection.close()
     with Gallery.open(path, FakeAnalyzer(), key=key) as gallery:
-        with pytest.raises(GalleryCorruptError, match="moved here"):
+        with pytest.raises(GalleryCorruptError, match="changed without the key"):
             gallery.identify(b"ada/x")
         assert any("template 2" in problem for problem in gallery.verify())
 

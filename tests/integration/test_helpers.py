@@ -7,8 +7,7 @@ import pickle
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -17,11 +16,12 @@ import numpy as np
 import PIL.Image
 import pytest
 from processes import descendants
+from waiting import until
 
 import faceprint
 from faceprint import errors
 from faceprint.types import AnalyzedImage
-from faceprint.vision import helpers
+from faceprint.vision import helper_process, helpers
 from faceprint.vision.photos import Wanted
 from faceprint.vision.pipeline import FacePrint
 
@@ -29,13 +29,6 @@ SAMPLES = sorted(
     path for path in Path(str(resources.files("faceprint") / "samples")).iterdir()
     if path.suffix in (".jpg", ".png")
 )  # fmt: skip
-
-
-def until(true: Callable[[], bool], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came to pass"
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -135,8 +128,8 @@ def test_a_photograph_that_kills_is_a_row_with_an_error(
         "import os; from faceprint.vision import images as i; f = i.decode_scaled; "
         "i.decode_scaled = lambda s, e: os._exit(1) if s == 'deadly.jpg' else f(s, e); "
     )
-    start = helpers._START.replace("from faceprint", deadly + "from faceprint", 1)
-    monkeypatch.setattr(helpers, "_START", start)
+    start = helper_process.START.replace("from faceprint", deadly + "from faceprint", 1)
+    monkeypatch.setattr(helper_process, "START", start)
     ready(fp)
     given = [*map(str, SAMPLES), "deadly.jpg", *map(str, SAMPLES)]
     found = list(fp.analyze_many(given, batch_size=16))
@@ -151,24 +144,29 @@ def test_a_photograph_that_kills_is_a_row_with_an_error(
 def test_without_helpers_the_work_is_done_here(
     fp: FacePrint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(helpers, "_START", "raise SystemExit(3)")
+    monkeypatch.setattr(helper_process, "START", "raise SystemExit(3)")
     for _ in range(2):
         assert [result.error for result in fp.analyze_many(SAMPLES)] == [None] * len(SAMPLES)
 
 
 def test_none_survives_its_parent(tmp_path: Path) -> None:
     script = (
-        "import sys, time, faceprint\n"
+        "import sys, faceprint\n"
+        "sys.path.insert(0, sys.argv.pop())\n"
+        "from waiting import until\n"
         "from faceprint.vision import helpers\n"
         "helpers._PAYS = 1\n"
         "fp = faceprint.load(threads=2, processes=2)\n"
         "list(fp.analyze_many(sys.argv[1:]))\n"
-        "while len(fp._crew._helpers._running) < 2: time.sleep(0.02)\n"
+        "until(lambda: len(fp._crew._helpers._running) == 2)\n"
         "print('ready', flush=True)\n"
-        "time.sleep(600)\n"
+        "sys.stdin.read()\n"
     )
     parent = subprocess.Popen(
-        [sys.executable, "-c", script, str(SAMPLES[0])], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", script, str(SAMPLES[0]), str(Path(__file__).parents[1])],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert parent.stdout is not None
     assert parent.stdout.readline() == "ready\n"
@@ -177,6 +175,8 @@ def test_none_survives_its_parent(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
+    assert parent.stdin is not None
+    parent.stdin.close()
     until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
 
 
@@ -229,7 +229,7 @@ def test_where_no_process_can_be_started_the_photograph_is_not_to_blame(
     fp: FacePrint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = ready(fp)
-    monkeypatch.setattr(helpers, "_START", "raise SystemExit(3)")
+    monkeypatch.setattr(helper_process, "START", "raise SystemExit(3)")
     done_here: list[Any] = []
 
     def here(chunk: list[Any]) -> list[AnalyzedImage]:

@@ -78,7 +78,7 @@ def test_list(run: Any) -> None:
         "name": "starter",
         "detector": "mtcnn",
         "embedder": "dlib-resnet",
-        "description": "MTCNN and dlib's ResNet; ships inside the package, free for any use",
+        "description": "MTCNN and dlib's ResNet; ships inside the package",
     }
     code, out, _ = run("list")
     assert code == 0

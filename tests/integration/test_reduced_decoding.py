@@ -12,7 +12,7 @@ import pytest
 import faceprint
 from faceprint.errors import DecodeError, ImageTooLargeError, ModelMissingError
 from faceprint.geometry import iou_matrix
-from faceprint.vision import images, jpeg
+from faceprint.vision import headers, images, jpeg
 from faceprint.vision.detect.pyramid import levels_of, pyramid
 from faceprint.vision.images import ImageLimits, decode, decode_scaled
 from faceprint.vision.warp import Mipmaps, box_crops
@@ -264,14 +264,16 @@ def test_crops_from_a_reduced_photograph_lie_where_they_do_in_the_whole(reduced:
 
 def test_what_opencv_would_not_tell_is_left_to_pillow() -> None:
     whole = enlarged(400)
-    header = images.pillow.open_photo(whole, lambda size: None)
+    header = headers.read(whole)
+    assert header is not None
     assert jpeg.decode(whole, header, 0) is not None
     assert jpeg.decode(whole + bytes(20), header, 0) is not None, "padding of a camera"
     assert jpeg.decode(whole[:-2], header, 0) is None
     assert jpeg.decode(whole[: len(whole) // 2], header, 0) is None
     out = io.BytesIO()
     PIL.Image.new("CMYK", (40, 30), (10, 200, 30, 40)).save(out, "JPEG")
-    inks = images.pillow.open_photo(out.getvalue(), lambda size: None)
+    inks = headers.read(out.getvalue())
+    assert inks is not None
     assert jpeg.decode(out.getvalue(), inks, 0) is None
 
 

@@ -6,18 +6,22 @@ import hashlib
 import logging
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from faulty_server import Server, faulty_server
+from waiting import until
 
 from faceprint.errors import CardError, ChecksumError, DownloadError, ModelMissingError
-from faceprint.zoo import store
+from faceprint.zoo import store, transfer
 from faceprint.zoo.card import InputContract, License, ModelCard, ModelFile
 
 BODY = np.random.default_rng(7).integers(0, 256, 600_000, dtype=np.uint8).tobytes()
@@ -266,14 +270,14 @@ print(store.ensure(card(sys.argv[2]))["model"])
 """
 
 
-def child(url: str, before: str = "") -> subprocess.Popen[str]:
+def child(url: str, before: str = "", stderr: Any = subprocess.PIPE) -> subprocess.Popen[str]:
     code = PULL.format(before=before)
     folders = [str(Path(__file__).parent), str(Path(__file__).parents[1])]
     return subprocess.Popen(
         [sys.executable, "-c", code, folders[0], url],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(folders)},
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=stderr,
         text=True,
     )
 
@@ -287,21 +291,29 @@ def test_full_disk_half_way(server: Server, home: Path) -> None:
         "resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))\n"
     )
     process = child(server.add("mine.onnx", BODY), limit)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate()
     assert process.returncode == 1
     assert "DownloadError: the disk of" in errors
     assert "is full" in errors
     assert leftovers(home) == []
 
 
-def test_two_processes_at_once(server: Server, home: Path) -> None:
-    url = server.add("mine.onnx", BODY, delay=0.2)
-    processes = [child(url) for _ in range(2)]
-    results = [process.communicate(timeout=60) for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], results
+def test_two_processes_at_once(server: Server, home: Path, tmp_path: Path) -> None:
+    gate = threading.Event()
+    url = server.add("mine.onnx", BODY, gate=gate)
+    logs = [tmp_path / "one.log", tmp_path / "other.log"]
+    processes = []
+    for log in logs:
+        with log.open("w") as file:
+            processes.append(child(url, stderr=file))
+    waits = [until(lambda: [log for log in logs if "waiting for it" in log.read_text()])]
+    gate.set()
+    results = [process.communicate() for process in processes]
+    errors = [log.read_text() for log in logs]
+    assert [process.returncode for process in processes] == [0, 0], errors
     assert {out.strip() for out, _ in results} == {str(home / "models" / "mine.onnx")}
     assert server.count("mine.onnx") == 1
-    assert sum("waiting for it" in errors for _, errors in results) == 1
+    assert len(waits[0]) == 1
     assert leftovers(home) == ["mine.onnx"]
 
 
@@ -402,3 +414,44 @@ def test_library_messages_are_of_its_own_logger(
     assert {record.name for record in caplog.records if record.levelno >= logging.WARNING} == {
         "faceprint.zoo"
     }
+
+
+def test_an_address_that_does_not_answer_is_told_once_and_shortly(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/mine.onnx"
+        with pytest.raises(DownloadError) as caught:
+            store.ensure(card(url))
+    assert f"{url}: no connection (Connection refused)" in str(caught.value)
+    for word in ("urllib3", "Max retries", "HTTPConnectionPool"):
+        assert word not in str(caught.value)
+    assert url not in caplog.text
+
+
+def test_a_download_has_a_deadline_as_a_whole(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "_PATIENCE", 0.0)
+    monkeypatch.setattr(transfer, "_SLOWEST", 1_000_000)
+    held = threading.Event()
+    url = server.add("drip.onnx", bytes(1000), held=held)
+    part = tmp_path / "part"
+    try:
+        with pytest.raises(transfer.TransferError, match="too slow"):
+            transfer.http_fetch(url, part, size=1000, pinned=True, title=None)
+    finally:
+        held.set()
+
+
+def test_what_was_given_up_writes_nothing_more(tmp_path: Path) -> None:
+    given_up = threading.Event()
+    with (tmp_path / "part").open("wb", buffering=0) as stream:
+        sink = transfer._Sink(stream, 100, lambda done: None, given_up)
+        sink.write(b"before")
+        given_up.set()
+        for late in (lambda: sink.write(b"after"), sink.restart):
+            with pytest.raises(transfer.TransferError):
+                late()
+    assert (tmp_path / "part").read_bytes() == b"before"

@@ -109,6 +109,27 @@ def test_a_damaged_record_accepts_nothing(card: ModelCard, home: Path) -> None:
 
 
 def test_free_models_ask_nothing() -> None:
-    for card_id in ("mtcnn", "dlib-resnet", "yunet-2023mar", "sface"):
+    for card_id in ("dlib-resnet", "auraface", "yunet-2023mar", "ultraface-rfb-320"):
         licenses.require(catalog.get_card(card_id))
     assert licenses.accepted() == ()
+
+
+def test_models_inside_the_package_ask_nothing_whatever_their_licence() -> None:
+    card = catalog.get_card("mtcnn")
+    assert card.license.commercial_use == "unclear"
+    licenses.require(card)
+    fetched = replace(card, files=tuple(replace(file, bundled=False) for file in card.files))
+    with pytest.raises(LicenseNotAcceptedError, match="not clear"):
+        licenses.require(fetched)
+
+
+@pytest.mark.parametrize(
+    ("card_id", "reason"),
+    [
+        ("sface", "training data are undisclosed"),
+        ("sface-int8", "stands unanswered"),
+    ],
+)
+def test_a_grant_that_is_in_doubt_must_be_accepted(card_id: str, reason: str) -> None:
+    with pytest.raises(LicenseNotAcceptedError, match=reason):
+        licenses.require(catalog.get_card(card_id))

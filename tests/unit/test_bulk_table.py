@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pytest
 
-from faceprint.bulk.rows import FIELDS, concatenate, read_column, rows_of, write_part, write_whole
+from faceprint.bulk.rows import FIELDS, concatenate, read_column, rows_of, write_part
 from faceprint.bulk.table import (
     COLUMNS,
     Columns,
@@ -125,20 +123,6 @@ def test_a_part_comes_back_and_a_damaged_one_says_so(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(DatasetError, match="--overwrite"):
         read_column(path, "box")
-
-
-def test_a_full_disk_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "t.npz"
-    path.write_bytes(b"before")
-
-    def fill(file: IO[bytes]) -> None:
-        file.write(b"half")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    with pytest.raises(OSError, match="No space left"):
-        write_whole(path, fill)
-    assert path.read_bytes() == b"before"
-    assert [entry.name for entry in tmp_path.iterdir()] == ["t.npz"]
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t", "t.npz.gz"])

@@ -34,7 +34,8 @@ def starter(**more: Any) -> Any:
 
 
 def kept(name: str, analyzer: Any, fmr: float = 1e-5, threshold: float = 0.97) -> CalibrationFile:
-    point = OperatingPoint(threshold, fmr, 0.0, 2 * fmr, 0.1, name, f"calibration {name}")
+    source = f"calibration {name}"
+    point = OperatingPoint(threshold, fmr, 0.0, 2 * fmr, 0.1, name, source, "calibrated")
     calibration = CalibrationFile(name, "starter", model_hashes(analyzer), (point,), details=({},))
     keep_calibration(calibration)
     return calibration

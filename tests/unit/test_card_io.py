@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faceprint.errors import CardError
-from faceprint.types import OperatingPoint
+from faceprint.types import Measurement, OperatingPoint
 from faceprint.zoo.card import CardOperatingPoint, License, ModelCard, PublishedFigure
 from faceprint.zoo.card_io import card_hash, card_toml, parse_card, read_card
 
@@ -117,6 +117,73 @@ def test_operating_points_are_checked() -> None:
         parse(CARD + point.format(1.3, 0.001))
     with pytest.raises(CardError, match=r"operating_points\[0\]\.fmr "):
         parse(CARD + point.format(0.3, 2))
+
+
+COPY = """
+[[operating_points]]
+detector = "mtcnn"
+threshold = 0.3
+fmr = 0.001
+source = "s"
+evidence = "copy"
+
+[[operating_points.measured_on]]
+data_set = "LFW"
+fmr = 0.0009
+fnmr = 0.02
+group = "two women"
+group_fmr = 0.003
+
+[[operating_points.measured_on]]
+data_set = "FaceScrub"
+fmr = 0.001
+fmr_low = 0.0008
+fmr_high = 0.0013
+fnmr_by_person = 0.06
+"""
+PUBLISHED = """
+[[operating_points]]
+threshold = 0.363
+source = "a publication"
+evidence = "published"
+"""
+
+
+def test_a_point_names_its_evidence_and_each_data_set() -> None:
+    card = parse(CARD + COPY + PUBLISHED)
+    copied, published = card.operating_points
+    assert copied.point.evidence == "copy"
+    assert copied.point.measurements == (
+        Measurement("LFW", 0.0009, fnmr=0.02, group="two women", group_fmr=0.003),
+        Measurement("FaceScrub", 0.001, 0.0008, 0.0013, fnmr_by_person=0.06),
+    )
+    assert (published.detector, published.point.evidence) == ("", "published")
+    assert [point.provisional for point in (copied.point, published.point)] == [False, True]
+    assert parse(card_toml(card)) == card
+    # Galleries are pinned by the hash: points say what is known of a model, not what it does.
+    assert card_hash(card) == card_hash(parse())
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "message"),
+    [
+        (COPY, ('"copy"', '"borrowed"'), r"evidence is 'borrowed'; it must be one of"),
+        (COPY, ("fnmr = 0.02", "fnmr = 2"), r"measured_on\[0\]\.fnmr is a share"),
+        (COPY, ("fmr = 0.0009\n", ""), r"measured_on\[0\]\.fmr is missing"),
+        (COPY, ('"FaceScrub"', '"LFW"'), "names one data set twice"),
+        (COPY, ("group_fmr = 0.003\n", ""), "group_fmr come together"),
+        (COPY, ('detector = "mtcnn"\n', ""), "detector is missing"),
+        (COPY, ("fmr_low", "fmr_least"), "unknown key"),
+        (PUBLISHED, ("threshold", "fmr = 0.001\nthreshold"), r"\.fmr does not go with"),
+        (PUBLISHED, ('source = "a publication"\n', ""), "source is missing"),
+    ],
+)
+def test_evidence_that_contradicts_itself_is_refused(
+    text: str, change: tuple[str, str], message: str
+) -> None:
+    assert change[0] in text
+    with pytest.raises(CardError, match=message):
+        parse(CARD + text.replace(*change, 1))
 
 
 def test_a_huge_or_binary_file_is_no_card(tmp_path: Path) -> None:

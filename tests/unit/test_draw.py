@@ -228,6 +228,11 @@ def test_real_photographs_give_three_different_figures() -> None:
         (replace(POINT, fmr=0.0), "FMR 0, LFW folds 1-5"),
         (OperatingPoint(0.5, source="given by the caller"), "threshold: given by the caller"),
         (OperatingPoint(0.5), "threshold: without a measured error rate"),
+        (
+            OperatingPoint(0.5, source="by X", evidence="published"),
+            "threshold published, not measured here: by X",
+        ),
+        (OperatingPoint(0.5, source="lent", evidence="borrowed"), "provisional: lent"),
     ],
 )
 def test_operating_points_in_words(point: OperatingPoint, words: str) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
+import PIL.Image
 import pytest
 
 from faceprint.errors import CardError
@@ -52,6 +54,31 @@ def test_the_mirror_image_is_added(layout: str, count: int) -> None:
     assert [item.model for item in found] == ["mobileface+mirror"] * count
     np.testing.assert_allclose([item.vector for item in found], wanted, atol=1e-6)
     np.testing.assert_allclose([item.norm for item in found], np.linalg.norm(both, axis=1), 1e-5)
+
+
+@pytest.mark.parametrize("crops", [2, 4])
+def test_views_of_a_face_are_added(crops: int) -> None:
+    """The enlarged views by Pillow's own resampling, whose rounding differs by a gray level."""
+    faces = cv2.GaussianBlur(_crops(1)[0], (0, 0), 2)[None]
+    enlarged = PIL.Image.fromarray(faces[0]).transform(
+        (SIZE, SIZE),
+        PIL.Image.Transform.AFFINE,
+        (1 / 1.1, 0, SIZE / 2 * (1 - 1 / 1.1), 0, 1 / 1.1, SIZE / 2 * (1 - 1 / 1.1)),
+        PIL.Image.Resampling.BILINEAR,
+    )
+    card = _card()
+    plain = VectorEmbedder(_Linear(), card)
+    larger = np.asarray(enlarged)[None]
+    views = {
+        2: [faces, larger[:, :, ::-1]],
+        4: [faces, faces[:, :, ::-1], larger, larger[:, :, ::-1]],
+    }
+    wanted = sum(plain.raw(np.ascontiguousarray(view)) for view in views[crops])
+    averaged = replace(card, input=replace(card.input, crops=crops))
+    (found,) = VectorEmbedder(_Linear(), averaged).embed(faces)
+    assert found.model == card.id
+    assert float(found.vector @ (wanted[0] / np.linalg.norm(wanted[0]))) > 0.999
+    assert found.norm == pytest.approx(np.linalg.norm(wanted), rel=0.02)
 
 
 def test_batches_hold_sixteen_crops() -> None:

@@ -171,6 +171,16 @@ def test_of_several_faces_the_rule_decides(tmp_path: Path) -> None:
     assert np.array_equal(middle.vectors, run(Eyes(central), pictures(1), tmp_path / "c").vectors)
 
 
+def test_one_detection_serves_both_rules(tmp_path: Path) -> None:
+    large, central = (0.0, 0.0, 50.0, 50.0), (45.0, 45.0, 75.0, 75.0)
+    eyes = Eyes(large, central)
+    run(eyes, pictures(2), tmp_path)
+    assert eyes.seen == 2
+    middle = run(eyes, pictures(2), tmp_path, face="central")
+    assert eyes.seen == 2
+    assert np.array_equal(middle.vectors, run(Eyes(central), pictures(2), tmp_path / "c").vectors)
+
+
 def test_aligned_crops_are_taken_as_they_are(tmp_path: Path) -> None:
     eyes, crop = Eyes(), png(3, size=(112, 112))
     found = run(eyes, [Picture("crop", crop)], tmp_path, aligned=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from faceprint import errors
+from faceprint.cli import app
 from faceprint.cli.exit_codes import exit_code
 
 EXPECTED = {
@@ -51,3 +54,38 @@ def test_every_error_is_a_standard_one_too() -> None:
 def test_every_error_says_its_message() -> None:
     for kind in every_class():
         assert str(kind("what went wrong")) == "what went wrong"
+
+
+def test_a_path_that_cannot_be_used_is_an_input() -> None:
+    assert exit_code(PermissionError(errno.EACCES, "Permission denied", "people.db")) == 3
+    assert exit_code(OSError(errno.ENAMETOOLONG, "File name too long", "x" * 300)) == 3
+    assert exit_code(OSError(errno.ENOSPC, "No space left on device", "people.db")) == 5
+    assert exit_code(PermissionError(errno.EPERM, "Operation not permitted")) == 5
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.UsageError("a"), 2),
+        (errors.DecodeError("b"), 3),
+        (errors.ModelMissingError("c"), 4),
+        (errors.FaceprintError("d"), 5),
+        (ZeroDivisionError("e"), 5),
+    ],
+)
+@pytest.mark.parametrize("debug", [(), ("--debug",)], ids=["plain", "debug"])
+def test_debug_changes_no_exit_code(
+    error: Exception,
+    code: int,
+    debug: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(app, "app", fail)
+    with pytest.raises(SystemExit) as left:
+        app.main(["verify", "a.jpg", "b.jpg", *debug])
+    assert left.value.code == code
+    assert ("Traceback" in capsys.readouterr().err) is bool(debug)

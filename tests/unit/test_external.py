@@ -13,7 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import helper, numpy_helper
 
-from faceprint.zoo.external import external_locations, outside_location
+from faceprint._external import external_locations, outside_location, refuse_outside
+from faceprint.errors import CardError, ChecksumError, ModelError
+from faceprint.runtime.session import RUNTIMES, RuntimeOptions, open_session
+from faceprint.zoo import legacy
 
 
 def external_tensor(name: str, location: str) -> onnx.TensorProto:
@@ -108,3 +111,74 @@ def test_a_truncated_graph_is_refused(tmp_path: Path) -> None:
     content = model_with(external_tensor("w", "weights.bin"))
     with pytest.raises(ValueError, match="not an ONNX file"):
         external_locations(write(tmp_path, content[:-3]))
+
+
+GROUP = bytes([0xC3, 0x3E, 0xC4, 0x3E])
+"""Field 1000, an empty group: protobuf's readers skip it."""
+
+
+def secret_reader(folder: Path, name: str, *, ending: bytes = b"") -> Path:
+    """A graph that adds a file outside of its folder to its input."""
+    (folder / "models").mkdir(exist_ok=True)
+    np.arange(2, dtype="<f4").tofile(folder / "secret.bin")
+    value = helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, ["n", 2])
+    other = helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, ["n", 2])
+    node = helper.make_node("Add", ["x", "w"], ["y"])
+    graph = helper.make_graph(
+        [node], "g", [value], [other], [external_tensor("w", "../secret.bin")]
+    )
+    opset = [helper.make_opsetid("", 17)]
+    content = helper.make_model(graph, opset_imports=opset, ir_version=8).SerializeToString()
+    path = folder / "models" / name
+    path.write_bytes(content + ending)
+    return path
+
+
+@pytest.mark.parametrize("name", ["plain.onnx", "suffix.bin", "suffix.ONNX", "none"])
+@pytest.mark.parametrize("ending", [b"", GROUP], ids=["plain", "group"])
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_no_runtime_is_asked_to_read_outside(
+    runtime: str, ending: bytes, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = secret_reader(tmp_path, name, ending=ending)
+    asked: list[str] = []
+    monkeypatch.setattr("importlib.import_module", lambda module: asked.append(module))
+    with pytest.raises(ModelError, match="wire type 3" if ending else "outside its folder"):
+        open_session(path, runtime=runtime, options=RuntimeOptions(threads=1))
+    assert not asked
+
+
+def test_what_is_nested_too_deeply_to_be_read_is_refused(tmp_path: Path) -> None:
+    graph = helper.make_graph([], "g", [], [], [external_tensor("w", "../secret.bin")])
+    for _ in range(20):
+        node = helper.make_node("If", ["x"], ["y"], then_branch=graph)
+        graph = helper.make_graph([node], "g", [], [])
+    path = write(tmp_path, helper.make_model(graph).SerializeToString())
+    with pytest.raises(ChecksumError, match="too deeply"):
+        refuse_outside(path)
+
+
+def test_what_is_read_for_training_is_looked_at(tmp_path: Path) -> None:
+    model = onnx.load_from_string(model_with())
+    training = model.training_info.add()
+    training.algorithm.CopyFrom(
+        helper.make_graph([], "t", [], [], [external_tensor("w", "../secret.bin")])
+    )
+    path = write(tmp_path, model.SerializeToString())
+    assert outside_location(path) == "../secret.bin"
+
+
+def test_nothing_outside_is_read_for_a_fingerprint_or_a_rewriting(tmp_path: Path) -> None:
+    path = secret_reader(tmp_path, "model.onnx")
+    (tmp_path / "secret.bin").unlink()
+    with pytest.raises(CardError, match="outside its folder"):
+        legacy.fingerprint(path)
+    with pytest.raises(CardError, match="outside its folder"):
+        legacy.modernise(path, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("read", [refuse_outside, open_session, legacy.fingerprint])
+def test_a_git_lfs_pointer_says_so(read: object, tmp_path: Path) -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4\n"
+    with pytest.raises(ModelError, match="Git LFS pointer"):
+        read(write(tmp_path, pointer))  # type: ignore[operator]

@@ -356,3 +356,19 @@ def test_a_writer_with_the_old_key_can_not_write_after_rotation(path: Path) -> N
         with pytest.raises(GalleryLockedError):
             late.enroll("p9", b"p9/1")
         assert first.verify() == []
+
+
+@pytest.mark.parametrize("way", ["FACEPRINT_KEY_FILE", "FACEPRINT_KEY", "FACEPRINT_KEY_COMMAND"])
+def test_a_key_means_that_the_gallery_is_sealed_however_it_is_given(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    text, file = Key(bytes(32)).text(), tmp_path / "key"
+    file.write_text(text)
+    given = {"FACEPRINT_KEY_FILE": str(file), "FACEPRINT_KEY_COMMAND": f"cat {file}"}
+    filled(path, people=1).close()
+    monkeypatch.setenv(way, given.get(way, text))
+    with pytest.raises(UsageError, match="not encrypted"):
+        opened(path)
+    monkeypatch.delenv(way)
+    with opened(path) as gallery:
+        assert gallery.counts() == {"subjects": 1, "templates": 3}

@@ -34,9 +34,9 @@ def test_it_is_aes_256_gcm_with_the_place_as_associated_data() -> None:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     sealed = Sealer(KEY, "g", "m").seal(b"plain", "ada", CONTENT, "crop")
-    parts = ("g", "m", "ada", CONTENT.hex(), "crop")
+    parts = ("g", "m", "v2", "ada", CONTENT.hex(), "crop")
     bound = b"".join(len(p).to_bytes(4, "big") + p.encode() for p in parts)
-    assert sealed[:1] == b"\1"
+    assert sealed[:1] == b"\2"
     assert AESGCM(bytes(range(32))).decrypt(sealed[1:13], sealed[13:], bound) == b"plain"
 
 

@@ -15,6 +15,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from faceprint.errors import UsageError
 from faceprint.evaluation.intervals import measured_rate, upper_bound, wilson
+from faceprint.evaluation.labelled import LabelledScores
 from faceprint.evaluation.metrics import (
     auc,
     eer,
@@ -231,3 +232,37 @@ def test_pictures_joined_by_mated_pairs_are_one_person() -> None:
     assert people[0] == people[1] == people[2]
     assert people[3] == people[4]
     assert len(set(people.tolist())) == 3
+
+
+def test_the_interval_of_a_tar_is_over_people_where_they_are_known() -> None:
+    # Fifty people with two mated pairs each that match, and one whose sixty pairs all miss. A
+    # resample leaves that one out with probability (1 - 1/51)^51, about 0.36, and misses nothing.
+    rng = np.random.default_rng(2)
+    own = np.concatenate([np.repeat(np.arange(50), 2), np.full(60, 50)])
+    a, b = np.triu_indices(51, 1)
+    first, second = np.concatenate([own, a]), np.concatenate([own, b])
+    mated = np.arange(len(first)) < len(own)
+    similarities = np.where(mated, 0.9, rng.uniform(0, 0.5, len(first)))
+    similarities[100:160] = 0.05
+    curve = roc(similarities, mated)
+    pairs = tar_at_far(curve, 0.05)
+    scores = LabelledScores(similarities, mated, first.astype(np.int32), second.astype(np.int32))
+    people = tar_at_far(curve, 0.05, scores)
+    assert people.tar == pairs.tar == pytest.approx(100 / 160)
+    low, high = wilson(100, 160)
+    assert (pairs.low, pairs.high) == pytest.approx((low, high))
+    assert people.high == 1.0
+    assert people.low < low - 0.1
+    assert people.fmr is not None
+    assert people.fmr.errors == int(0.05 * len(a))
+
+
+def test_the_rate_by_person_stands_beside_the_rate_of_pairs() -> None:
+    # Person 0 misses one of four pairs, person 1 the only one.
+    similarities = [0.9, 0.9, 0.9, 0.1, 0.1, 0.2]
+    mated = [True, True, True, True, True, False]
+    people = ([0, 0, 0, 0, 1, 0], [0, 0, 0, 0, 1, 1])
+    rates = error_rates(similarities, mated, 0.5, people)
+    assert rates.fnmr.observed == pytest.approx(2 / 5)
+    assert rates.fnmr_by_person == pytest.approx((1 / 4 + 1) / 2)
+    assert error_rates(similarities, mated, 0.5).fnmr_by_person is None

@@ -10,6 +10,7 @@ from sklearn.model_selection import KFold
 
 from faceprint.errors import UsageError
 from faceprint.evaluation.cluster_scores import cluster_scores
+from faceprint.evaluation.intervals import Rate, wilson
 from faceprint.evaluation.open_set import open_set, subject_scores
 from faceprint.evaluation.protocols import (
     consecutive_folds,
@@ -192,3 +193,26 @@ def test_a_hundred_thousand_items_and_names() -> None:
     assert cluster_scores(["ada", "ada", "bob"], [1, 1, 0]).bcubed.f == 1.0
     with pytest.raises(UsageError, match="n > 0"):
         cluster_scores([], [])
+
+
+def test_intervals_of_an_open_set_are_over_people() -> None:
+    # 200 pictures of strangers, 40 of which match somebody: of 40 strangers, or of two.
+    def found(pictures_each: int) -> Rate:
+        gallery, hit, miss = np.eye(4)[:2], [0.6, 0.0, 0.8, 0.0], [0.0, 0.0, 0.0, 1.0]
+        owners = [0] * 40 + [1] * 40
+        owners += [100 + i // pictures_each for i in range(40)] + [500 + i for i in range(160)]
+        probes = [gallery[0]] * 40 + [gallery[1]] * 40 + [hit] * 40 + [miss] * 160
+        point = open_set(probes, owners, gallery, [0, 1], fpirs=(0.2,)).points[0]
+        assert point.seen is not None
+        assert point.tpir == 1.0
+        return point.seen
+
+    many, two = found(1), found(20)
+    assert many.observed == two.observed == 0.2
+    # 40 of 200 people: Wilson's interval is 0.151 to 0.261.
+    assert (many.low, many.high) == pytest.approx(wilson(40, 200), abs=0.015)
+    # Two people make no number, and another two might have been four or none.
+    assert two.value is None
+    assert two.low == 0.0
+    assert "2 of them independent" in two.statement
+    assert two.high > 0.3

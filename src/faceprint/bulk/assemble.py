@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint._text import printable
 from faceprint.bulk.manifest import Entry, Manifest
 from faceprint.bulk.rows import FIELDS, read_column
 from faceprint.bulk.table import Columns
@@ -77,8 +78,3 @@ def _places(
             into.extend(range(int(start), int(start) + entry.faces))
             out_of.extend(range(entry.first, entry.first + entry.faces))
     return {number: (np.asarray(a), np.asarray(b)) for number, (a, b) in found.items()}
-
-
-def printable(name: str) -> str:
-    """A file's name as text that every format can hold: bytes that are not UTF-8 as \\xNN."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -29,6 +29,8 @@ def joined_cluster(address: str | None, cores: int) -> Any:
     """
     ray = require("ray", extra="ray")
     if not ray.is_initialized():
+        # A cluster that starts here would report its use to Ray's makers.
+        os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         own = {name: os.environ[name] for name in os.environ if name.startswith("FACEPRINT_")}
         ray.init(
             address=address,

@@ -2,51 +2,81 @@
 
 from __future__ import annotations
 
+import codecs
+import fnmatch
 import glob
+import io
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import IO, Any, cast
 
 from faceprint._optional import require
 from faceprint.errors import DatasetError, UsageError
+from faceprint.vision.search_report import SearchReport
+from faceprint.vision.sources import IMAGE_SUFFIXES, find_images, walk
 
-__all__ = ["LISTS", "SUFFIXES", "expand", "is_remote"]
-
-SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".mpo", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif"}
-)
-"""What counts as a photograph inside a folder; a file that is named itself is taken as it is."""
+__all__ = ["LISTS", "expand", "is_remote", "lines_of"]
 
 LISTS = frozenset({".txt", ".lst", ".parquet"})
-"""Files that hold names of photographs: a line each, or the column `path`."""
+"""Files that hold names of photographs: one per line, or the column `path`."""
 
 
-def expand(words: Iterable[str], stdin: Iterable[str] = ()) -> Iterator[str]:
+def expand(
+    words: Iterable[str],
+    stdin: Iterable[str] = (),
+    *,
+    exclude: Sequence[str] = (),
+    report: SearchReport | None = None,
+) -> Iterator[str]:
     """Names of photographs, lazily: memory is that of the largest folder's list.
 
     Args:
-        words: files, folders (searched to the bottom, names in order), globs (`**` included),
+        words: files, folders (searched as `find_images` does it), globs (`**` included),
             lists (`LISTS`), addresses (`s3://bucket/a.jpg`; one that ends in `/` is a folder),
             and `-` for `stdin`.
         stdin: lines of names, used where a word is `-`.
+        exclude: patterns of what is skipped in folders.
+        report: takes down what was skipped.
 
     Raises:
         UsageError: a glob without a match.
         DatasetError: a list that can't be read.
     """
+    told = SearchReport() if report is None else report
     for word in words:
         if word == "-":
-            yield from _lines(stdin)
+            yield from _names(stdin)
+        elif os.path.isdir(word):  # noqa: PTH112 - False, and no error, below a closed folder
+            yield from find_images(word, exclude=exclude, report=told)
         elif Path(word).suffix.lower() in LISTS:
             yield from _list(word)
         elif is_remote(word):
             yield from _remote(word)
-        elif Path(word).is_dir():
-            yield from _folder(word)
-        elif glob.has_magic(word) and not Path(word).exists():
-            yield from _glob(word)
+        elif glob.has_magic(word) and not os.path.lexists(word):
+            yield from _glob(word, exclude, told)
         else:
             yield word
+
+
+def lines_of(stream: IO[bytes]) -> Iterator[str]:
+    """The lines of a list of file names, from a file or standard input.
+
+    Names are bytes in UTF-8 or not; a byte-order mark is not part of the first one. A list in
+    UTF-16, as Windows makes them, is known by its mark.
+    """
+    buffered = (
+        stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast("Any", stream))
+    )
+    start = buffered.peek(2)[:2]
+    utf16 = start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    encoding, errors = ("utf-16", "replace") if utf16 else ("utf-8-sig", "surrogateescape")
+    # Only the line feed ends a line: a name may hold any other separator.
+    text = io.TextIOWrapper(buffered, encoding, errors, newline="\n")
+    try:
+        yield from text
+    finally:
+        text.detach()  # closing it is the caller's business
 
 
 def is_remote(name: str) -> bool:
@@ -55,29 +85,55 @@ def is_remote(name: str) -> bool:
     return bool(separator) and scheme.replace("+", "").isalnum()
 
 
-def _lines(lines: Iterable[str]) -> Iterator[str]:
+def _names(lines: Iterable[str]) -> Iterator[str]:
     for line in lines:
         # A name may begin or end with a blank: only the line's end goes.
         if name := line.rstrip("\r\n"):
             yield name
 
 
-def _folder(folder: str) -> Iterator[str]:
-    with os.scandir(folder) as found:
-        entries = sorted(found, key=lambda entry: entry.name)
-    for entry in entries:
-        if entry.is_dir(follow_symlinks=False):
-            yield from _folder(entry.path)
-        elif Path(entry.name).suffix.lower() in SUFFIXES and entry.is_file():
-            yield entry.path
-
-
-def _glob(pattern: str) -> Iterator[str]:
-    found = sorted(glob.iglob(pattern, recursive=True))  # noqa: PTH207 - Path.glob has no `..`
-    names = [name for name in found if not Path(name).is_dir()]
-    if not names:
+def _glob(pattern: str, exclude: Sequence[str], report: SearchReport) -> Iterator[str]:
+    names = _below(pattern, exclude, report) if "**" in _parts(pattern) else _beside(pattern)
+    found = False
+    for name in names:
+        found = True
+        yield name
+    if not found:
         raise UsageError(f"{pattern}: no file of that pattern")
-    yield from names
+
+
+def _beside(pattern: str) -> list[str]:
+    """The files of a pattern without `**`, which is as deep as it has slashes."""
+    found = sorted(glob.iglob(pattern))  # noqa: PTH207 - Path.glob has no `..`
+    return [name for name in found if not os.path.isdir(name)]  # noqa: PTH112
+
+
+def _below(pattern: str, exclude: Sequence[str], report: SearchReport) -> Iterator[str]:
+    """The files of a pattern with `**`, by the one walk: it enters each folder once."""
+    parts = _parts(pattern)
+    fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    start = "/".join(parts[:fixed]) or ("/" if pattern.startswith("/") else ".")
+    cut = 0 if fixed == 0 else len(start.rstrip("/")) + 1
+    for path in walk(start, exclude=exclude, report=report):
+        name = path.removeprefix("./") if fixed == 0 else path
+        if _fits(_parts(name[cut:]), parts[fixed:]):
+            yield name
+
+
+def _parts(path: str) -> list[str]:
+    return path.replace(os.sep, "/").split("/")
+
+
+def _fits(names: Sequence[str], parts: Sequence[str]) -> bool:
+    """Whether a path's names fit a pattern's parts; `**` stands for any number of folders."""
+    if not parts:
+        return not names
+    if parts[0] == "**":
+        rest = parts[1:] or ["*"]
+        if rest[0] == "**":
+            return _fits(names, rest)
+        return any(_fits(names[start:], rest) for start in range(len(names)))
+    return bool(names) and fnmatch.fnmatch(names[0], parts[0]) and _fits(names[1:], parts[1:])
 
 
 def _list(name: str) -> Iterator[str]:
@@ -85,8 +141,8 @@ def _list(name: str) -> Iterator[str]:
         if name.lower().endswith(".parquet"):
             yield from _column(name)
         else:
-            with Path(name).open(encoding="utf-8", errors="surrogateescape") as file:
-                yield from _lines(file)
+            with Path(name).open("rb") as file:
+                yield from _names(lines_of(file))
     except OSError as error:
         raise DatasetError(f"{name}: {error.strerror or error}") from error
 
@@ -94,7 +150,7 @@ def _list(name: str) -> Iterator[str]:
 def _column(name: str) -> Iterator[str]:
     pa, pq = require("pyarrow", extra="bulk"), require("pyarrow.parquet", extra="bulk")
     try:
-        with pq.ParquetFile(name) as file:
+        with Path(name).open("rb") as opened, pq.ParquetFile(opened) as file:
             if "path" not in file.schema_arrow.names:
                 raise DatasetError(f"{name}: a list of photographs needs the column `path`")
             for batch in file.iter_batches(batch_size=4096, columns=["path"]):
@@ -110,7 +166,7 @@ def _remote(address: str) -> Iterator[str]:
     fsspec = require("fsspec", extra="ray")
     system, root = fsspec.core.url_to_fs(address)
     names = system.find(root) if address.endswith("/") else system.glob(root)
-    found = [name for name in sorted(names) if Path(name).suffix.lower() in SUFFIXES]
+    found = [name for name in sorted(names) if Path(name).suffix.lower() in IMAGE_SUFFIXES]
     if not found:
         raise UsageError(f"{address}: no photograph there")
     yield from (system.unstrip_protocol(name) for name in found)

@@ -6,11 +6,12 @@ from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from itertools import chain
+from itertools import chain, groupby
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from faceprint.bulk import work
 from faceprint.bulk.work import Content, Outcome, Seen
+from faceprint.types import AnalyzedImage
 
 if TYPE_CHECKING:
     from faceprint.vision.pipeline import FacePrint
@@ -22,11 +23,16 @@ _AHEAD = 512
 
 
 class Part(NamedTuple):
-    """Photographs of one part, each content once, and what was known of them when it was cut."""
+    """Photographs of one part, each content once, and what was known of them when it was cut.
+
+    Attributes:
+        suspect: an earlier run ended in the middle of it, perhaps killed by one of them.
+    """
 
     sources: tuple[str, ...]
     stamps: tuple[str, ...]
     digests: tuple[bytes, ...]
+    suspect: bool = False
 
 
 class Engine(Protocol):
@@ -71,7 +77,24 @@ class LocalEngine:
             pool.shutdown(wait=True, cancel_futures=True)
 
     def outcomes(self, parts: Iterator[Part], seen: Seen) -> Iterator[tuple[Part, Outcome]]:
-        """A part after the other, the next begun before the workers run out of work."""
+        """A part after the other, the next begun before the workers run out of work.
+
+        Suspect ones are done in another process, which may die of them.
+        """
+        for suspect, alike in groupby(parts, lambda part: part.suspect):
+            if not suspect:
+                yield from self._side_by_side(alike, seen)
+                continue
+            for part in alike:
+                sources, size = work.Opened(part.sources), self.batch_size
+                with closing(self._fp.analyze_apart(sources, batch_size=size)) as results:
+                    yield part, self._outcome(results, part, seen)
+
+    def _outcome(self, results: Iterator[AnalyzedImage], part: Part, seen: Seen) -> Outcome:
+        dim = self._fp.embedder_card.dim or 0
+        return work.outcome_of(results, part.sources, part.stamps, dim, seen)
+
+    def _side_by_side(self, parts: Iterator[Part], seen: Seen) -> Iterator[tuple[Part, Outcome]]:
         begun: deque[Part] = deque()
 
         def opened() -> Iterator[work.Opened]:
@@ -79,10 +102,8 @@ class LocalEngine:
                 begun.append(part)
                 yield work.Opened(part.sources)
 
-        dim = self._fp.embedder_card.dim or 0
         stream = self._fp.analyze_parts(opened(), batch_size=self.batch_size)
         with closing(stream):
             for first in stream:
                 part = begun.popleft()
-                results = chain([first], stream)
-                yield part, work.outcome_of(results, part.sources, part.stamps, dim, seen)
+                yield part, self._outcome(chain([first], stream), part, seen)

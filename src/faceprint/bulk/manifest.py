@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from faceprint._text import printable
 from faceprint.bulk.work import CHANGED, Content, Outcome, reason
 from faceprint.errors import DatasetError, ModelMismatchError, UsageError
 
@@ -41,6 +42,7 @@ FROM input i LEFT JOIN content c ON c.digest = i.digest
 PRAGMA application_id = 1718645346;
 PRAGMA user_version = 1;
 """
+_BEGUN = "SELECT 1 FROM begun WHERE digest = ?"
 _COLUMNS = "source, twin, part, row, faces, error"
 
 
@@ -110,6 +112,7 @@ class Manifest:
             for statement in _SCHEMA.split(";"):
                 db.execute(statement)
             db.executemany("INSERT INTO options VALUES (?, ?)", options.items())
+        db.execute("CREATE TABLE IF NOT EXISTS begun (digest BLOB PRIMARY KEY) WITHOUT ROWID")
         db.execute("COMMIT")
         found = dict(db.execute("SELECT name, value FROM options"))
         differing = [name for name in options if found.get(name) != options[name]]
@@ -198,6 +201,18 @@ class Manifest:
         """The number of the next part file."""
         return 1 + self._count("SELECT coalesce(max(number), 0) FROM part")
 
+    def begin_part(self, digests: Sequence[bytes]) -> bool:
+        """Note that a part is begun; durable when this returns.
+
+        Returns:
+            Whether an earlier run was at one of these photographs when it ended.
+        """
+        self.begin()
+        suspect = any(self._db.execute(_BEGUN, (digest,)).fetchone() for digest in digests)
+        self._db.executemany("INSERT OR IGNORE INTO begun VALUES (?)", ((d,) for d in digests))
+        self.commit()
+        return suspect
+
     def record(self, part: int, digests: Sequence[bytes], outcome: Outcome) -> None:
         """Note a part file that is in place; durable when this returns."""
         first, rows = 0, []
@@ -206,6 +221,7 @@ class Manifest:
                 rows.append((digest, part, first, faces, error))
             first += faces
         self.begin()
+        self._db.executemany("DELETE FROM begun WHERE digest = ?", ((d,) for d in digests))
         self._db.execute("INSERT INTO part VALUES (?, ?)", (part, len(outcome.rows)))
         self._db.executemany("INSERT INTO content VALUES (?, ?, ?, ?, ?)", rows)
         gone = zip(digests, outcome.errors, strict=True)
@@ -243,8 +259,10 @@ class Manifest:
         return dict(sorted(found.items(), key=lambda item: (-item[1][0], item[0])))
 
     def longest(self) -> tuple[int, int]:
-        """Bytes of the longest name and of the longest error, at least 1 each."""
-        sql = "SELECT max(length(source)), max(length(CAST(error AS BLOB))) FROM entry"
+        """Characters of the longest name, as the table has it, and of the longest error."""
+        # Not bytes: one that is not UTF-8 is written with four characters.
+        self._db.create_function("letters", 1, _letters, deterministic=True)
+        sql = "SELECT max(letters(source)), max(length(error)) FROM entry"
         source, error = self._db.execute(sql).fetchone()
         return source or 1, error or 1
 
@@ -259,6 +277,10 @@ class Manifest:
 
     def _count(self, sql: str) -> int:
         return int(self._db.execute(sql).fetchone()[0])
+
+
+def _letters(name: bytes) -> int:
+    return len(printable(os.fsdecode(name)))
 
 
 @contextlib.contextmanager

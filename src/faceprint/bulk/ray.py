@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
@@ -97,7 +98,10 @@ class RayEngine:
             yield position, source, content
 
     def _one_by_one(self, part: Part) -> Outcome:
-        singles = [Part((a,), (b,), (c,)) for a, b, c in zip(*part, strict=True)]
+        singles = [
+            Part((a,), (b,), (c,))
+            for a, b, c in zip(part.sources, part.stamps, part.digests, strict=True)
+        ]
         found = dict(self._stream(singles))
         outcomes = [found.get(number) for number in range(len(singles))]
         rows = [outcome.rows for outcome in outcomes if outcome is not None]
@@ -109,7 +113,12 @@ class RayEngine:
 
     def _stream(self, parts: Sequence[Part]) -> Iterator[tuple[int, Outcome]]:
         items = [
-            {"number": number, "sources": list(part.sources), "stamps": list(part.stamps)}
+            # Bytes, as a name that is not UTF-8 is no text to Arrow.
+            {
+                "number": number,
+                "sources": [os.fsencode(source) for source in part.sources],
+                "stamps": list(part.stamps),
+            }
             for number, part in enumerate(parts)
         ]
         results = self._data.from_items(items, override_num_blocks=len(items)).map_batches(
@@ -141,7 +150,13 @@ class _Worker:
     def __call__(self, batch: Any) -> Any:
         rows = batch.to_pylist()
         done = [
-            work.embed(self._fp, row["sources"], row["stamps"], self._batch_size) for row in rows
+            work.embed(
+                self._fp,
+                [os.fsdecode(source) for source in row["sources"]],
+                row["stamps"],
+                self._batch_size,
+            )
+            for row in rows
         ]
         pa = require("pyarrow", extra="ray")
         return pa.table(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import IO
@@ -12,10 +11,11 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint._files import atomic_write
 from faceprint.errors import DatasetError
 from faceprint.types import Array, Face, Quality
 
-__all__ = ["FIELDS", "Rows", "concatenate", "read_column", "rows_of", "write_part", "write_whole"]
+__all__ = ["FIELDS", "Rows", "concatenate", "read_column", "rows_of", "write_part"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +80,7 @@ def write_part(path: Path, rows: Rows) -> None:
     def fill(file: IO[bytes]) -> None:
         np.savez(file, **{name: getattr(rows, name) for name in FIELDS})
 
-    write_whole(path, fill)
+    atomic_write(path, fill, private=True)
 
 
 def read_column(path: Path, name: str) -> Array:
@@ -94,35 +94,6 @@ def read_column(path: Path, name: str) -> Array:
             return np.asarray(columns[name])
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise DatasetError(f"{path}: damaged or gone ({error}); --overwrite starts anew") from error
-
-
-def write_whole(path: Path, fill: Callable[[IO[bytes]], None]) -> None:
-    """Make a file appear complete and durable under its name, or not at all.
-
-    Raises:
-        OSError: it can't be written; nothing is left behind.
-    """
-    partial = path.with_name(path.name + "~")
-    try:
-        with partial.open("wb") as file:
-            fill(file)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-        sync_folder(path.parent)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a folder's entries durable; a no-op where folders can't be opened (Windows)."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _quality(quality: Quality | None) -> tuple[float, float, float, float]:

@@ -24,13 +24,13 @@ from faceprint.bulk.local import Engine, Part
 from faceprint.bulk.manifest import Manifest, plain
 from faceprint.bulk.rows import write_part
 from faceprint.bulk.table import Shape, check_name, head_of, write_table
-from faceprint.errors import FaceprintError, UsageError
+from faceprint.errors import FaceprintError, UnknownModelError, UsageError
 from faceprint.vision import EMBEDDING_VERSION
 
 if TYPE_CHECKING:
     from faceprint.vision.pipeline import FacePrint
 
-__all__ = ["PHOTOGRAPHS", "Summary", "Watch", "embed_table"]
+__all__ = ["PHOTOGRAPHS", "Summary", "Watch", "detector_of", "embed_table"]
 
 PHOTOGRAPHS = 512
 """Photographs in a part: what a kill may cost, and an interruption may have to wait for."""
@@ -107,7 +107,8 @@ def embed_table(
     _check_free(out, folder, resume, overwrite)
     manifest_path = folder / "manifest.sqlite"
     begun = manifest_path.exists()
-    folder.mkdir(parents=True, exist_ok=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)  # embeddings of people: for the owner alone
     options = options_of(fp, engine, part)
     with plain(manifest_path), Manifest(folder, options) as manifest:
         run = _Run(manifest, engine, watch, part)
@@ -240,8 +241,7 @@ class _Run:
                 if state == "new" and content.digest is not None:
                     full = len(photographs) == self._part or size + content.size > PART_BYTES
                     if photographs and full:
-                        self._planned += 1
-                        yield _part(photographs)
+                        yield self._begun(photographs)
                         photographs, size = [], 0
                         if self._watch.stopped():
                             self._stopped = True
@@ -255,10 +255,24 @@ class _Run:
                 if done % 4096 == 0:
                     self._manifest.commit()
         if photographs:
-            self._planned += 1
-            yield _part(photographs)
+            yield self._begun(photographs)
+
+    def _begun(self, photographs: list[tuple[str, str, bytes]]) -> Part:
+        self._planned += 1
+        sources, stamps, digests = zip(*photographs, strict=True)
+        return Part(sources, stamps, digests, self._manifest.begin_part(digests))
 
 
-def _part(photographs: list[tuple[str, str, bytes]]) -> Part:
-    sources, stamps, digests = zip(*photographs, strict=True)
-    return Part(sources, stamps, digests)
+def detector_of(table: Path) -> str:
+    """The id of the detector that found a table's faces; empty where that is not known."""
+    from faceprint.zoo.card_io import card_hash
+    from faceprint.zoo.catalog import get_card
+
+    options = (head_of(table) or {}).get("options", {})
+    name, _, digest = str(options.get("detector", "")).partition(" ")
+    try:
+        card = get_card(name)
+    except UnknownModelError:
+        return ""
+    # A card that has changed since is another detector's.
+    return name if card_hash(card).startswith(digest) else ""

@@ -12,8 +12,9 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint._files import atomic_write
 from faceprint._optional import require
-from faceprint.bulk.rows import FIELDS, write_whole
+from faceprint.bulk.rows import FIELDS
 from faceprint.errors import DatasetError, UsageError
 
 __all__ = ["COLUMNS", "Columns", "Shape", "check_name", "head_of", "read_table", "write_table"]
@@ -40,7 +41,7 @@ class Shape:
 
     Attributes:
         rows: of the whole table. dim: length of an embedding.
-        source, error: bytes of the longest text of that kind.
+        source, error: characters of the longest text of that kind.
     """
 
     rows: int
@@ -65,6 +66,8 @@ def check_name(path: Path) -> None:
 def write_table(path: Path, shape: Shape, head: Mapping[str, Any], groups: Groups) -> None:
     """Write a table, group by group; it appears under its name when it is complete.
 
+    Only its owner may read it: it holds embeddings.
+
     Args:
         head: about the table, as JSON: `head_of` gives it back.
 
@@ -72,7 +75,7 @@ def write_table(path: Path, shape: Shape, head: Mapping[str, Any], groups: Group
         OSError: it can't be written.
     """
     write = _write_parquet if path.suffix.lower() == ".parquet" else _write_npz
-    write_whole(path, lambda file: write(file, shape, head, groups))
+    atomic_write(path, lambda file: write(file, shape, head, groups), private=True)
 
 
 def head_of(path: Path) -> dict[str, Any] | None:
@@ -80,7 +83,8 @@ def head_of(path: Path) -> dict[str, Any] | None:
     try:
         if path.suffix.lower() == ".parquet":
             pq = require("pyarrow.parquet", extra="bulk")
-            text = (pq.read_schema(str(path)).metadata or {}).get(b"faceprint", b"")
+            with path.open("rb") as file:  # pyarrow takes names in UTF-8 alone
+                text = (pq.read_schema(file).metadata or {}).get(b"faceprint", b"")
         else:
             with np.load(path, allow_pickle=False) as columns:
                 text = str(columns["head"])
@@ -178,7 +182,7 @@ def _blanked(pa: Any, arrays: list[Any], columns: Columns) -> list[Any]:
 def _read_parquet(path: Path, size: int) -> Iterator[Columns]:
     pa, pq = require("pyarrow", extra="bulk"), require("pyarrow.parquet", extra="bulk")
     try:
-        with pq.ParquetFile(str(path)) as file:
+        with path.open("rb") as opened, pq.ParquetFile(opened) as file:
             width = file.schema_arrow.field("embedding").type.list_size
             # Asked for all at once, pyarrow would keep what it has read until the end.
             for group in range(file.num_row_groups):

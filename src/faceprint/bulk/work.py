@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 from faceprint._optional import require
+from faceprint._text import printable
 from faceprint.bulk.inputs import is_remote
 from faceprint.bulk.rows import Rows, concatenate, rows_of
 from faceprint.errors import DecodeError, ImageTooLargeError, SourceNotFoundError
@@ -206,4 +207,4 @@ def _plain(source: str, error: Exception) -> str:
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     for name in (source, repr(source), "<bytes>"):
         text = text.removeprefix(f"{name}: ")
-    return text
+    return printable(text)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import io
+import logging
 import os
 import sys
+import traceback
 from typing import Annotated, Any
 
 import typer
@@ -12,8 +15,9 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from faceprint import __version__
-from faceprint.cli.exit_codes import DONE, OTHER, USAGE, exit_code
-from faceprint.errors import FaceprintError
+from faceprint.cli.exit_codes import DONE, USAGE, exit_code
+from faceprint.cli.output import note
+from faceprint.errors import FaceprintError, ModelError
 
 __all__ = ["app", "main"]
 
@@ -30,6 +34,7 @@ _COMMANDS = {
     "models": ("faceprint.cli.models", "app"),
     "evaluate": ("faceprint.cli.evaluate", "evaluate"),
     "calibrate": ("faceprint.cli.calibrate", "calibrate"),
+    "cache": ("faceprint.cli.cache", "app"),
     "doctor": ("faceprint.cli.doctor", "doctor"),
 }
 
@@ -86,9 +91,35 @@ def _root(
     ctx.obj = {"debug": debug}
 
 
+def _words(error: Exception) -> str:
+    """What to say of an error that nobody foresaw; of a path that can't be used, just that."""
+    if isinstance(error, OSError) and isinstance(error.filename, str | bytes):
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return f"unexpected {type(error).__name__}: {error} (--debug shows where)"
+
+
+class _Warnings(logging.Handler):
+    """What prints warnings where nobody configured logging: as messages of ours."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print it."""
+        note(record.getMessage(), lines=True)
+
+
+def _spoken(error: TyperException) -> str:
+    """What typer would print about wrong usage."""
+    show = getattr(error, "show", None)
+    if show is None:
+        return f"faceprint: {error}"
+    text = io.StringIO()
+    show(file=text)
+    return text.getvalue().rstrip("\n")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with the documented exit code."""
     given = sys.argv[1:] if arguments is None else arguments
+    logging.lastResort = _Warnings(logging.WARNING)
     # `--debug` may stand anywhere before `--`, as people add it to the end of a failed command.
     end = given.index("--") if "--" in given else len(given)
     debug = "--debug" in given[:end]
@@ -98,8 +129,7 @@ def main(arguments: list[str] | None = None) -> None:
     except typer.Abort:
         sys.exit(130)
     except TyperException as error:
-        show = getattr(error, "show", None)
-        show() if show is not None else print(f"faceprint: {error}", file=sys.stderr)  # noqa: T201
+        note(_spoken(error), lines=True)
         sys.exit(USAGE)
     except BrokenPipeError:
         # The reader went away (`| head`): not an error; keep the interpreter from saying so.
@@ -108,16 +138,18 @@ def main(arguments: list[str] | None = None) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except FaceprintError as error:
-        if debug:
-            raise
-        print(f"faceprint: {error}", file=sys.stderr)  # noqa: T201
+        _show_traceback(debug)
+        # Errors about models have several lines; the names in the others are anybody's.
+        note(f"faceprint: {error}", lines=isinstance(error, ModelError))
         sys.exit(exit_code(error))
-    except Exception as error:  # the last line of defence: one line, code 5
-        if debug:
-            raise
-        print(  # noqa: T201
-            f"faceprint: unexpected {type(error).__name__}: {error} (--debug shows where)",
-            file=sys.stderr,
-        )
-        sys.exit(OTHER)
+    except Exception as error:  # noqa: BLE001 - the last line of defence: one line, code 5
+        _show_traceback(debug)
+        note(f"faceprint: {_words(error)}")
+        sys.exit(exit_code(error))
     sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _show_traceback(wanted: bool) -> None:
+    """Print the error that is being handled. Raising it would end in 1, which means "no match"."""
+    if wanted:
+        traceback.print_exc()

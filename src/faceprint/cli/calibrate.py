@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from faceprint._files import atomic_write
+from faceprint._optional import require
+from faceprint._text import json_text
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.labelled_data import is_record_pack, open_labelled, open_pairs
-from faceprint.cli.output import note, print_json
+from faceprint.cli.output import note, print_json, say
 from faceprint.cli.progress import progress
+from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
     from faceprint.recognition.calibration_file import CalibrationFile
@@ -32,6 +35,23 @@ def calibrate(
         list[float] | None,
         typer.Option("--fmr", help="A target; may be given again. [1e-2 to 1e-6]"),
     ] = None,
+    groups: Annotated[
+        Path | None,
+        typer.Option(
+            "--groups",
+            metavar="FILE",
+            help="Each person's group: lines of a person and a label, parted by a tab or a comma. "
+            "[groups.csv in PATH, where there is one]",
+        ),
+    ] = None,
+    keep: Annotated[
+        float,
+        typer.Option(
+            "--keep",
+            metavar="P",
+            help="How sure to be that as many other people keep the rate; higher is stricter.",
+        ),
+    ] = 0.9,
     report: Annotated[
         Path | None,
         typer.Option("--report", metavar="DIR", help="Write calibration.json and its plots."),
@@ -43,6 +63,7 @@ def calibrate(
         bool,
         typer.Option("--aligned", help="The pictures are aligned crops; use them as they are."),
     ] = False,
+    exclude: options.Exclude = None,
     as_json: options.Json = False,
     pack: options.Pack = None,
     detector: options.Detector = None,
@@ -52,60 +73,75 @@ def calibrate(
 ) -> int:
     """Measure thresholds on labelled photographs; `verify --calibration NAME` decides by them.
 
-    Exit code 1: the data support no operating point at all.
-    JSON: points[]: fmr, fmr_low, fmr_high, threshold, fnmr, statement; refused[], summary[], file.
+    Exit code 1: the data support no operating point at all, and nothing is saved.
+    JSON: points[]: fmr, fmr_low, fmr_high, threshold, fnmr, fnmr_by_person, groups[],
+    measured_on[], statement; refused[], summary[], file (null when nothing was saved).
     """
     from faceprint.evaluation.calibrate import FMR_TARGETS
     from faceprint.evaluation.calibration_run import calibrate_data
     from faceprint.recognition.calibrations import keep_calibration
     from faceprint.vision.pipeline import load
 
+    if report is not None:
+        require("matplotlib", extra="report")
     fp = load(
         pack, detector=detector, embedder=embedder, runtime=runtime, threads=threads, mirror=mirror
     )
     table = pairs is not None or (path.is_file() and not is_record_pack(path))
+    if table and groups is not None:
+        raise UsageError("--groups goes with a folder of people, not with a table of pairs")
     data = (
         open_pairs("pairs", path, pairs, aligned=aligned)
         if table
-        else open_labelled(path, aligned=aligned)
+        else open_labelled(path, aligned=aligned, exclude=exclude or (), groups=groups)
     )
-    targets = fmr or FMR_TARGETS
-    found = calibrate_data(name, data, fp, targets=targets, progress=progress("pictures"))
-    file = keep_calibration(found)
+    found = calibrate_data(
+        name,
+        data,
+        fp,
+        targets=fmr or FMR_TARGETS,
+        keep=keep,
+        progress=progress("pictures"),
+        measuring=lambda: note("finding the operating points; with many pairs this takes a while"),
+    )
+    # An empty one would replace one of the same name that holds points.
+    file = keep_calibration(found) if found.points else None
     if report is not None:
         _write_report(report, found)
     if as_json:
-        print_json(found.to_json() | {"file": str(file)})
+        print_json(found.to_json() | {"file": None if file is None else str(file)})
     else:
         _print(found, file)
     return DONE if found.points else NO
 
 
-def _print(found: CalibrationFile, file: Path) -> None:
-    typer.echo("The data:")
+def _print(found: CalibrationFile, file: Path | None) -> None:
+    say("The data:")
     for line in found.summary:
-        typer.echo(f"  {line}")
+        say(f"  {line}")
     if found.points:
-        typer.echo("What they support:")
+        say("What they support:")
         for details in found.details:
-            typer.echo(f"  {details['statement']}")
+            say(f"  {details['statement']}")
+            groups = cast("list[dict[str, Any]]", details["groups"])
+            for group in groups:
+                say(f"    {group['group']}: FMR {group['statement']}")
     if found.refused:
-        typer.echo("What they do not:")
+        say("What they do not:")
         for line in found.refused:
-            typer.echo(f"  {line}")
+            say(f"  {line}")
     if found.points:
-        typer.echo(f"faceprint verify A B --calibration {found.name}")
-    note(f"saved: {file}")
+        say(f"faceprint verify A B --calibration {found.name}")
+    note("not saved: there is no operating point" if file is None else f"saved: {file}")
 
 
 def _write_report(folder: Path, found: CalibrationFile) -> None:
     from faceprint.evaluation.plots import reliability_figure, svg
 
     folder.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(found.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / "calibration.json").write_text(text + "\n", encoding="utf-8")
+    atomic_write(folder / "calibration.json", json_text(found.to_json(), indent=1) + "\n")
     if found.reliability is None:
         note("no reliability plot: half of the people do not make both kinds of pairs")
     else:
-        (folder / "reliability.svg").write_bytes(svg(reliability_figure(found.reliability)))
+        atomic_write(folder / "reliability.svg", svg(reliability_figure(found.reliability)))
     note(f"report: {folder}")

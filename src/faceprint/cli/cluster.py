@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +14,7 @@ import typer
 from faceprint.cli import options
 from faceprint.cli.cluster_report import report
 from faceprint.cli.exit_codes import DONE, INPUT, NO
-from faceprint.cli.output import counted, note
+from faceprint.cli.output import counted, note, search_notes
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
 from faceprint.recognition.albums.corrections import Corrections, read_corrections
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["cluster"]
 
 _Files = list[Path] | None
+_OTHER_TABLES = {".csv", ".tsv", ".json", ".jsonl", ".html", ".htm", ".txt", ".db", ".sqlite"}
+_OTHER_TABLES |= {".pq", ".arrow", ".feather", ".npy", ".xlsx", ".ods", ".zip", ".pdf"}
 
 
 def cluster(
@@ -91,6 +93,7 @@ def cluster(
     workers: Annotated[
         int, typer.Option("--workers", metavar="N", min=1, help="Tasks of the Ray engine.")
     ] = 2,
+    exclude: options.Exclude = None,
     as_json: options.Json = False,
     pack: options.Pack = None,
     detector: options.Detector = None,
@@ -105,8 +108,10 @@ def cluster(
     each, and DIR/album.db is what the next run goes on from: run it again with new photographs and
     --corrections, and people keep their numbers. Photographs are known by their content: names stay
     when files are moved, and what is not found waits. JSON: people[]: id, name, faces[]: source,
-    box; unassigned[]: source, box, reason; missing[]: source, names. Exit code 3: some photographs
-    could not be used.
+    box; unassigned[]: source, box, reason; missing[]: source, names; threshold, measured_on (in
+    words), evidence (measured, copy, album, borrowed, published or given), provisional;
+    unreadable{folder: reason}, passed_over{kind: how many}. Exit code 3: some photographs or
+    folders could not be used.
 
     --scratch is for a table that is larger than memory; the people then go to --out FILE or --json.
     With --engine ray a cluster compares the faces.
@@ -114,6 +119,7 @@ def cluster(
     from faceprint.recognition import cluster as clustering
     from faceprint.recognition.albums.growing import find_photographs
     from faceprint.recognition.albums.people_table import check_name, is_table
+    from faceprint.vision.search_report import SearchReport
 
     if folders not in ("link", "copy", "none"):
         raise UsageError(f"--folders is {folders!r}; it is link, copy or none")
@@ -122,6 +128,7 @@ def cluster(
     if out is not None and is_table(out):
         check_name(out)
     elif out is not None:
+        _check_folder(out)
         out.mkdir(parents=True, exist_ok=True)
         state = state or out / "album.db"
     if scratch is not None and (table is None or state is not None):
@@ -135,33 +142,46 @@ def cluster(
     given = {"threshold": threshold, "fmr": fmr}
     clustering.check_demand(**given)
     run = _run(engine, address, workers, threads)
-    no_photographs = bool(paths) and not find_photographs(paths or [])
+    search = SearchReport()
+    photographs = find_photographs(paths or [], exclude=exclude or (), report=search)
+    search_notes(search)
+    no_photographs = bool(paths) and not photographs
     if no_photographs:
         note("no photographs in what was named")
     analyzer = (
         options.analyzer(pack, detector, embedder, runtime, threads, processes) if paths else None
     )
     if state is None:
-        with _faces(analyzer, paths, table, scratch) as faces:
-            demand = clustering.demand_for(faces, _detector(analyzer), **given)
+        with _faces(analyzer, photographs, table, scratch) as faces:
+            demand = clustering.demand_for(faces, _detector(analyzer, table), **given)
             album = clustering.cluster_table(faces, demand, said, run=run)
     else:
         from faceprint.recognition.albums.said import correct
         from faceprint.recognition.albums.store import AlbumFile
 
         with AlbumFile(state) as file:
-            failed = _grown(file, analyzer, paths, table)
-            _forget(file, forget or [], forget_missing, failed)
+            failed = _grown(file, analyzer, paths, table, exclude or ())
+            sure = not failed and not search.unreadable
+            _forget(file, forget or [], forget_missing, sure)
             notes = correct(file, said)
-            demand = clustering.demand_for(file.stored().table, _detector(analyzer), **given)
+            finder = _detector(analyzer, table)
+            demand = clustering.demand_for(file.stored().table, finder, **given)
             album = clustering.cluster_file(file, demand, run=run)
             album = replace(album, failed=failed, notes=(*notes, *album.notes))
     if not album.people and not album.unassigned and not no_photographs:
         note("no face was found in what was named")
-    report(album, out, folders, as_json)
-    if album.failed:
+    report(album, out, folders, search if as_json else None)
+    if album.failed or search.unreadable:
         return INPUT
     return DONE if album.people or album.unassigned else NO
+
+
+def _check_folder(out: Path) -> None:
+    """Refuse a name that asks for a kind of file that is not written."""
+    if out.suffix.lower() in _OTHER_TABLES and not out.is_dir():
+        raise UsageError(
+            f"--out {out}: a table ends in .parquet or .npz; a folder of that name has to exist"
+        )
 
 
 def _run(engine: str, address: str | None, workers: int, threads: int | None) -> Run | None:
@@ -182,11 +202,11 @@ def _run(engine: str, address: str | None, workers: int, threads: int | None) ->
 
 @contextmanager
 def _faces(
-    analyzer: FacePrint | None, paths: list[Path] | None, table: Path | None, scratch: Path | None
+    analyzer: FacePrint | None, photographs: list[str], table: Path | None, scratch: Path | None
 ) -> Iterator[FaceTable]:
     """The faces of photographs or of a table, while files of theirs are there."""
     if analyzer is not None:
-        yield _analyse(analyzer, paths or [])
+        yield _analyse(analyzer, photographs)
         return
     from faceprint.recognition.albums.tables import read_table
 
@@ -202,13 +222,17 @@ def _faces(
 
 
 def _grown(
-    file: AlbumFile, analyzer: FacePrint | None, paths: list[Path] | None, table: Path | None
+    file: AlbumFile,
+    analyzer: FacePrint | None,
+    paths: list[Path] | None,
+    table: Path | None,
+    exclude: Sequence[str],
 ) -> tuple[tuple[str, str], ...]:
     """Takes in what is new; what could not be used comes back, with the reasons."""
     from faceprint.recognition.albums.growing import grow, take_in
 
     if analyzer is not None:
-        done = grow(file, paths or [], analyzer, progress=progress("photographs"))
+        done = grow(file, paths or [], analyzer, exclude=exclude, progress=progress("photographs"))
         more = [
             f", {n} {word}"
             for n, word in ((done.changed, "changed"), (done.missing, "missing"))
@@ -223,9 +247,7 @@ def _grown(
     return take_in(file, read_table(table)).failed
 
 
-def _forget(
-    file: AlbumFile, sources: list[str], missing: bool, failed: tuple[tuple[str, str], ...]
-) -> None:
+def _forget(file: AlbumFile, sources: list[str], missing: bool, sure: bool) -> None:
     """Remove what the owner asked for, once everything else went well."""
     from faceprint.recognition.albums import incremental
 
@@ -234,23 +256,29 @@ def _forget(
             note(f"{source}: not in the album, nothing to forget")
     if not missing:
         return
-    if failed:
-        note("nothing that is missing was forgotten, as some photographs could not be used")
+    if not sure:
+        note("nothing that is missing was forgotten, as some of what was named could not be used")
         return
     count, lost = incremental.forget_missing(file)
     whom = f"; nothing is left of {', '.join(lost)}" if lost else ""
     note(f"{counted(count, 'missing photograph', 'missing photographs')} forgotten{whom}")
 
 
-def _detector(analyzer: FacePrint | None) -> str:
-    return "" if analyzer is None else analyzer.detector_card.id
+def _detector(analyzer: FacePrint | None, table: Path | None) -> str:
+    """The detector that found the faces; a table of `embed` names it; empty when not known."""
+    if analyzer is not None:
+        return analyzer.detector_card.id
+    if table is None:
+        return ""
+    from faceprint.bulk.run import detector_of
+
+    return detector_of(table)
 
 
-def _analyse(analyzer: FacePrint, paths: list[Path]) -> FaceTable:
+def _analyse(analyzer: FacePrint, photographs: list[str]) -> FaceTable:
     from faceprint.recognition.albums.faces import collect
-    from faceprint.recognition.albums.growing import find_photographs
 
-    photographs, show = find_photographs(paths), progress("photographs")
+    show = progress("photographs")
     results = analyzer.analyze_many(photographs)
     return collect(results, lambda done: show(done, len(photographs)))
 

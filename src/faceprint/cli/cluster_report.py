@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
-
-from faceprint.cli.output import counted, note, print_json
+from faceprint.cli.output import counted, note, print_json, say
 from faceprint.recognition.albums.people import Album
+from faceprint.vision.search_report import SearchReport
 
 __all__ = ["report"]
 
 
-def report(album: Album, out: Path | None, folders: str, as_json: bool) -> None:
-    """Print what was found, and write what `--out` asks for."""
+def report(album: Album, out: Path | None, folders: str, search: SearchReport | None) -> None:
+    """Print what was found, and write what `--out` asks for.
+
+    Args:
+        search: what the search for photographs skipped; given where the answer is JSON.
+    """
     from faceprint.recognition.albums.people_table import is_table, write_people
 
     for source, error in album.failed:
@@ -32,11 +35,11 @@ def report(album: Album, out: Path | None, folders: str, as_json: bool) -> None:
         if folders != "none":
             write_folders(album, out / "people", folders)  # type: ignore[arg-type]
         note(f"contact sheet: {out / 'index.html'}")
-    if as_json:
-        print_json(album.to_json())
+    if search is not None:
+        print_json(album.to_json() | search.to_json())
         return
     faces = sum(len(person.faces) for person in album.people)
-    typer.echo(
+    say(
         f"{counted(len(album.people), 'person', 'people')} in {counted(faces, 'face', 'faces')}; "
         f"{counted(len(album.unassigned), 'face', 'faces')} unassigned"
     )
@@ -44,9 +47,9 @@ def report(album: Album, out: Path | None, folders: str, as_json: bool) -> None:
         return
     for person in album.people[:20]:
         label = f"{person.id} {person.name}".strip()
-        typer.echo(f"  {label}: {len(person.faces)}, as {person.faces[0].source}")
+        say(f"  {label}: {len(person.faces)}, as {person.faces[0].source}")
     if len(album.people) > 20:
-        typer.echo(f"  and {len(album.people) - 20} more; --json or --out shows all")
+        say(f"  and {len(album.people) - 20} more; --json or --out shows all")
     demand = album.demand
     many = f", of many photographs {demand.many:.3f}" if demand.many < demand.alone else ""
     note(f"similarity of one person: {demand.alone:.3f}{many} ({demand.evidence})")

@@ -10,9 +10,9 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
-from faceprint.cli.output import print_json
+from faceprint.cli.output import print_json, say
 from faceprint.errors import NoFaceError
-from faceprint.types import Image, Verification
+from faceprint.types import Image
 
 if TYPE_CHECKING:
     from faceprint.vision.pipeline import FacePrint
@@ -24,6 +24,10 @@ def demo(
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Where the three figures go.")
     ] = Path("demo"),
+    threshold: Annotated[
+        float | None,
+        typer.Option("--threshold", help="Decide at this cosine similarity. [the pack's]"),
+    ] = None,
     as_json: options.Json = False,
     pack: options.Pack = None,
     detector: options.Detector = None,
@@ -35,6 +39,7 @@ def demo(
 
     JSON: sets[]: name, title, similarity, threshold, fmr, match, expected, figure.
     """
+    from faceprint.recognition.verify import verify
     from faceprint.vision import draw, images
 
     fp = options.analyzer(pack, detector, embedder, runtime, threads)
@@ -52,7 +57,7 @@ def demo(
     out.mkdir(parents=True, exist_ok=True)
     lines: list[dict[str, Any]] = []
     for name, title, expected, first, second, caption in sets:
-        result = _compare(fp, photo[first], second)
+        result = verify(photo[first], second, analyzer=fp, threshold=threshold, keep_crops=True)
         path = out / f"{len(lines) + 1}-{name}.png"
         crops = [face.crop for face in result.faces if face.crop is not None]
         figure = draw.comparison_figure(
@@ -80,7 +85,8 @@ def demo(
     if as_json:
         print_json({"pack": fp.name, "sets": lines})
     else:
-        typer.echo(f"\nThree figures are in {out}{'/' if str(out) != '/' else ''}")
+        say("")
+        say(f"Three figures are in {out}{'/' if str(out) != '/' else ''}")
     return DONE if all(line["match"] == line["expected"] for line in lines) else NO
 
 
@@ -93,15 +99,9 @@ def _covered(fp: FacePrint, photo: Image) -> Image:
     return draw.occlude(photo, faces[0])
 
 
-def _compare(fp: FacePrint, a: Image, b: Image) -> Verification:
-    from faceprint.recognition.verify import verify
-
-    return verify(a, b, analyzer=fp, keep_crops=True)
-
-
 def _print(line: dict[str, Any], number: int) -> None:
     verdict = "match" if line["match"] else "no match"
-    typer.echo(
+    say(
         f"set {number}  {line['title']:<26} similarity {line['similarity']:6.3f}   "
         f"threshold {line['threshold']:.3f}   {verdict}"
     )

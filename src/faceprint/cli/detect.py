@@ -9,7 +9,7 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT, NO
-from faceprint.cli.output import print_json
+from faceprint.cli.output import note, print_json, say
 from faceprint.cli.verify import face_json
 from faceprint.types import AnalyzedImage
 
@@ -45,7 +45,7 @@ def detect(
         total += len(result.faces)
         failed += result.error is not None
         if result.error is not None:
-            typer.echo(f"faceprint: {result.error}", err=True)
+            note(f"faceprint: {result.error}")
         elif draw is not None:
             _draw(draw, result)
         if as_json:
@@ -71,11 +71,11 @@ def _line(result: AnalyzedImage) -> dict[str, Any]:
 
 def _print(result: AnalyzedImage) -> None:
     count = len(result.faces)
-    typer.echo(f"{result.source}: {count} face{'s' * (count != 1)}")
+    say(f"{result.source}: {count} face{'s' * (count != 1)}")
     for face in result.faces:
         x1, y1, x2, y2 = (round(float(v)) for v in face.box)
         quality = "" if face.quality is None else f"  quality {face.quality.value:.2f}"
-        typer.echo(f"  {x1},{y1} to {x2},{y2}  score {face.score:.3f}{quality}")
+        say(f"  {x1},{y1} to {x2},{y2}  score {face.score:.3f}{quality}")
 
 
 def _draw(folder: Path, result: AnalyzedImage) -> None:
@@ -89,4 +89,4 @@ def _draw(folder: Path, result: AnalyzedImage) -> None:
         counter += 1
         target = folder / f"{source.stem}-{counter}.png"
     draw.save_png(draw.draw_faces(images.decode(source), result.faces), target)
-    typer.echo(f"drawn: {target}", err=True)
+    note(f"drawn: {target}")

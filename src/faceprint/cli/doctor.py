@@ -7,12 +7,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from faceprint import __version__, _cpu, settings
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, MISSING
-from faceprint.cli.output import print_json
+from faceprint.cli.output import print_json, say
 from faceprint.errors import FaceprintError
 
 __all__ = ["doctor"]
@@ -109,23 +107,25 @@ def _graph(path: Path, runtime: str, threads: int | None) -> str:
 
 
 def _print(report: dict[str, Any]) -> None:
-    typer.echo(f"faceprint {report['version']}, Python {report['python']}, {report['platform']}")
+    say(f"faceprint {report['version']}, Python {report['python']}, {report['platform']}")
     flags = ", ".join(report["cpu_flags"]) or "unknown"
-    typer.echo(f"cores it may use: {report['cores']}; instruction sets: {flags}")
-    typer.echo(f"cache and state: {report['home']}")
+    say(f"cores it may use: {report['cores']}; instruction sets: {flags}")
+    say(f"cache and state: {report['home']}")
     if report["mirror"]:
-        typer.echo(f"mirror: {report['mirror']}")
+        say(f"mirror: {report['mirror']}")
     if report["offline"]:
-        typer.echo("offline: the network is never touched")
-    typer.echo("\nmodels of this pack")
+        say("offline: the network is never touched")
+    say("")
+    say("models of this pack")
     for model in report["models"]:
         state = f"{model['runtime']} on {model['device']}" if model["ok"] else model["problem"]
-        typer.echo(f"  {'ok ' if model['ok'] else 'BAD'} {model['id']:<16} {state}")
+        say(f"  {'ok ' if model['ok'] else 'BAD'} {model['id']:<16} {state}")
         if model["ok"]:
-            typer.echo(f"      {'':<16} {model['graph']}")
-    typer.echo("\npackages")
+            say(f"      {'':<16} {model['graph']}")
+    say("")
+    say("packages")
     for name, version in report["packages"].items():
-        typer.echo(f"  {name:<24} {version or 'MISSING'}")
-    typer.echo("extras (pip install 'faceprint[NAME]')")
+        say(f"  {name:<24} {version or 'MISSING'}")
+    say("extras (pip install 'faceprint[NAME]')")
     for name, version in report["extras"].items():
-        typer.echo(f"  {name:<24} {version or '-'}")
+        say(f"  {name:<24} {version or '-'}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import os
 import signal
 import sys
 import time
@@ -16,13 +18,14 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT, NO, OTHER
-from faceprint.cli.output import counted, note, print_json
-from faceprint.errors import UsageError
+from faceprint.cli.output import counted, note, print_json, say, search_notes
+from faceprint.errors import InputError, SourceNotFoundError, UsageError
 
 if TYPE_CHECKING:
     from faceprint.bulk.local import Engine
     from faceprint.bulk.run import Summary
     from faceprint.vision.pipeline import FacePrint
+    from faceprint.vision.search_report import SearchReport
 
 __all__ = ["embed"]
 
@@ -62,6 +65,7 @@ def embed(
     part: Annotated[
         int, typer.Option("--part", metavar="N", min=1, help="Photographs a kill may cost.")
     ] = 512,
+    exclude: options.Exclude = None,
     as_json: options.Json = False,
     pack: options.Pack = None,
     detector: options.Detector = None,
@@ -75,12 +79,15 @@ def embed(
     A photograph that fails is a row with its error and the run goes on. Exit code 0: done; 1: no
     face anywhere; 3: every photograph failed; 5: the table can't be written; 130: interrupted.
     JSON: images, faces, failed, faceless, duplicates, skipped, seconds, finished, reasons,
-    examples (the first photograph of each reason), out.
+    examples (the first photograph of each reason), out, unreadable{folder: reason},
+    passed_over{kind: how many}.
     """
     from faceprint._memory import one_arena
-    from faceprint.bulk.inputs import expand
+    from faceprint.bulk.inputs import expand, lines_of
     from faceprint.bulk.run import embed_table
+    from faceprint.vision.search_report import SearchReport
 
+    _check_words(paths, out)
     one_arena()
     fp = options.analyzer(pack, detector, embedder, runtime, threads, processes)
     if engine == "ray":
@@ -91,11 +98,23 @@ def embed(
         chosen = _ray(load, batch_size, address, workers, cpus)
     else:
         chosen = _local(engine, fp, batch_size, address)
-    stdin = (line for line in sys.stdin)
+    report = SearchReport()
+
+    def sources() -> Iterator[str]:
+        found = False
+        # Bytes: names on standard input may be in another encoding than the terminal's.
+        stdin = lines_of(sys.stdin.buffer) if "-" in paths else ()
+        for name in expand(paths, stdin, exclude=exclude or (), report=report):
+            found = True
+            yield name
+        search_notes(report)
+        if not found and report.unreadable:
+            raise InputError("no photographs: what was named can't be read")
+
     with _interruptible() as stopped:
         try:
             summary = embed_table(
-                lambda: expand(paths, stdin),
+                sources,
                 out,
                 fp,
                 chosen,
@@ -108,9 +127,25 @@ def embed(
             if isinstance(error, UsageError) or not error.errno:
                 raise
             where = error.filename or out
-            note(f"faceprint: {where}: {error.strerror}; what is done is kept: {_how(out)}")
+            kept = os.path.isdir(f"{out}.parts")  # noqa: PTH112
+            rest = f"; what is done is kept: {_how(out)}" if kept else ""
+            note(f"faceprint: {where}: {error.strerror}{rest}")
             return OTHER
-    return _report(summary, out, as_json)
+    return _report(summary, out, report, as_json)
+
+
+def _check_words(paths: list[str], out: Path) -> None:
+    """Refuse slips before any work: nothing that was named exists, or the table is a folder."""
+    from faceprint._files import is_gone
+    from faceprint.bulk.inputs import is_remote
+
+    if os.path.isdir(out):  # noqa: PTH112 - False, and no error, below a closed folder
+        raise UsageError(f"{out} is a folder; --out is the table's file, as {out / 'table.npz'}")
+    if all(
+        word != "-" and not is_remote(word) and not glob.has_magic(word) and is_gone(word)
+        for word in paths
+    ):
+        raise SourceNotFoundError(f"{', '.join(paths[:3])}: no such file or folder")
 
 
 def _local(name: str, fp: FacePrint, batch_size: int, address: str | None) -> Engine:
@@ -131,11 +166,13 @@ def _ray(
     return RayEngine(load, batch_size, address=address, workers=workers, cpus=cpus)
 
 
-def _report(summary: Summary, out: Path, as_json: bool) -> int:
+def _report(summary: Summary, out: Path, report: SearchReport, as_json: bool) -> int:
     if as_json:
-        print_json(asdict(summary) | {"seconds": round(summary.seconds, 2), "out": str(out)})
+        seconds = round(summary.seconds, 2)
+        document = asdict(summary) | {"seconds": seconds, "out": str(out)}
+        print_json(document | report.to_json())
     else:
-        typer.echo(
+        say(
             f"{counted(summary.images, 'photograph', 'photographs')}, "
             f"{counted(summary.faces, 'face', 'faces')} in {summary.seconds:.0f} s: "
             f"{summary.failed:,} failed, {summary.faceless:,} without a face, "
@@ -166,7 +203,8 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
         if asked:
             raise KeyboardInterrupt
         asked = True
-        note("\nfaceprint: finishing the open part; Ctrl-C again ends at once and loses it")
+        note("")
+        note("faceprint: finishing the open part; Ctrl-C again ends at once and loses it")
 
     before: Any = signal.signal(signal.SIGINT, handle)
     try:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from faceprint._files import is_gone
+from faceprint._text import printable
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT
-from faceprint.cli.gallery_options import KeyFile, Location, gallery_exists
-from faceprint.cli.output import note, print_json
+from faceprint.cli.gallery_options import KeyFile, Location, announced, gallery_exists
+from faceprint.cli.output import note, print_json, say, search_notes
 from faceprint.cli.progress import progress
-from faceprint.errors import UsageError
+from faceprint.errors import InputError, SourceNotFoundError, UsageError
 
 if TYPE_CHECKING:
     from faceprint.recognition.gallery import Consent, Outcome, Policy
+    from faceprint.vision.search_report import SearchReport
 
 __all__ = ["enroll"]
 
@@ -70,6 +74,7 @@ def enroll(
         str | None,
         typer.Option("--fusion", help="Of several templates: max or mean; fixed when made. [max]"),
     ] = None,
+    exclude: options.Exclude = None,
     key_file: KeyFile = None,
     as_json: options.Json = False,
     pack: options.Pack = None,
@@ -87,8 +92,15 @@ def enroll(
     """
     from faceprint.recognition.gallery import EnrolOptions, Gallery
     from faceprint.recognition.gallery.crypto import read_key_file
+    from faceprint.vision.search_report import SearchReport
 
-    pairs = list(_pairs(subject, images or [], folder))
+    search = SearchReport()
+    if min_quality != min_quality:
+        raise UsageError("--min-quality is nan; a quality lies in 0..1")
+    pairs = list(_pairs(subject, images or [], folder, exclude or (), search))
+    search_notes(search)
+    if not pairs and search.unreadable:
+        raise InputError("no photographs: what was named can't be read")
     if not pairs:
         raise UsageError("no photographs in what was named")
     chosen = EnrolOptions(
@@ -99,52 +111,75 @@ def enroll(
         keep_crops=keep_crops,
     )
     fp = options.analyzer(pack, detector, embedder, runtime, threads, processes)
-    opened = Gallery.open(
-        gallery,
-        fp,
-        fusion=fusion,  # type: ignore[arg-type]  # checked there
-        policy=_policy(gallery, keep_crops, require_consent),
-        key=None if key_file is None else read_key_file(key_file),
+    opened = announced(
+        Gallery.open(
+            gallery,
+            fp,
+            fusion=fusion,  # type: ignore[arg-type]  # checked there
+            policy=_policy(gallery, keep_crops, require_consent),
+            key=None if key_file is None else read_key_file(key_file),
+        )
     )
-    used = skipped = 0
+    new = known = skipped = 0
     show = progress("photographs")
     with opened:
         for done, outcome in enumerate(opened.enroll_many(pairs, chosen), 1):
             line = _line(outcome)
-            used += line["template"] is not None
+            new += line.get("new") is True
+            known += line.get("new") is False
             skipped += line["template"] is None
             if as_json:
                 print_json(line, stream=True)
             if line["template"] is None:
                 note(f"{line['source']}: not used: {line['reason']}")
             elif not as_json:
-                known = "" if line["new"] else " (was there)"
-                typer.echo(f"{line['subject']}: template {line['template']}{known}")
+                there = "" if line["new"] else " (already enrolled)"
+                say(f"{line['subject']}: template {line['template']}{there}")
             if (line.get("face_count") or 1) > 1:
                 count = line["face_count"]
                 note(f"{line['source']}: {count} faces, the largest was enrolled; see --faces")
             if len(pairs) > 1:
                 show(done, len(pairs))
-    note(f"{used} enrolled, {skipped} not used")
-    return INPUT if skipped else DONE
+    note(f"{new} new, {known} known, {skipped} not used")
+    return INPUT if skipped or search.unreadable else DONE
 
 
 def _pairs(
-    subject: str | None, images: list[Path], folder: Path | None
+    subject: str | None,
+    images: list[Path],
+    folder: Path | None,
+    exclude: Sequence[str],
+    search: SearchReport,
 ) -> Iterator[tuple[str, Path]]:
-    from faceprint.recognition.gallery import folder_pairs, photographs_in
+    from faceprint.recognition.gallery import folder_pairs
 
     if folder is not None:
         if subject is not None:
             raise UsageError("give SUBJECT IMG... or --from DIR, not both")
-        return folder_pairs(folder)
+        return folder_pairs(folder, exclude=exclude, report=search)
     if subject is None or not images:
         raise UsageError("what is enrolled? SUBJECT IMG..., or --from DIR")
-    return (
-        (subject, photograph)
-        for image in images
-        for photograph in (photographs_in(image) if image.is_dir() else (image,))
-    )
+    return _named(printable(subject), images, exclude, search)
+
+
+def _named(
+    subject: str, images: list[Path], exclude: Sequence[str], search: SearchReport
+) -> Iterator[tuple[str, Path]]:
+    from faceprint.vision.sources import IMAGE_SUFFIXES, OTHER_SUFFIXES, find_images
+
+    if Path(subject).suffix.lower() in IMAGE_SUFFIXES | OTHER_SUFFIXES:
+        raise UsageError(
+            f"{subject} is the name of a photograph; whose is it? GALLERY SUBJECT IMG..."
+        )
+    # Before the gallery is made: a slip should leave none behind.
+    if all(is_gone(image) for image in images):
+        raise SourceNotFoundError(f"{images[0]}: no such file or folder")
+    for image in images:
+        if os.path.isdir(image):  # noqa: PTH112 - False, and no error, below a closed folder
+            for photograph in find_images(image, exclude=exclude, report=search):
+                yield subject, Path(photograph)
+        else:
+            yield subject, image
 
 
 def _metadata(text: str | None) -> dict[str, Any] | None:
@@ -152,7 +187,7 @@ def _metadata(text: str | None) -> dict[str, Any] | None:
         return None
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"--metadata is not JSON: {error}") from error
     if not isinstance(values, dict):
         raise UsageError('--metadata is a JSON object, as {"team": "blue"}')
@@ -169,7 +204,10 @@ def _consent(
         if given or expires or reference:
             raise UsageError("a consent needs --consent BASIS, such as 'written consent'")
         return None
-    return Consent(basis, given or now(), expires, reference)
+    try:
+        return Consent(basis, given or now(), expires, reference)
+    except OverflowError as error:  # the first and last day of the calendar, in another zone
+        raise UsageError(f"a date of the consent is out of range: {given}, {expires}") from error
 
 
 def _policy(location: str, keep_crops: bool | None, require_consent: bool) -> Policy | None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from faceprint._optional import require
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE
 from faceprint.cli.labelled_data import open_labelled, open_pairs
@@ -15,7 +16,7 @@ from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
-    from faceprint.evaluation.datasets import PairSet
+    from faceprint.evaluation.datasets import LabelledSet, PairSet
     from faceprint.evaluation.embeddings import WhichFace
     from faceprint.evaluation.result import EvaluationResult
     from faceprint.evaluation.run import VerificationProtocol, VerificationRun
@@ -25,13 +26,15 @@ if TYPE_CHECKING:
 
 __all__ = ["evaluate"]
 
-PROTOCOLS = ("lfw", "bin", "pairs", "identification", "clustering")
+PROTOCOLS = ("lfw", "bin", "pairs", "identification", "clustering", "cropped")
 
 
 def evaluate(
     protocol: Annotated[
         str,
-        typer.Argument(metavar="PROTOCOL", help="lfw, bin, pairs, identification, clustering."),
+        typer.Argument(
+            metavar="PROTOCOL", help="lfw, bin, pairs, identification, clustering, cropped."
+        ),
     ],
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The data set.")],
     pairs: Annotated[
@@ -52,7 +55,8 @@ def evaluate(
         typer.Option(
             "--face",
             metavar="RULE",
-            help="Of several faces: largest, or central. [pairs, bin: largest]",
+            help="Of several faces: largest, as verify has it, or central. "
+            "[largest; lfw: central, as published figures have it]",
         ),
     ] = None,
     mirror: Annotated[
@@ -62,6 +66,7 @@ def evaluate(
         bool,
         typer.Option("--aligned", help="The pictures are aligned crops; use them as they are."),
     ] = False,
+    exclude: options.Exclude = None,
     as_json: options.Json = False,
     pack: options.Pack = None,
     detector: options.Detector = None,
@@ -75,7 +80,8 @@ def evaluate(
     lfw: a folder a person, and pairs.txt. bin: a pack of InsightFace's. pairs: a table of pairs
     with labels, and perhaps groups. identification, clustering: a folder a person, or a RecordIO
     pack; clustering joins as `cluster` does: at --threshold, else by what follows from the model's
-    operating points.
+    operating points. cropped: a folder for each person; each photograph is cut close around its
+    face in several ways, to see what is still found and which error rates hold.
     """
     from faceprint.evaluation.embeddings import EmbedOptions
     from faceprint.evaluation.run import evaluate as run
@@ -83,6 +89,7 @@ def evaluate(
 
     if protocol not in PROTOCOLS:
         raise UsageError(f"no protocol named {protocol!r}; there are {', '.join(PROTOCOLS)}")
+    _check(protocol, report is not None, pairs is not None or folds is not None)
     fp = options.analyzer(pack, detector, embedder, runtime, threads, processes, mirror=mirror)
     show = progress("pictures")
     rule = _face_rule(face, protocol)
@@ -104,9 +111,9 @@ def evaluate(
         else:
             _print(outcome.result)
         return DONE
-    if report is not None or pairs is not None or folds is not None:
-        raise UsageError(f"--pairs, --folds and --report do not go with {protocol}")
-    people = open_labelled(path, aligned=aligned)
+    people = open_labelled(path, aligned=aligned, exclude=exclude or ())
+    if protocol == "cropped":
+        return _cropped(people, fp, as_json)
     how = EmbedOptions(aligned=people.aligned, face=rule)
     if protocol == "identification":
         result = evaluate_identification(people, fp, options=how, progress=show)
@@ -120,18 +127,60 @@ def evaluate(
     return DONE
 
 
+def _cropped(data: LabelledSet, fp: FacePrint, as_json: bool) -> int:
+    from faceprint.evaluation.cropped import evaluate_cropped
+    from faceprint.recognition.operating import measured_points
+
+    points = measured_points(fp.embedder_card, fp.detector_card)
+    results = evaluate_cropped(data, fp, points, progress=progress("pictures"))
+    if as_json:
+        print_json({"pack": fp.name, "cuts": [result.to_json() for result in results]})
+        return DONE
+    head = ("cut", "photographs", "found", "lost", "landmarks moved", "FMR", "FNMR")
+    rows = [
+        (
+            result.cut,
+            f"{result.photographs:,}",
+            f"{result.found:,}",
+            f"{result.lost:,}",
+            "" if result.landmark_shift is None else f"{100 * result.landmark_shift:.1f} %",
+            ", ".join(f"{point.fmr_found:.2g}" for point in result.points),
+            ", ".join(f"{point.fnmr_found:.2g}" for point in result.points),
+        )
+        for result in results
+    ]
+    print_table(head, rows)
+    if points:
+        rates = ", ".join(f"{point.fmr:g}" for point in points if point.fmr is not None)
+        note(f"FMR and FNMR at the operating points for an FMR of {rates}")
+    return DONE
+
+
+def _check(protocol: str, report: bool, pairs: bool) -> None:
+    """Refuse before the work what would be refused after it."""
+    if protocol in ("identification", "clustering", "cropped") and (report or pairs):
+        raise UsageError(f"--pairs, --folds and --report do not go with {protocol}")
+    if report:
+        require("jinja2", extra="report")
+        require("matplotlib", extra="report")
+
+
 def _face_rule(given: str | None, protocol: str) -> WhichFace:
     if given not in (None, "largest", "central"):
         raise UsageError(f"--face is {given!r}; it is largest or central")
-    return cast("WhichFace", given or ("largest" if protocol in ("bin", "pairs") else "central"))
+    return cast("WhichFace", given or ("central" if protocol == "lfw" else "largest"))
 
 
 def _similarities(fp: FacePrint) -> Similarities | None:
-    """What `cluster` goes by: the model's operating points; None tells it from the pictures."""
+    """What `cluster` goes by: the points of these very models; None tells it from the pictures."""
     from faceprint.recognition.albums.demand import similarities_of
-    from faceprint.recognition.operating import measured_points
+    from faceprint.recognition.calibrations import analyzer_points
 
-    return similarities_of(measured_points(fp.embedder_card, fp.detector_card.id))
+    known = analyzer_points(fp)
+    found = None if known.provisional else similarities_of(known.points)
+    if found is None:
+        note("nobody measured these models: the threshold is estimated from the pictures")
+    return found
 
 
 def _write_report(folder: Path, data: PairSet, outcome: VerificationRun) -> None:
@@ -164,6 +213,7 @@ def _print(result: EvaluationResult) -> None:
         ("threshold", f"{result.threshold:.4f}"),
         ("FMR there", result.rates.fmr.statement),
         ("FNMR there", result.rates.fnmr.statement),
+        ("FNMR by person", _by_person(result)),
         ("pairs", f"{result.pairs:,}"),
         ("failed", f"{result.failed:,} pictures without a face"),
     ]
@@ -173,6 +223,13 @@ def _print(result: EvaluationResult) -> None:
             ("group", "FMR", "FNMR"),
             [(g.group, g.rates.fmr.statement, g.rates.fnmr.statement) for g in result.groups],
         )
+
+
+def _by_person(result: EvaluationResult) -> str:
+    from faceprint.evaluation.intervals import share
+
+    mean = result.rates.fnmr_by_person
+    return "nobody is named" if mean is None else f"{share(mean)}, each person counting once"
 
 
 def _print_people(result: PeopleResult) -> None:

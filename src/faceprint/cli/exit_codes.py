@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from faceprint.errors import (
     FaceprintError,
     GalleryError,
@@ -17,6 +19,10 @@ __all__ = ["DONE", "INPUT", "MISSING", "NO", "OTHER", "USAGE", "exit_code"]
 
 DONE, NO, USAGE, INPUT, MISSING, OTHER = range(6)
 
+_PATHS = frozenset(
+    {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR, errno.EISDIR}
+    | {errno.ENAMETOOLONG, errno.ELOOP, errno.EEXIST}
+)
 _TABLE: tuple[tuple[type[FaceprintError], int], ...] = (
     (UsageError, USAGE),
     (InputError, INPUT),
@@ -29,5 +35,11 @@ _TABLE: tuple[tuple[type[FaceprintError], int], ...] = (
 
 
 def exit_code(error: BaseException) -> int:
-    """The exit code for an error; 5 for what is not ours."""
+    """The exit code for an error; 5 for what is not ours.
+
+    A path that was named and can't be used (no permission, too long, a file for a folder) is an
+    input that can't be used, whoever tried it first.
+    """
+    if isinstance(error, OSError) and not isinstance(error, FaceprintError):
+        return INPUT if error.errno in _PATHS and isinstance(error.filename, str | bytes) else OTHER
     return next((code for kind, code in _TABLE if isinstance(error, kind)), OTHER)

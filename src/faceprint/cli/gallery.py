@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from faceprint._files import atomic_write
+from faceprint._text import json_text, printable
 from faceprint.cli import gallery_data, options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.gallery_options import KeyFile, Location, moment, open_gallery
-from faceprint.cli.output import counted, note, print_json, print_table
+from faceprint.cli.output import counted, note, print_json, print_table, say
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ app.command()(gallery_data.migrate)
 app.command()(gallery_data.rekey)
 app.command()(gallery_data.keygen)
 app.command()(gallery_data.policy)
+app.command()(gallery_data.backup)
 
 
 @app.command("list")
@@ -44,9 +46,9 @@ def list_subjects(
     JSON: gallery, model, subjects[]: subject, templates, created, metadata, consent.
     """
     with open_gallery(gallery, key_file) as opened:
-        header, people = opened.header, list(opened.subjects())
+        location, header, people = opened.location, opened.header, list(opened.subjects())
     if as_json:
-        document = _header(gallery, header) | {"subjects": [_subject(s) for s in people]}
+        document = _header(location, header) | {"subjects": [_subject(s) for s in people]}
         print_json(document)
         return DONE
     rows = [(s.name, s.templates, s.created[:10], _consent(s), _short(s)) for s in people]
@@ -80,13 +82,16 @@ def show(
         if subject is None:
             if export is not None:
                 raise UsageError("--export is for one SUBJECT; faceprint gallery export takes all")
-            document = _header(gallery, opened.header) | opened.counts()
+            document = _header(opened.location, opened.header) | opened.counts()
         elif export is not None:
-            _write_private(export, opened.person_data(subject))
-            note(f"{export}: all that {gallery} holds about {subject}, vectors and crops included")
+            _write_private(export, opened.person_data(printable(subject)))
+            note(
+                f"{export}: all that {opened.location} holds about {subject}, vectors and crops "
+                "included"
+            )
             return DONE
         else:
-            person, rows = opened.show(subject)
+            person, rows = opened.show(printable(subject))
             document = _subject(person) | {"templates": [_template(row) for row in rows]}
     if as_json:
         print_json(document)
@@ -120,39 +125,66 @@ def remove(
     key_file: KeyFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Delete, and overwrite the bytes in the gallery's files. JSON: templates (how many)."""
+    """Delete, and leave none of the bytes in the gallery's files.
+
+    The whole file is written anew: 1.2 s of processor time for 100,000 templates. What `evaluate`
+    keeps of the same photographs is forgotten too. JSON: templates (how many), cached (rows of
+    evaluations).
+    """
+    from faceprint import settings
+    from faceprint.evaluation.embedding_cache import forget
+    from faceprint.recognition.gallery.store import is_postgres
+
     if not (subjects or template or older_than or expired):
         raise UsageError("what is removed? SUBJECT..., --template N, --older-than or --expired")
     before = None if older_than is None else moment(older_than)
-    count = 0
+    count = cached = 0
     with open_gallery(gallery, key_file) as opened:
-        if subjects:
-            count += opened.remove(*subjects)
-        for number in template or []:
-            opened.remove_template(number)
-            count += 1
-        if before is not None:
-            count += opened.remove_older_than(before)
-        if expired:
-            count += opened.expire()
+        try:
+            if subjects:
+                count += opened.remove(*map(printable, subjects))
+            for number in template or []:
+                opened.remove_template(number)
+                count += 1
+            if before is not None:
+                count += opened.remove_older_than(before)
+            if expired:
+                count += opened.expire()
+        finally:
+            # Also when the gallery's file could not be written anew: the rows are gone.
+            cached = forget(settings.home() / "embeddings", opened.forgotten)
     if as_json:
-        print_json({"templates": count})
+        print_json({"templates": count, "cached": cached})
     else:
-        typer.echo(f"{counted(count, 'template', 'templates')} removed")
+        say(f"{counted(count, 'template', 'templates')} removed")
+        if is_postgres(gallery):
+            note("the server may keep the bytes in its pages until VACUUM FULL: docs/scaling.md")
+        if cached:
+            note(f"and {counted(cached, 'row', 'rows')} of the evaluation cache")
     return DONE
 
 
 @app.command()
-def verify(gallery: Location, key_file: KeyFile = None, as_json: options.Json = False) -> int:
+def verify(
+    gallery: Location,
+    accept: Annotated[
+        bool,
+        typer.Option("--accept", help="Take all rows as they are for right; look at them first."),
+    ] = False,
+    key_file: KeyFile = None,
+    as_json: options.Json = False,
+) -> int:
     """Read everything and check it. Exit code 1: problems were found. JSON: ok, problems[]."""
     with open_gallery(gallery, key_file) as opened:
+        if accept:
+            note(f"{counted(opened.accept(), 'row', 'rows')} taken for right")
         problems = opened.verify()
     if as_json:
         print_json({"ok": not problems, "problems": problems})
     else:
         for problem in problems:
-            typer.echo(problem)
-        typer.echo("sound" if not problems else f"{len(problems)} problems")
+            say(problem)
+        say("sound" if not problems else f"{len(problems)} problems")
     return NO if problems else DONE
 
 
@@ -180,9 +212,9 @@ def audit(
                 print_json(document | {"anchor": report.anchor, "problems": list(report.problems)})
             else:
                 for problem in report.problems:
-                    typer.echo(problem)
-                typer.echo("intact" if report.intact else "CHANGED")
-                typer.echo(f"{report.entries} lines; anchor {report.anchor}")
+                    say(problem)
+                say("intact" if report.intact else "CHANGED")
+                say(f"{report.entries} lines; anchor {report.anchor}")
             return DONE if report.intact else NO
         if as_json:
             for entry in opened.audit():
@@ -249,10 +281,7 @@ def _plain(value: object) -> str:
 
 
 def _write_private(path: Path, document: dict[str, Any]) -> None:
-    text = json.dumps(document, ensure_ascii=False, indent=1, allow_nan=False)
     try:
-        handle = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text + "\n")
+        atomic_write(path, json_text(document, indent=1) + "\n", private=True)
     except OSError as error:
         raise UsageError(f"{path} can't be written: {error.strerror}") from error

@@ -9,14 +9,15 @@ from typing import Annotated
 
 import typer
 
+from faceprint._files import sync_folder
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE
-from faceprint.cli.gallery_options import KeyFile, Location, gallery_exists, open_gallery
-from faceprint.cli.output import note, print_json
+from faceprint.cli.gallery_options import KeyFile, Location, announced, gallery_exists, open_gallery
+from faceprint.cli.output import counted, note, print_json, say
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
 
-__all__ = ["export", "import_", "keygen", "migrate", "policy", "rekey"]
+__all__ = ["backup", "export", "import_", "keygen", "migrate", "policy", "rekey"]
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Ends in .jsonl or .parquet.")]
 
@@ -30,7 +31,7 @@ def export(
     if as_json:
         print_json({"file": str(file), "templates": count})
     else:
-        typer.echo(f"{file}: {count} templates, vectors in clear")
+        say(f"{file}: {count} templates, vectors in clear")
     return DONE
 
 
@@ -49,13 +50,13 @@ def import_(
         opened = open_gallery(gallery, key_file)
     else:
         key = None if key_file is None else read_key_file(key_file)
-        opened = Gallery.open(gallery, model=pin_in(file), key=key)
+        opened = announced(Gallery.open(gallery, model=pin_in(file), key=key))
     with opened:
         done = opened.import_(file)
     if as_json:
         print_json({"file": str(file)} | asdict(done))
     else:
-        typer.echo(f"{done.templates} templates of {done.subjects} subjects, {done.known} known")
+        say(f"{done.templates} templates of {done.subjects} subjects, {done.known} known")
     return DONE
 
 
@@ -88,7 +89,7 @@ def migrate(
     else:
         for item in lost:
             note(f"removed: template {item['template']} of {item['subject']}: {item['reason']}")
-        typer.echo(
+        say(
             f"{model}: {done.from_crops} templates from crops, {done.from_sources} from photographs"
         )
     return DONE
@@ -115,7 +116,7 @@ def rekey(
         print_json({"templates": count, "key": None if key is None else key.id})
     else:
         how = "in clear" if key is None else f"sealed with key {key.id}"
-        typer.echo(f"{count} templates {how}")
+        say(f"{count} templates {how}")
     return DONE
 
 
@@ -127,11 +128,36 @@ def keygen(
 
     try:
         handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
+        with os.fdopen(handle, "w", encoding="ascii") as out:
+            out.write(new_key().text() + "\n")
+            out.flush()
+            # Before anything is sealed with it.
+            os.fsync(out.fileno())
+        sync_folder(file.absolute().parent)
     except OSError as error:
         raise UsageError(f"{file} can't be made: {error.strerror}") from error
-    with os.fdopen(handle, "w", encoding="ascii") as out:
-        out.write(new_key().text() + "\n")
-    typer.echo(f"{file}: a new key; keep a copy in another place than the gallery's backups")
+    say(f"{file}: a new key; keep a copy in another place than the gallery's backups")
+    return DONE
+
+
+def backup(
+    gallery: Location,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that is not there yet.")],
+    key_file: KeyFile = None,
+    as_json: options.Json = False,
+) -> int:
+    """Copy a gallery that others may be writing at the moment; sealed records stay sealed.
+
+    JSON: file, templates.
+    """
+    with open_gallery(gallery, key_file) as opened:
+        opened.backup(file)
+    with open_gallery(str(file), key_file) as copy:
+        templates = len(copy)
+    if as_json:
+        print_json({"file": str(file), "templates": templates})
+    else:
+        say(f"{file}: {counted(templates, 'template', 'templates')}")
     return DONE
 
 
@@ -141,11 +167,12 @@ def policy(
         bool | None, typer.Option("--require-consent/--no-require-consent")
     ] = None,
     retention_days: Annotated[
-        int | None, typer.Option("--retention-days", min=0, help="0: for ever.")
+        int | None, typer.Option("--retention-days", min=0, max=365_000, help="0: for ever.")
     ] = None,
     keep_crops: Annotated[bool | None, typer.Option("--keep-crops/--no-keep-crops")] = None,
     max_templates: Annotated[
-        int | None, typer.Option("--max-templates", min=0, help="A subject; 0: no limit.")
+        int | None,
+        typer.Option("--max-templates", min=0, max=1_000_000, help="A subject; 0: no limit."),
     ] = None,
     key_file: KeyFile = None,
     as_json: options.Json = False,
@@ -168,5 +195,5 @@ def policy(
         print_json(asdict(wanted))
     else:
         for name, value in asdict(wanted).items():
-            typer.echo(f"{name}: {value}")
+            say(f"{name}: {value}")
     return DONE

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceprint import settings
+from faceprint.cli.output import note
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
     from faceprint.recognition.gallery.gallery import Gallery
 
-__all__ = ["KeyFile", "Location", "gallery_exists", "moment", "open_gallery"]
+__all__ = ["KeyFile", "Location", "announced", "gallery_exists", "moment", "open_gallery"]
 
 Location = Annotated[
     str, typer.Argument(metavar="GALLERY", help="A file, or postgresql://... (one schema of it).")
@@ -33,14 +35,21 @@ def open_gallery(location: str, key_file: Path | None) -> Gallery:
     from faceprint.recognition.gallery.gallery import Gallery
 
     key = None if key_file is None else read_key_file(key_file)
-    return Gallery.open(location, key=key)
+    return announced(Gallery.open(location, key=key))
+
+
+def announced(gallery: Gallery) -> Gallery:
+    """The gallery, once its user was told what opening it did."""
+    for notice in gallery.notices:
+        note(notice)
+    return gallery
 
 
 def gallery_exists(location: str) -> bool:
     """Whether a file is there; a server is asked when it is opened."""
     from faceprint.recognition.gallery.store import is_postgres
 
-    return is_postgres(location) or Path(location).expanduser().exists()
+    return is_postgres(location) or settings.expanded(location).exists()
 
 
 def moment(text: str) -> datetime:
@@ -51,9 +60,13 @@ def moment(text: str) -> datetime:
     """
     days = re.fullmatch(r"(\d{1,6})d", text.strip())
     if days:
-        return datetime.now(UTC) - timedelta(days=int(days[1]))
+        try:
+            return datetime.now(UTC) - timedelta(days=int(days[1]))
+        except OverflowError as error:
+            raise UsageError(f"{text!r} is before the year 1") from error
     try:
         found = datetime.fromisoformat(text)
-    except ValueError as error:
+        # In UTC here, as the first and last day of the calendar have no place in other zones.
+        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise UsageError(f"{text!r} is neither a date such as 2025-01-31 nor 90d") from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -9,8 +9,8 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT, NO
-from faceprint.cli.gallery_options import KeyFile, Location, gallery_exists
-from faceprint.cli.output import note, print_json
+from faceprint.cli.gallery_options import KeyFile, Location, announced, gallery_exists
+from faceprint.cli.output import note, print_json, say
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
@@ -52,8 +52,9 @@ def identify(
 ) -> int:
     """Search every face of photographs; a line each. Exit code 1: nobody was recognised.
 
-    JSON lines: source, box, subject (null for a stranger), similarity, threshold, candidates[]:
-    subject, template, similarity, rank; error where a photograph can't be used (exit code 3).
+    JSON lines: source, box, subject (null for a stranger), similarity, threshold, evidence,
+    provisional (true: nobody measured the threshold for these models), candidates[]: subject,
+    template, similarity, rank; error where a photograph can't be used (exit code 3).
     """
     from faceprint.recognition.calibrations import calibration_for
     from faceprint.recognition.gallery import Gallery
@@ -65,7 +66,7 @@ def identify(
     key = None if key_file is None else read_key_file(key_file)
     points = None if calibration is None else calibration_for(calibration, fp).points
     found = failed = 0
-    with Gallery.open(gallery, fp, key=key, index=index) as opened:  # type: ignore[arg-type]
+    with announced(Gallery.open(gallery, fp, key=key, index=index)) as opened:  # type: ignore[arg-type]
         point = opened.operating_point(fpir=fpir, threshold=threshold, points=points)
         note(f"threshold {point.threshold:.3f}: {point.name}{_evidence(point)}")
         for result in fp.analyze_many(photographs):
@@ -85,13 +86,15 @@ def identify(
                 if as_json:
                     print_json(_line(result.source, face, answer), stream=True)
                 else:
-                    typer.echo(_sentence(result.source, face, answer))
+                    say(_sentence(result.source, face, answer))
     if failed:
         return INPUT
     return DONE if found else NO
 
 
 def _evidence(point: OperatingPoint) -> str:
+    if point.provisional:
+        return f" ({point.source}: provisional)"
     if point.fmr is not None:
         return f" (FMR {point.fmr:.2g}; {point.source})"
     if point.fmr_high is not None:
@@ -101,12 +104,15 @@ def _evidence(point: OperatingPoint) -> str:
 
 def _line(source: str, face: Face, answer: Identification) -> dict[str, Any]:
     best = answer.candidates[0].similarity if answer.candidates else None
+    point = answer.operating_point
     return {
         "source": source,
         "box": [round(float(value), 2) for value in face.box],
         "subject": answer.subject,
         "similarity": None if best is None else round(best, 6),
         "threshold": round(answer.threshold, 6),
+        "evidence": None if point is None else point.evidence,
+        "provisional": None if point is None else point.provisional,
         "candidates": [
             {
                 "subject": match.subject,

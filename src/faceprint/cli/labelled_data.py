@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from faceprint.cli.output import search_notes
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
@@ -15,14 +17,23 @@ __all__ = ["is_record_pack", "open_labelled", "open_pairs"]
 _TABLES = {".csv", ".parquet", ".pq"}
 
 
-def open_labelled(path: Path, *, aligned: bool) -> LabelledSet:
+def open_labelled(
+    path: Path, *, aligned: bool, exclude: Sequence[str] = (), groups: Path | None = None
+) -> LabelledSet:
     """A folder a person, or a RecordIO pack, whose pictures are aligned crops."""
     from faceprint.evaluation.folders import open_folder
     from faceprint.evaluation.recordio import open_record_pack
+    from faceprint.vision.search_report import SearchReport
 
     if is_record_pack(path):
+        if groups is not None:
+            raise UsageError("a RecordIO pack names nobody; --groups goes with a folder of people")
         return open_record_pack(path)
-    return open_folder(path, aligned=aligned)
+    search = SearchReport()
+    try:
+        return open_folder(path, aligned=aligned, exclude=exclude, groups=groups, report=search)
+    finally:
+        search_notes(search)
 
 
 def open_pairs(protocol: str, path: Path, pairs: Path | None, *, aligned: bool) -> PairSet:
@@ -45,4 +56,4 @@ def open_pairs(protocol: str, path: Path, pairs: Path | None, *, aligned: bool) 
 
 def is_record_pack(path: Path) -> bool:
     """Whether it is a .rec file, or a folder with one."""
-    return path.suffix == ".rec" or any(path.glob("*.rec"))
+    return (path.suffix == ".rec" and not path.is_dir()) or any(path.glob("*.rec"))

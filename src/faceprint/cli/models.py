@@ -10,10 +10,11 @@ import typer
 from faceprint.cli import options, parity, quantize, validate
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.models_own import add, lint
-from faceprint.cli.output import print_json, print_table
+from faceprint.cli.output import print_json, print_table, say
 from faceprint.errors import UsageError
 from faceprint.zoo import catalog, licenses, packs, store
 from faceprint.zoo.card_io import card_hash
+from faceprint.zoo.card_points import point_document
 from faceprint.zoo.card_text import card_document
 
 if TYPE_CHECKING:
@@ -87,7 +88,13 @@ def show(
     ready, origin and license_accepted.
     """
     card = catalog.get_card(card_id)
-    document = card_document(card) | {
+    document = card_document(card)
+    if card.operating_points:
+        document["operating_points"] = [
+            {"evidence": item.point.evidence} | point_document(item)
+            for item in card.operating_points
+        ]
+    document |= {
         "hash": card_hash(card),
         "pinned": card.pinned,
         "ready": store.is_ready(card),
@@ -140,7 +147,7 @@ def pull(
     else:
         for line in pulled:
             for path in line["files"].values():
-                typer.echo(f"{line['id'] or 'no card'}: {path}")
+                say(f"{line['id'] or 'no card'}: {path}")
     return DONE
 
 
@@ -207,8 +214,8 @@ def list_licenses(as_json: options.Json = False) -> int:
     dates = {item.card: f"{item.date[:10]} by {item.how}" for item in record}
     rows = []
     for card in cards:
-        free = card.license.commercial_use == "yes"
-        state = "not needed" if free else dates.get(card.id, "no")
+        asked = card.id in dates or not licenses.is_accepted(card)
+        state = dates.get(card.id, "no") if asked else "not needed"
         rows.append((card.id, card.license.weights, card.license.commercial_use, state))
     print_table(("id", "weights", "commercial use", "accepted"), rows)
     return DONE

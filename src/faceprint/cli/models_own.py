@@ -10,7 +10,7 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
-from faceprint.cli.output import note, print_json
+from faceprint.cli.output import note, print_json, say
 from faceprint.errors import CardError, UsageError
 from faceprint.zoo import catalog, store
 from faceprint.zoo.card_io import card_hash, read_card
@@ -47,9 +47,9 @@ def add(
         }
         print_json(document)
     else:
-        typer.echo(f"{card.id}: {card.origin}")
+        say(f"{card.id}: {card.origin}")
         for item in taken:
-            typer.echo(f"taken along: {item}")
+            say(f"taken along: {item}")
         if not store.is_ready(card):
             note(f"`faceprint models pull {card.id}` fetches its files")
     return DONE
@@ -100,7 +100,7 @@ def lint(
     else:
         _print_lint(report, proposal=card is None)
         if golden:
-            typer.echo(f"golden = [{', '.join(repr(value) for value in values)}]")
+            say(f"golden = [{', '.join(repr(value) for value in values)}]")
     return DONE if report.passed else NO
 
 
@@ -117,9 +117,10 @@ def _lint_document(report: LintReport) -> dict[str, Any]:
 
 def _print_lint(report: LintReport, *, proposal: bool) -> None:
     for finding in report.findings:
-        typer.echo(f"{finding.level:<5}  {finding.topic}: {finding.text}")
+        say(f"{finding.level:<5}  {finding.topic}: {finding.text}")
     if proposal:
-        typer.echo(f"\n{report.proposal}")
+        say("")
+        say(report.proposal, lines=True)
     for title, lines in (
         ("The graph cannot tell:", report.unknown),
         ("A contribution still lacks:", report.lacking),

@@ -10,7 +10,17 @@ import typer
 if TYPE_CHECKING:
     from faceprint.vision.pipeline import FacePrint
 
-__all__ = ["Detector", "Embedder", "Json", "Pack", "Processes", "Runtime", "Threads", "analyzer"]
+__all__ = [
+    "Detector",
+    "Embedder",
+    "Exclude",
+    "Json",
+    "Pack",
+    "Processes",
+    "Runtime",
+    "Threads",
+    "analyzer",
+]
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 Pack = Annotated[
@@ -30,7 +40,8 @@ Runtime = Annotated[
     ),
 ]
 Threads = Annotated[
-    int | None, typer.Option("--threads", metavar="N", min=1, help="Cores to use. [all it may]")
+    int | None,
+    typer.Option("--threads", metavar="N", min=1, max=1024, help="Cores to use. [all it may]"),
 ]
 Processes = Annotated[
     int | None,
@@ -38,7 +49,16 @@ Processes = Annotated[
         "--processes",
         metavar="N",
         min=1,
+        max=1024,
         help="Share the cores among so many, on long runs. [one for two cores]",
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        metavar="PATTERN",
+        help="Skip names ('*.png') or paths ('raw/*') in folders; repeatable.",
     ),
 ]
 Output = Annotated[Path | None, typer.Option("--out", metavar="PATH")]

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-__all__ = ["counted", "note", "print_json", "print_table"]
+from faceprint._text import json_text, shown
+
+if TYPE_CHECKING:
+    from faceprint.vision.search_report import SearchReport
+
+__all__ = ["counted", "note", "print_json", "print_table", "say", "search_notes"]
 
 _PIPE_WIDTH = 1000
 """Columns of a table that goes to a pipe: nothing is folded there."""
+
+_LAST_COLUMN = 20
+"""Columns that the last one of a table needs at least to be read with ease."""
+
+_JSON = {True: (",", ":"), False: (",", ": ")}
 
 
 def print_json(document: Any, *, stream: bool = False) -> None:
@@ -21,11 +30,8 @@ def print_json(document: Any, *, stream: bool = False) -> None:
         document: plain data; NaN and infinity are refused, since JSON has neither.
         stream: one compact line, flushed, so that a reader sees it at once.
     """
-    if stream:
-        text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        print(text, flush=True)  # noqa: T201 - typer.echo does not flush a pipe
-    else:
-        typer.echo(json.dumps(document, ensure_ascii=False, allow_nan=False, indent=2))
+    text = json_text(document, indent=None if stream else 2, separators=_JSON[stream])
+    print(text, flush=stream)  # noqa: T201 - typer.echo does not flush a pipe
 
 
 def counted(number: int, one: str, many: str) -> str:
@@ -33,9 +39,24 @@ def counted(number: int, one: str, many: str) -> str:
     return f"{number:,} {one if number == 1 else many}"
 
 
-def note(message: str) -> None:
-    """A message for people, on stderr."""
-    typer.echo(message, err=True)
+def note(message: str, *, lines: bool = False) -> None:
+    """A message for people, on stderr; control characters in it are shown and not obeyed.
+
+    Args:
+        lines: it is meant to have several lines, and holds no name that a stranger chose.
+    """
+    typer.echo(shown(message, lines=lines), err=True)
+
+
+def search_notes(report: SearchReport) -> None:
+    """What a search for photographs skipped and could not read."""
+    for line in report.messages():
+        note(f"faceprint: {line}")
+
+
+def say(message: str, *, lines: bool = False) -> None:
+    """A line of the answer, on stdout; otherwise as `note`."""
+    typer.echo(shown(message, lines=lines))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -45,14 +66,27 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for index, column in enumerate(columns):
-        last = index == len(columns) - 1
-        table.add_column(column, no_wrap=not last, overflow="fold")
-    for row in rows:
-        # Text, not str: what a card says is never markup.
-        table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=_PIPE_WIDTH)
+    cells = [["" if cell is None else shown(str(cell)) for cell in row] for row in rows]
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    fits = _width(columns[:-1], cells) + _LAST_COLUMN <= console.width
+    for index, column in enumerate(columns):
+        last = index == len(columns) - 1
+        # Where they can't all stand side by side, each is folded: rich would drop some of them.
+        table.add_column(shown(column), no_wrap=fits and not last, overflow="fold")
+    for row in cells:
+        # Text, not str: what a card says is never markup.
+        table.add_row(*map(Text, row))
     console.print(table)
+
+
+def _width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """What these columns take unfolded, with the space between them."""
+    from rich.cells import cell_len
+
+    return sum(
+        max(cell_len(text) for text in (column, *(row[index] for row in rows))) + 2
+        for index, column in enumerate(columns)
+    )

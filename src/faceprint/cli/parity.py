@@ -11,7 +11,7 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
-from faceprint.cli.output import note, print_json, print_table
+from faceprint.cli.output import note, print_json, print_table, say
 from faceprint.errors import CardError, ModelMissingError, RuntimeUnavailableError, UsageError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def parity(
             note(f"{path.name}: {row.runtime} {row.state}")
         files.append({"file": path.name, "runtimes": [asdict(row) for row in rows]})
         if not as_json:
-            typer.echo(path.name)
+            say(path.name)
             _print(rows)
     if as_json:
         print_json(
@@ -125,7 +125,7 @@ def _graphs(model: str, accept_license: bool) -> list[tuple[Path, ParityInput]]:
 
 def _own_file(path: Path) -> Path:
     """A file that no store has looked at: there, a graph, and content with its own folder."""
-    from faceprint.zoo.external import outside_location
+    from faceprint._external import outside_location
 
     if not path.is_file():
         raise ModelMissingError(f"{path}: no such file, and no card of that name")

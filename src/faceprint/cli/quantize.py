@@ -11,7 +11,7 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
-from faceprint.cli.output import note, print_json, print_table
+from faceprint.cli.output import note, print_json, print_table, say
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
@@ -159,10 +159,10 @@ def _print(document: dict[str, Any]) -> None:
         )
     print_table((document["id"], f"as {document['name']}"), rows)
     if document["kept"]:
-        typer.echo(f"taken: {document['out']}, card {document['card']}")
+        say(f"taken: {document['out']}, card {document['card']}")
         note("its embeddings never compare with the old ones; it has no operating points yet")
     else:
-        typer.echo(f"float32 stays: {'; '.join(document['reasons'])}")
+        say(f"float32 stays: {'; '.join(document['reasons'])}")
 
 
 def register(app: typer.Typer) -> None:

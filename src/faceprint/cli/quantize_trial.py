@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from faceprint._files import atomic_write
 from faceprint.errors import CardError, DatasetError, UsageError
 from faceprint.types import Image
 from faceprint.vision.embed import VectorEmbedder
@@ -140,7 +141,7 @@ def take(trial: Trial, out: Path) -> Path:
     card_path = out.with_suffix(".toml")
     try:
         shutil.copyfile(trial.file, out)
-        card_path.write_text(card_toml(trial.card), "utf-8")
+        atomic_write(card_path, card_toml(trial.card))
     except OSError as error:
         raise UsageError(f"{out.parent}: cannot be written ({error.strerror})") from error
     catalog.add_card(card_path, replace=True)

@@ -9,8 +9,9 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
-from faceprint.cli.output import print_json
+from faceprint.cli.output import note, print_json, say
 from faceprint.errors import UsageError
+from faceprint.evidence import evidence_json, evidence_words
 from faceprint.types import Face, Verification
 
 __all__ = ["face_json", "verify"]
@@ -44,7 +45,14 @@ def verify(
     runtime: options.Runtime = None,
     threads: options.Threads = None,
 ) -> int:
-    """Compare the faces of two photographs. Exit code 0: match, 1: no match."""
+    """Compare the faces of two photographs. Exit code 0: match, 1: no match.
+
+    JSON: similarity, threshold, match, fmr (null where nobody measured it for these models),
+    fmr_low, fmr_high, operating_point, evidence (measured, copy, calibrated, published, borrowed or
+    given), provisional (true: published or borrowed), measured_on[]: data_set, fmr, fmr_low,
+    fmr_high, fnmr, fnmr_low, fnmr_high, fnmr_by_person, group, group_fmr; source, rarity,
+    probability, prior, pack, embedder, faces[2]: box, score, landmarks, quality, face_count.
+    """
     from faceprint.recognition.verify import verify as compare
 
     if figure is not None and figure.suffix.lower() != ".png":
@@ -65,7 +73,10 @@ def verify(
     if as_json:
         print_json(result_json(result))
     else:
-        _print(result, (a, b), figure)
+        _print(result, (a, b), figure, largest=faces == "largest")
+        compared = result.face_counts[0] * result.face_counts[1]
+        if faces == "all" and compared > 1 and result.operating_point.fmr is not None:
+            note(f"that is the rate of one pair; this is the best of {compared}")
     return DONE if result.is_match else NO
 
 
@@ -80,7 +91,7 @@ def result_json(result: Verification) -> dict[str, Any]:
         "fmr_low": point.fmr_low,
         "fmr_high": point.fmr_high,
         "operating_point": point.name,
-        "measured_on": point.source,
+        **evidence_json(point),
         "rarity": result.rarity,
         "probability": None if result.probability is None else round(result.probability, 6),
         "prior": result.prior,
@@ -114,21 +125,20 @@ def face_json(face: Face) -> dict[str, Any]:
     }
 
 
-def _print(result: Verification, sources: tuple[Path, Path], figure: Path | None) -> None:
+def _print(
+    result: Verification, sources: tuple[Path, Path], figure: Path | None, *, largest: bool
+) -> None:
     for source, count in zip(sources, result.face_counts, strict=True):
         if count > 1:
-            typer.echo(f"{source}: {count} faces; see --faces", err=True)
+            hint = ", the largest was compared; see --faces" if largest else ""
+            note(f"{source}: {count} faces{hint}")
     verdict = "match" if result.is_match else "no match"
-    typer.echo(f"{verdict}: similarity {result.similarity:.3f}, threshold {result.threshold:.3f}")
-    point = result.operating_point
-    if point.fmr is not None:
-        typer.echo(f"decided at FMR {point.fmr:g} ({point.source})", err=True)
-    elif point.source:
-        typer.echo(f"threshold: {point.source}", err=True)
+    say(f"{verdict}: similarity {result.similarity:.3f}, threshold {result.threshold:.3f}")
+    note(evidence_words(result.operating_point))
     if result.rarity is not None:
-        typer.echo(result.rarity, err=True)
+        note(result.rarity)
     if figure is not None:
-        typer.echo(f"figure: {figure}", err=True)
+        note(f"figure: {figure}")
 
 
 def _draw(path: Path, sources: tuple[Path, Path], result: Verification) -> None:

@@ -1,39 +1,24 @@
 """Operating points from labelled similarities, with what the data can and cannot promise.
 
-The promise is about people who were not measured: the interval of a point is to hold the FMR that
-as many other people will show at its threshold. It comes from a bootstrap over people, as the ratio
-of two independent resamples: one stands for the people at hand, the other for those to come.
+The promise is about people who were not measured. A threshold at which exactly the asked share of
+the people at hand match lets more than that share of other people match in half of all cases. The
+threshold taken here is the lowest that other people keep in most cases (`keep`), by a bootstrap
+over people (see `thresholds`). With several data sets it is the highest that any of them needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
 from faceprint.errors import UsageError
-from faceprint.evaluation.intervals import (
-    RULE_OF_3,
-    RULE_OF_30,
-    Rate,
-    measured_rate,
-    share,
-    upper_bound,
-)
+from faceprint.evaluation.intervals import RULE_OF_30, Rate, share
 from faceprint.evaluation.labelled import LabelledScores
-from faceprint.evaluation.metrics import checked_scores
-from faceprint.evaluation.people import (
-    PersonPairs,
-    drawn_people,
-    independent_ranks,
-    person_pairs,
-    resampled_counts,
-)
+from faceprint.evaluation.thresholds import KEEP, RatesAt, ResampledScores
 from faceprint.types import OperatingPoint
 
 __all__ = [
+    "FMR_TARGETS",
     "CalibratedPoint",
     "Calibration",
     "calibrate",
@@ -47,20 +32,45 @@ class CalibratedPoint:
     """A threshold for an FMR target.
 
     Attributes:
-        fmr: the target; at `threshold` at most this share of the measured pairs match.
-        fmr_low, fmr_high: where the FMR of as many people who were not measured is to lie (95 %);
-            from 0 when the data only bound it.
-        fnmr: what was seen at the threshold, with its interval over people.
-        seen: the false matches behind it.
+        fmr: the target, which `threshold` keeps.
+        rates: both error rates at the threshold on each data set that can show the target.
+        decided_by: the place in `rates` of the data set that needs the highest threshold.
+        promised: whether as many other people keep the target as surely as was asked; False where
+            the people are too few to promise it.
+        statement: all of it in a sentence.
     """
 
     fmr: float
     threshold: float
-    fmr_low: float
-    fmr_high: float
-    fnmr: Rate
-    seen: Rate
+    rates: tuple[RatesAt, ...]
+    decided_by: int
+    promised: bool
     statement: str
+
+    @property
+    def worst(self) -> RatesAt:
+        """The rates on the data set where the FMR of other people may be highest."""
+        return max(self.rates, key=lambda each: each.high)
+
+    @property
+    def fmr_low(self) -> float:
+        """Lower end of the FMR of as many other people (95 %) on the worst data set."""
+        return self.worst.low
+
+    @property
+    def fmr_high(self) -> float:
+        """Upper end of the same."""
+        return self.worst.high
+
+    @property
+    def seen(self) -> Rate:
+        """The false matches on the worst data set."""
+        return self.worst.fmr
+
+    @property
+    def fnmr(self) -> Rate:
+        """What was missed, on the data set where that is most."""
+        return max((each.fnmr for each in self.rates), key=lambda rate: rate.observed)
 
     def operating_point(self, name: str, source: str) -> OperatingPoint:
         """The same as verification and identification take it."""
@@ -72,6 +82,8 @@ class CalibratedPoint:
             self.fnmr.observed,
             name,
             source,
+            "calibrated",
+            tuple(each.measurement() for each in self.rates),
         )
 
 
@@ -81,156 +93,116 @@ class Calibration:
 
     Attributes:
         points: one for each target that the data support, loosest first.
-        refused: a sentence for each target that they do not.
+        refused: a sentence for each target that no data set supports.
+        left_out: a sentence for each data set that is too small for a target which another one
+            supports; it takes no part in that point.
         summary: what the data are and what they can say, in sentences.
     """
 
     points: tuple[CalibratedPoint, ...]
     refused: tuple[str, ...]
     summary: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
 
 
 def calibrate(
-    scores: LabelledScores,
+    scores: LabelledScores | Mapping[str, LabelledScores],
     targets: Sequence[float] = FMR_TARGETS,
     *,
+    keep: float | None = KEEP,
     replicates: int = 1000,
     seed: int = 0,
 ) -> Calibration:
-    """Find the lowest threshold for each FMR target, and what can be said of it.
+    """Find the lowest threshold that keeps each FMR target, and what can be said of it.
 
     A target is refused when even no false match could not show it (rule of 3), or when fewer than
     three of its false matches share nobody. With fewer than 30 such the point stands, but its FMR
     is "at most".
 
+    Args:
+        scores: of one data set, or of several by name.
+        keep: how sure to be that as many other people stay at or below the target; None takes the
+            lowest threshold at which no more was seen on the people at hand.
+
     Raises:
-        UsageError: scores that cannot be judged (see `checked_scores`), or a target not in 0..1.
+        UsageError: no data set, scores that cannot be judged (see `checked_scores`), a target or
+            `keep` not in 0..1.
     """
-    data = _Data.of(scores, replicates, seed)
-    points: list[CalibratedPoint] = []
-    refused: list[str] = []
-    for target in sorted(targets, reverse=True):
+    named = {"": scores} if isinstance(scores, LabelledScores) else dict(scores)
+    if not named:
+        raise UsageError("there is no data set to calibrate on")
+    for target in targets:
         if not 0 < target < 1:
             raise UsageError(f"fmr is {target}; a rate lies between 0 and 1, as 1e-3")
-        found = _point(data, target)
-        if isinstance(found, str):
-            refused.append(found)
+    data = [
+        ResampledScores.of(each, name=name, replicates=replicates, seed=seed)
+        for name, each in named.items()
+    ]
+    points: list[CalibratedPoint] = []
+    refused: list[str] = []
+    left_out: list[str] = []
+    for target in sorted(targets, reverse=True):
+        needed = {each.name: each.threshold_for(target, keep) for each in data}
+        shown = [each for each in data if not isinstance(needed[each.name], str)]
+        said = [
+            f"{name}: {why}" if name else why
+            for name, why in needed.items()
+            if isinstance(why, str)
+        ]
+        if shown:
+            points.append(_point(shown, needed, target, keep))
+            left_out += said
         else:
-            points.append(found)
-    return Calibration(tuple(points), tuple(refused), _summary(data))
+            refused += said
+    summary = [line for each in data for line in _summary(each)]
+    return Calibration(tuple(points), tuple(refused), tuple(summary), tuple(left_out))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Data:
-    """The scores, ordered and resampled once for all targets; `others` falls, with its people."""
-
-    similarities: NDArray[np.float64]
-    mated: NDArray[np.bool_]
-    first: NDArray[np.int64]
-    second: NDArray[np.int64]
-    others: NDArray[np.int64]
-    ranks: NDArray[np.int64]
-    drawn: NDArray[np.float32]
-    trials: NDArray[np.float64]
-    mates: PersonPairs
-
-    @classmethod
-    def of(cls, scores: LabelledScores, replicates: int, seed: int) -> _Data:
-        similarities, mated = checked_scores(scores.similarities, scores.mated)
-        names, numbers = np.unique(np.stack([scores.first, scores.second]), return_inverse=True)
-        first, second = numbers.reshape(2, -1)
-        order = np.argsort(-similarities, kind="stable")
-        others = order[~mated[order]]
-        drawn = drawn_people(len(names), replicates, seed)
-        return cls(
-            similarities,
-            mated,
-            first,
-            second,
-            others,
-            independent_ranks(first[others], second[others], RULE_OF_30),
-            drawn,
-            resampled_counts(person_pairs(first[others], second[others]), drawn),
-            person_pairs(first[mated], second[mated]),
-        )
+def _point(
+    data: Sequence[ResampledScores],
+    needed: Mapping[str, float | str],
+    target: float,
+    keep: float | None,
+) -> CalibratedPoint:
+    thresholds = [float(needed[each.name]) for each in data]
+    threshold = max(thresholds)
+    rates = tuple(each.rates_at(threshold, target) for each in data)
+    promised, sure = True, ""
+    if keep is not None:
+        promised = all(each.bound(threshold, keep) <= target for each in data)
+        sure = f", which other people keep in {100 * keep:g} % of cases"
+        if not promised:
+            sure = ", the strictest that these people can show, though too few to promise the rate"
+    told = "; ".join(_told(each) for each in rates)
+    statement = f"FMR {target:g}: threshold {threshold:.4f}{sure}; {told}"
+    decided_by = thresholds.index(threshold)
+    return CalibratedPoint(target, threshold, rates, decided_by, promised, statement)
 
 
-def _point(data: _Data, target: float) -> CalibratedPoint | str:
-    trials = len(data.others)
-    allowed = int(target * trials + 1e-6)
-    if allowed < RULE_OF_3:
-        return (
-            f"FMR {target:g}: {trials:,} non-mated pairs are too few; even no false match would "
-            f"show at most {share(min(1.0, RULE_OF_3 / trials))}"
-        )
-    falling = data.similarities[data.others]
-    threshold = _lowest(data.similarities, falling, allowed)
-    errors = int(np.searchsorted(-falling, -threshold, side="right"))
-    alone = int(np.searchsorted(data.ranks, errors))
-    if alone < RULE_OF_3:
-        return (
-            f"FMR {target:g}: among its {errors} false matches only {alone} share nobody; more "
-            "people are needed, not more pictures of these"
-        )
-    wrong = data.others[:errors]
-    again = resampled_counts(person_pairs(data.first[wrong], data.second[wrong]), data.drawn)
-    low, high = _promised(errors / trials, again, data.trials, alone)
-    seen = measured_rate(errors, trials, interval=(low, high), independent=alone)
-    fnmr = _fnmr(data, threshold)
-    if seen.value is None:
-        low = 0.0
-        told = f"at most {share(high)} ({alone} independent false matches; 30 make a number)"
+def _told(rates: RatesAt) -> str:
+    where = f"on {rates.data_set}, " if rates.data_set else ""
+    if rates.fmr.value is None:
+        alone = f"{rates.independent} independent false matches; {RULE_OF_30} make a number"
+        promised = f"at most {share(rates.high)} ({alone})"
     else:
-        told = f"between {share(low)} and {share(high)}"
-    told = (
-        f"FMR {target:g}: threshold {threshold:.4f}; for as many other people the FMR is promised "
-        f"to be {told}, at 95 %; FNMR {fnmr.statement}"
+        promised = f"between {share(rates.low)} and {share(rates.high)}"
+    group = rates.highest_group
+    among = "" if group is None else f"; {group.group} match {share(group.fmr.observed)}"
+    return (
+        f"{where}for as many other people the FMR is promised to be {promised}, at 95 %{among}; "
+        f"FNMR {rates.fnmr.statement}, {share(rates.fnmr_by_person)} by person"
     )
-    return CalibratedPoint(target, threshold, low, high, fnmr, seen, told)
 
 
-def _summary(data: _Data) -> tuple[str, ...]:
+def _summary(data: ResampledScores) -> tuple[str, ...]:
     people, trials, mates = len(data.drawn), len(data.others), data.mates.total
     first = f"{people:,} people; {mates:,} mated and {trials:,} non-mated pairs"
     if len(data.ranks) < RULE_OF_30:
-        return (
-            first,
+        second = (
             f"only {len(data.ranks)} pairs of different people can be had that share nobody: every "
-            f"FMR here is a bound, not a number; that takes {2 * RULE_OF_30} people or more",
+            f"FMR here is a bound, not a number; that takes {2 * RULE_OF_30} people or more"
         )
-    least = share((data.ranks[-1] + 1) / trials)
-    return first, f"the smallest FMR that these people can give as a number is {least}"
-
-
-def _lowest(similarities: NDArray[np.float64], others: NDArray[np.float64], allowed: int) -> float:
-    if allowed >= len(others):
-        return float(similarities.min())
-    above = similarities[similarities > others[allowed]]
-    return float(above.min()) if len(above) else float(np.nextafter(others[allowed], np.inf))
-
-
-def _promised(
-    fmr: float, errors: NDArray[np.float64], trials: NDArray[np.float64], alone: int
-) -> tuple[float, float]:
-    # Half a false match keeps resamples without any from promising a rate of nothing.
-    rates = (errors + 0.5) / (trials + 1)
-    ratios = np.sort(np.concatenate([rates / np.roll(rates, k) for k in range(1, 9)]))
-    # At the quantiles of 99 %, since a bootstrap of people takes the number of its effective facts
-    # for larger than it is: over 200 random halves of LFW's people and FMR 1e-1 to 1e-5 these held
-    # the other half's FMR in 96 to 100 of each 100, those of 95 % only in 86 to 96.
-    low, high = (fmr * np.quantile(ratios, (0.005, 0.995))).tolist()
-    if alone < RULE_OF_30:
-        high = max(high, upper_bound(alone, max(alone, round(alone / fmr))))
-    return float(low), float(min(1.0, high))
-
-
-def _fnmr(data: _Data, threshold: float) -> Rate:
-    missed = data.mated & (data.similarities < threshold)
-    cells = person_pairs(data.first[missed], data.second[missed])
-    genuine = resampled_counts(data.mates, data.drawn)
-    usable = genuine > 0
-    rates = resampled_counts(cells, data.drawn)[usable] / genuine[usable]
-    low, high = np.quantile(rates, (0.025, 0.975)).tolist() if usable.any() else (0.0, 1.0)
-    return measured_rate(
-        cells.total, data.mates.total, interval=(low, high), independent=len(cells.first)
-    )
+    else:
+        least = share((data.ranks[-1] + 1) / trials)
+        second = f"the smallest FMR that these people can give as a number is {least}"
+    return tuple(f"{data.name}: {line}" if data.name else line for line in (first, second))

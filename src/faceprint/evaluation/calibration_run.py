@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from faceprint.evaluation.people import independent_ranks
 from faceprint.evaluation.protocols import cosines, pair_embeddings
 from faceprint.evaluation.provenance import data_facts, engine_facts
 from faceprint.evaluation.score_map import fit_score_map, fit_tail, reliability
+from faceprint.evaluation.thresholds import KEEP
 from faceprint.recognition.calibration_file import CalibrationFile
 from faceprint.recognition.calibrations import model_hashes
 from faceprint.recognition.score_map import MapKind, Reliability, ScoreMap, Tail
@@ -73,7 +74,7 @@ def labelled_scores(
         return scores, facts | data_facts(data.name, embedded.hashes, data.protocol)
     if kept.sum() < 2:
         raise DatasetError(f"{data.name}: a face was found in {int(kept.sum())} pictures only")
-    scores = all_pairs(embedded.vectors[kept], data.subjects[kept])
+    scores = all_pairs(embedded.vectors[kept], data.subjects[kept], groups=data.groups)
     return scores, facts | data_facts(data.name, embedded.hashes, None)
 
 
@@ -83,19 +84,29 @@ def calibrate_data(
     analyzer: FacePrint,
     *,
     targets: Sequence[float] = FMR_TARGETS,
+    keep: float | None = KEEP,
     options: EmbedOptions | None = None,
     progress: Progress | None = None,
+    measuring: Callable[[], None] | None = None,
 ) -> CalibrationFile:
     """Measure operating points and maps for these models on these photographs.
 
+    Args:
+        keep: see `faceprint.evaluation.calibrate.calibrate`.
+        progress: told after each batch of pictures.
+        measuring: called when all pictures are embedded and their pairs are judged.
+
     Raises:
         DatasetError: pictures that cannot be used.
-        UsageError: a name that is none, a target that is no rate, or pairs of one kind alone.
+        UsageError: a name that is none, a target or `keep` that is no rate, or pairs of one kind
+            alone.
     """
     CalibrationFile(name, analyzer.name, {}, ())  # a bad name is told before the work, not after
     chosen = options or EmbedOptions(aligned=data.aligned)
     scores, facts = labelled_scores(data, analyzer, chosen, progress=progress)
-    calibration = calibrate(scores, targets)
+    if measuring is not None:
+        measuring()
+    calibration = calibrate(scores, targets, keep=keep)
     return calibration_file(
         name,
         calibration,
@@ -139,7 +150,7 @@ def calibration_file(
         pack,
         dict(cards),
         tuple(point.operating_point(name, f"calibration {name}") for point in points),
-        calibration.refused,
+        (*calibration.refused, *calibration.left_out),
         calibration.summary,
         None if maps is None else maps.score_map,
         None if maps is None else maps.tail,
@@ -157,6 +168,23 @@ def _details(point: CalibratedPoint) -> dict[str, object]:
         "non_mated": point.seen.trials,
         "false_non_matches": point.fnmr.errors,
         "mated": point.fnmr.trials,
+        "fnmr_by_person": max(each.fnmr_by_person for each in point.rates),
+        "groups": [
+            {
+                "data_set": each.data_set,
+                "group": group.group,
+                "within": group.within,
+                "people": group.people,
+                "fmr": group.fmr.observed,
+                "fmr_low": group.fmr.low,
+                "fmr_high": group.fmr.high,
+                "enough": group.enough,
+                "statement": group.fmr.statement,
+            }
+            for each in point.rates
+            for group in each.groups
+            if group.fmr.trials
+        ],
         "bound_only": point.seen.value is None,
         "statement": point.statement,
     }

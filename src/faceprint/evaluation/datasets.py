@@ -19,10 +19,7 @@ from numpy.typing import NDArray
 from faceprint.errors import DatasetError
 from faceprint.evaluation.people import people_of_pairs
 
-__all__ = ["PICTURE_SUFFIXES", "FileSpan", "LabelledSet", "Pair", "PairSet", "Picture"]
-
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff")
-"""Files of a data set's folders that are taken for pictures."""
+__all__ = ["FileSpan", "LabelledSet", "Pair", "PairSet", "Picture"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +144,7 @@ class LabelledSet:
     Attributes:
         subjects: (pictures,) int64 indices into `names`.
         names: of the people.
+        groups: (people,) the group of each, empty where unknown; None when nobody is labelled.
     """
 
     name: str
@@ -154,6 +152,7 @@ class LabelledSet:
     subjects: NDArray[np.int64]
     names: Sequence[str]
     aligned: bool = False
+    groups: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.pictures)

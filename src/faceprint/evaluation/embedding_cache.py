@@ -10,17 +10,20 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 
+from faceprint._text import printable
 from faceprint.errors import DatasetError
 from faceprint.types import Array
 
-__all__ = ["FileHashes", "RowCache", "cache_key"]
+__all__ = ["FileHashes", "RowCache", "cache_key", "clear", "forget", "held"]
 
 _SCHEMA = 1
 _CHUNK = 500
@@ -82,17 +85,17 @@ class FileHashes:
         )
 
     def of(self, paths: Sequence[Path]) -> list[bytes]:
-        """The digest of each file.
+        """The digest of each file; empty for one that we have no permission to read.
 
         Raises:
-            DatasetError: a file cannot be read.
+            DatasetError: a file is gone or damaged.
         """
         known = self._known()
-        fresh: list[tuple[str, int, int, bytes]] = []
+        fresh: list[tuple[str | bytes, int, int, bytes]] = []
         digests = []
         now = time.time_ns()
         for path in paths:
-            name = str(path.absolute())
+            name = _name(path)
             try:
                 stat = path.stat()
                 digest = known.get((name, stat.st_size, stat.st_mtime_ns))
@@ -100,6 +103,8 @@ class FileHashes:
                     digest = hashlib.sha256(path.read_bytes()).digest()
                     if now - stat.st_mtime_ns > _FRESH_NS:
                         fresh.append((name, stat.st_size, stat.st_mtime_ns, digest))
+            except PermissionError:
+                digest = b""  # a picture that fails, as a damaged one does
             except OSError as error:
                 raise DatasetError(f"{path}: {error.strerror or error}") from error
             digests.append(digest)
@@ -114,10 +119,69 @@ class FileHashes:
         """Release the file."""
         self._connection.close()
 
-    def _known(self) -> dict[tuple[str, int, int], bytes]:
+    def _known(self) -> dict[tuple[str | bytes, int, int], bytes]:
         with _speaking():
             rows = self._connection.execute("SELECT path, size, mtime_ns, sha256 FROM files")
             return {(path, size, mtime): sha256 for path, size, mtime, sha256 in rows}
+
+
+def forget(folder: Path, hashes: Collection[bytes]) -> int:
+    """Remove what is kept of these pictures, and leave none of the bytes; how many rows.
+
+    Args:
+        folder: of the cache (`embed_pictures`).
+        hashes: sha256 of the pictures' bytes.
+
+    Raises:
+        DatasetError: a cache cannot be used.
+    """
+    count = 0
+    for path in _databases(folder) if hashes else ():
+        table = "files" if path.name.startswith("hashes") else "rows"
+        with _speaking(path), closing(sqlite3.connect(path, timeout=60)) as connection:
+            connection.execute("PRAGMA secure_delete = ON")
+            gone = 0
+            for part in _parts(list(hashes)):
+                marks = ",".join("?" * len(part))
+                sql = f"DELETE FROM {table} WHERE sha256 IN ({marks})"
+                gone += connection.execute(sql, part).rowcount
+            connection.commit()
+            if gone:
+                connection.execute("VACUUM")
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            count += gone
+    return count
+
+
+def held(folder: Path) -> list[tuple[Path, int, int]]:
+    """The files of the cache, with their rows and bytes; none where nothing was kept."""
+    found = []
+    for path in _databases(folder):
+        table = "files" if path.name.startswith("hashes") else "rows"
+        with _speaking(path), closing(sqlite3.connect(path, timeout=60)) as connection:
+            (rows,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+        found.append((path, int(rows), path.stat().st_size))
+    return found
+
+
+def clear(folder: Path) -> int:
+    """Remove the whole cache; how many files."""
+    count = 0
+    with _speaking(folder):
+        for path in folder.glob("*.sqlite*"):
+            path.unlink(missing_ok=True)
+            count += 1
+    return count
+
+
+def _databases(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.sqlite") if path.is_file())
+
+
+def _name(path: Path) -> str | bytes:
+    """As SQLite can hold it: a name that is not UTF-8 as its bytes."""
+    name = str(path.absolute())
+    return name if printable(name) == name else os.fsencode(name)
 
 
 def _open(path: Path, table: str) -> sqlite3.Connection:
@@ -126,6 +190,7 @@ def _open(path: Path, table: str) -> sqlite3.Connection:
     with _speaking(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         for attempt in (1, 2):
+            _make_private(path)
             connection = sqlite3.connect(path, timeout=60)
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
@@ -146,6 +211,15 @@ def _open(path: Path, table: str) -> sqlite3.Connection:
                 for suffix in ("", "-wal", "-shm"):
                     path.with_name(path.name + suffix).unlink(missing_ok=True)
     raise AssertionError("unreachable")
+
+
+def _make_private(path: Path) -> None:
+    """Let nobody but the owner read what faces became; SQLite's other files follow the first."""
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+    for suffix in ("", "-wal", "-shm"):
+        file = path.with_name(path.name + suffix)
+        if file.exists() and file.stat().st_mode & 0o077:
+            file.chmod(0o600)
 
 
 def _parts(keys: Sequence[bytes]) -> Iterator[Sequence[bytes]]:

@@ -43,6 +43,7 @@ Progress = Callable[[int, int], None]
 """Called with how many pictures are done, of how many."""
 
 WhichFace = Literal["largest", "central"]
+_RULES: tuple[WhichFace, ...] = ("largest", "central")
 
 _BOX, _POINTS = 4, 10
 _FACE = 2 + _BOX + _POINTS
@@ -59,8 +60,9 @@ class EmbedOptions:
 
     Attributes:
         aligned: pictures are crops aligned to the embedder's template; no face is looked for.
-        face: of several faces, the largest (as `verify` has it) or the central one, the area less
-            twice the squared distance from the middle of the picture deciding (as InsightFace).
+        face: of several faces, the largest, as `verify`, `enroll` and `calibrate` take it, or the
+            central one, as published figures on LFW take it: the area less twice the squared
+            distance from the middle of the picture decides (as InsightFace has it).
         batch_size: pictures at a time.
     """
 
@@ -78,7 +80,7 @@ class EmbeddedPictures:
         found: (n,) bool, whether a face was found; where not, the middle of the picture was
             embedded in its place.
         usable: (n,) bool, whether there is an embedding at all.
-        hashes: sha256 of each picture's bytes.
+        hashes: sha256 of each picture's bytes; empty where they can't be read.
         computed: how many were not in the cache.
     """
 
@@ -116,7 +118,7 @@ def embed_pictures(
     chosen = options or EmbedOptions()
     if chosen.batch_size < 1:
         raise UsageError(f"batch_size is {chosen.batch_size}, not a positive whole number")
-    if chosen.face not in ("largest", "central"):
+    if chosen.face not in _RULES:
         raise UsageError(f"face is {chosen.face!r}; it is 'largest' or 'central'")
     work = _Work(analyzer, chosen, folder or settings.home() / "embeddings")
     try:
@@ -134,8 +136,13 @@ class _Work:
         self._alignment: Alignment = embedder.alignment
         self.dim = embedder.dim
         engine = {"version": EMBEDDING_VERSION, "runtime": analyzer.runtime}
-        face = {**engine, "detector": card_hash(detector), "face": options.face}
-        self._faces = RowCache(folder / "faces.sqlite", cache_key(face), _FACE)
+        found = {**engine, "detector": card_hash(detector)}
+        face = {**found, "face": options.face}
+        # One detection serves both rules.
+        self._faces = {
+            rule: RowCache(folder / "faces.sqlite", cache_key({**found, "face": rule}), _FACE)
+            for rule in _RULES
+        }
         vector = {
             **(engine if options.aligned else face),
             "embedder": card_hash(embedder),
@@ -145,12 +152,13 @@ class _Work:
         self._vectors = RowCache(folder / "vectors.sqlite", cache_key(vector), self.dim + 1)
 
     def close(self) -> None:
-        self._faces.close()
+        for cache in self._faces.values():
+            cache.close()
         self._vectors.close()
 
     def run(self, pictures: Sequence[Picture], progress: Progress) -> EmbeddedPictures:
         hashes = self._hashes(pictures)
-        known = self._vectors.get(hashes)
+        known = self._vectors.get(hashes) | {b"": np.zeros(0, np.float32)}
         missing = {h: i for i, h in enumerate(hashes) if h not in known}
         todo = [pictures[i] for i in missing.values()]
         names = list(missing)
@@ -219,17 +227,20 @@ class _Work:
         return crop
 
     def _chosen_faces(self, pictures: Sequence[Picture], hashes: Sequence[bytes]) -> list[Array]:
-        known = self._faces.get(hashes)
+        known = self._faces[self._options.face].get(hashes)
         todo = [i for i, h in enumerate(hashes) if h not in known]
         if todo:
             sources = [_source(pictures[i]) for i in todo]
             analyzed = self._analyzer.analyze_many(
                 sources, batch_size=self._options.batch_size, embed=False
             )
-            rule = self._options.face
-            fresh = {hashes[i]: _face_row(a, rule) for i, a in zip(todo, analyzed, strict=True)}
-            self._faces.put(fresh)
-            known |= fresh
+            fresh: dict[WhichFace, dict[bytes, Array]] = {rule: {} for rule in _RULES}
+            for i, each in zip(todo, analyzed, strict=True):
+                for rule in _RULES:
+                    fresh[rule][hashes[i]] = _face_row(each, rule)
+            for rule in _RULES:
+                self._faces[rule].put(fresh[rule])
+            known |= fresh[self._options.face]
         return [known[h] for h in hashes]
 
 

@@ -20,12 +20,15 @@ class LabelledScores:
         similarities: (n,) float, higher is closer.
         mated: (n,) bool.
         first, second: (n,) person numbers of both sides, from 0.
+        groups: (people,) the group of each person, by number, empty where unknown; None when
+            nobody is labelled.
     """
 
-    similarities: NDArray[np.float32]
+    similarities: NDArray[np.floating]
     mated: NDArray[np.bool_]
     first: NDArray[np.int32]
     second: NDArray[np.int32]
+    groups: NDArray[np.str_] | None = None
 
     @property
     def people(self) -> int:
@@ -36,12 +39,21 @@ class LabelledScores:
         """The pairs of which both sides are chosen; (people,) bool by person number."""
         keep = chosen[self.first] & chosen[self.second]
         return LabelledScores(
-            self.similarities[keep], self.mated[keep], self.first[keep], self.second[keep]
+            self.similarities[keep],
+            self.mated[keep],
+            self.first[keep],
+            self.second[keep],
+            self.groups,
         )
 
 
 def all_pairs(
-    embeddings: ArrayLike, subjects: ArrayLike, *, max_pairs: int = 20_000_000, seed: int = 0
+    embeddings: ArrayLike,
+    subjects: ArrayLike,
+    *,
+    max_pairs: int = 20_000_000,
+    seed: int = 0,
+    groups: NDArray[np.str_] | None = None,
 ) -> LabelledScores:
     """Every pair of (n, d) unit rows, labelled by (n,) person numbers.
 
@@ -67,7 +79,7 @@ def all_pairs(
                 for k in range(0, len(i), step)
             ]
         )
-    return LabelledScores(similarities, people[i] == people[j], people[i], people[j])
+    return LabelledScores(similarities, people[i] == people[j], people[i], people[j], groups)
 
 
 def _drawn_pairs(

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from faceprint.errors import UsageError
 from faceprint.evaluation.intervals import RULE_OF_3, RULE_OF_30, Rate, measured_rate, share
-from faceprint.evaluation.people import rate_over_people
+from faceprint.evaluation.labelled import LabelledScores
+from faceprint.evaluation.people import rate_by_person, rate_over_people
 
 __all__ = [
     "EqualError",
@@ -74,11 +75,17 @@ class EqualError:
 
 @dataclass(frozen=True, slots=True)
 class ErrorRates:
-    """Both kinds of error at one threshold."""
+    """Both kinds of error at one threshold.
+
+    Attributes:
+        fnmr_by_person: the mean over people of each person's FNMR; None where nobody is named or
+            no pair is mated.
+    """
 
     threshold: float
     fmr: Rate
     fnmr: Rate
+    fnmr_by_person: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +229,8 @@ def error_rates(
         first, second = (np.asarray(side, np.int64) for side in people)
         false = rate_over_people(match[~labels], first[~labels], second[~labels])
         missed = rate_over_people(~match[labels], first[labels], second[labels])
-        return ErrorRates(float(threshold), false, missed)
+        by_person = rate_by_person(~match[labels], first[labels]) if labels.any() else None
+        return ErrorRates(float(threshold), false, missed, by_person)
     return ErrorRates(
         float(threshold),
         measured_rate(int((match & ~labels).sum()), int((~labels).sum())),
@@ -230,10 +238,15 @@ def error_rates(
     )
 
 
-def tar_at_far(curve: Roc, far: float) -> TarAtFar:
+def tar_at_far(curve: Roc, far: float, scores: LabelledScores | None = None) -> TarAtFar:
     """The true accept rate at a false accept rate, or why the pairs cannot tell.
 
     Fewer than 3 / far non-mated pairs cannot show that rate even without one false match.
+
+    Args:
+        curve: of the pairs, each counted once.
+        scores: the same pairs with their people; intervals are then bootstrapped over people, else
+            they are Wilson's over pairs, which takes pairs for independent.
 
     Raises:
         UsageError: `far` is not in 0..1.
@@ -247,15 +260,18 @@ def tar_at_far(curve: Roc, far: float) -> TarAtFar:
         return TarAtFar(far, None, None, 0.0, 1.0, None, why)
     threshold = threshold_at_fmr(curve, far)
     i = int(np.searchsorted(-curve.thresholds, -threshold, side="right")) - 1
-    seen = measured_rate(int(curve.false_matches[i]), pairs)
-    missed = int(curve.false_non_matches[i])
-    mated = int(curve.mated)
-    spread = measured_rate(mated - missed, mated)
-    tar = 1 - missed / mated
+    if scores is None:
+        seen = measured_rate(int(curve.false_matches[i]), pairs)
+        lost = measured_rate(int(curve.false_non_matches[i]), int(curve.mated))
+    else:
+        people = (scores.first, scores.second)
+        rates = error_rates(scores.similarities, scores.mated, threshold, people)
+        seen, lost = rates.fmr, rates.fnmr
+    tar = 1 - lost.observed
     why = f"TAR {share(tar)} at threshold {threshold:.4f}; FMR there {seen.statement}"
     if far * curve.non_mated < RULE_OF_30:
         why += f"; at FAR {far:g} these pairs allow fewer than {RULE_OF_30} false matches"
-    return TarAtFar(far, threshold, tar, spread.low, spread.high, seen, why)
+    return TarAtFar(far, threshold, tar, 1 - lost.high, 1 - lost.low, seen, why)
 
 
 def normal_deviate(rates: ArrayLike, floor: float = 1e-7) -> Floats:

@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from faceprint.errors import UsageError
-from faceprint.evaluation.intervals import RULE_OF_3, Rate, measured_rate, share
+from faceprint.evaluation.intervals import RULE_OF_3, Rate, share
+from faceprint.evaluation.people import rate_over_people
 
 __all__ = ["Fusion", "Identified", "TpirAtFpir", "cmc", "open_set", "subject_scores"]
 
@@ -30,8 +31,9 @@ class TpirAtFpir:
     Attributes:
         fpir: the rate that was asked for.
         threshold, tpir: None when the strangers are too few for it (rule of 3).
-        missed: enrolled probes not found (FNIR), with its interval.
-        seen: strangers that matched somebody at the threshold.
+        missed: enrolled probes not found (FNIR), with its interval over their people.
+        seen: strangers that matched somebody at the threshold, with its interval over their people.
+            The gallery is the same in every resample: the intervals are for these enrolled people.
     """
 
     fpir: float
@@ -126,13 +128,14 @@ def open_set(
     enrolled = rank > 0
     if not enrolled.any():
         raise UsageError("no probe shows a subject of the gallery; nobody can be found")
-    found, strangers = top[rank == 1], np.sort(top[~enrolled])
-    count = int(enrolled.sum())
+    # An enrolled probe that is not the closest to its own subject is found at no threshold.
+    found = np.where(rank == 1, top, -np.inf)[enrolled]
+    mates, strangers = (found, owners[enrolled]), (top[~enrolled], owners[~enrolled])
     return Identified(
         cmc(rank[enrolled], min(ranks, len(names))),
-        tuple(_at_fpir(found, count, strangers, fpir) for fpir in fpirs),
-        count,
-        len(strangers),
+        tuple(_at_fpir(mates, strangers, fpir) for fpir in fpirs),
+        len(found),
+        int((~enrolled).sum()),
         len(names),
     )
 
@@ -146,10 +149,12 @@ def _ranks(
     return np.where(names[place] == owners, (scores >= own[:, None]).sum(axis=1), 0)
 
 
-def _at_fpir(
-    found: NDArray[np.float64], enrolled: int, strangers: NDArray[np.float64], fpir: float
-) -> TpirAtFpir:
-    n = len(strangers)
+_Probes = tuple[NDArray[np.float64], NDArray[np.int64]]
+"""The best similarity of each probe, and whom it shows."""
+
+
+def _at_fpir(mates: _Probes, strangers: _Probes, fpir: float) -> TpirAtFpir:
+    rising, n = np.sort(strangers[0]), len(strangers[0])
     if not 0 < fpir <= 1:
         raise UsageError(f"fpir is {fpir}; a rate lies between 0 and 1, as 1e-2")
     if fpir * n < RULE_OF_3:
@@ -157,12 +162,12 @@ def _at_fpir(
         why = f"{n:,} probes of strangers cannot show an FPIR of {fpir:g}{least}"
         return TpirAtFpir(fpir, None, None, None, None, why)
     allowed = int(fpir * n + 1e-6)
-    threshold = float(strangers[0])
+    threshold = float(rising[0])
     if allowed < n:
         # The lowest threshold that keeps the next stranger out, ties with it included.
-        threshold = float(np.nextafter(strangers[n - 1 - allowed], np.inf))
-    hits = int((found >= threshold).sum())
-    seen = measured_rate(int((strangers >= threshold).sum()), n)
-    missed = measured_rate(enrolled - hits, enrolled)
-    why = f"TPIR {share(hits / enrolled)} at threshold {threshold:.4f}; FPIR there {seen.statement}"
-    return TpirAtFpir(fpir, threshold, hits / enrolled, missed, seen, why)
+        threshold = float(np.nextafter(rising[n - 1 - allowed], np.inf))
+    seen = rate_over_people(strangers[0] >= threshold, strangers[1], strangers[1])
+    missed = rate_over_people(mates[0] < threshold, mates[1], mates[1])
+    tpir = 1 - missed.observed
+    why = f"TPIR {share(tpir)} at threshold {threshold:.4f}; FPIR there {seen.statement}"
+    return TpirAtFpir(fpir, threshold, tpir, missed, seen, why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -10,10 +11,15 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from faceprint._optional import require
+from faceprint._text import printable
 from faceprint.errors import DatasetError
-from faceprint.evaluation.datasets import PICTURE_SUFFIXES, PairSet, Picture
+from faceprint.evaluation.datasets import PairSet, Picture
+from faceprint.vision.sources import IMAGE_SUFFIXES
 
 __all__ = ["open_lfw", "open_pair_table"]
+
+_DIGITS = 18
+"""Of a number that a list may hold."""
 
 _MATED = {"1", "true", "yes", "same", "mated", "genuine"}
 _NON_MATED = {"0", "false", "no", "different", "non-mated", "impostor"}
@@ -43,7 +49,7 @@ class _Gathered:
         left, right, mated = zip(*self.rows, strict=True)
         subjects = np.asarray(self.subjects, np.int64)
         return PairSet(
-            name=root.name,
+            name=printable(root.name),
             pictures=tuple(self.pictures.values()),
             left=np.asarray(left, np.int64),
             right=np.asarray(right, np.int64),
@@ -89,7 +95,7 @@ def open_lfw(root: Path, pairs: Path, *, aligned: bool = False) -> PairSet:
             raise DatasetError(f"{where}: {first[0]} is on both sides of a pair of two people")
         sides = []
         for name, index in (first, second):
-            if not index.strip().isdigit():
+            if _whole(index) is None:
                 raise DatasetError(f"{where}: {index!r} is not the number of a picture")
             key = (name, int(index))
             if key not in found:
@@ -102,9 +108,15 @@ def open_lfw(root: Path, pairs: Path, *, aligned: bool = False) -> PairSet:
     return gathered.pair_set(root, pairs, folds=folds_of_pairs, aligned=aligned)
 
 
+def _whole(word: str) -> int | None:
+    """A number in digits of any script (`isdigit` takes superscripts, which `int` does not)."""
+    word = word.strip()
+    return int(word) if word.isdecimal() and len(word) <= _DIGITS else None
+
+
 def _lfw_head(line: str, where: str) -> tuple[int, int]:
     words = line.split()
-    if len(words) not in (1, 2) or not all(word.isdigit() and int(word) > 0 for word in words):
+    if len(words) not in (1, 2) or not all(_whole(word) for word in words):
         raise DatasetError(
             f"{where}: expected the number of folds and of pairs in half a fold, as '10 300', got "
             f"{line[:80]!r}"
@@ -116,9 +128,9 @@ def _lfw_picture(root: Path, name: str, index: int, where: str) -> Path:
     if name in {"", ".", ".."} or "/" in name or "\\" in name or "\0" in name:
         raise DatasetError(f"{where}: {name!r} is not a person's name")
     stem = root / name / f"{name}_{index:04d}"
-    for suffix in PICTURE_SUFFIXES:
+    for suffix in (".jpg", *sorted(IMAGE_SUFFIXES - {".jpg"})):
         path = stem.with_name(stem.name + suffix)
-        if path.is_file():
+        if os.path.isfile(path):  # noqa: PTH113 - False, and no error, below a closed folder
             return path
     raise DatasetError(f"{where}: there is no picture {stem}.jpg")
 
@@ -146,7 +158,7 @@ def open_pair_table(table: Path, *, root: Path | None = None, aligned: bool = Fa
             name = row[side]
             path = base / name
             if path not in known:
-                if not name or not path.is_file():
+                if not name or not os.path.isfile(path):  # noqa: PTH113
                     raise DatasetError(f"{where}: there is no picture {name!r} in {base}")
                 known.add(path)
             person = row.get(f"subject_{side}") if "subject_a" in columns else None
@@ -159,7 +171,7 @@ def open_pair_table(table: Path, *, root: Path | None = None, aligned: bool = Fa
         gathered.rows.append((sides[0], sides[1], mated))
         groups.append(row.get("group", ""))
         if "fold" in columns:
-            if not row["fold"].lstrip("-").isdigit():
+            if _whole(row["fold"].removeprefix("-")) is None:
                 raise DatasetError(f"{where}: the fold {row['fold']!r} is not a whole number")
             folds.append(int(row["fold"]))
     if not gathered.rows:
@@ -208,7 +220,8 @@ def _parquet_rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
     arrow = require("pyarrow", extra="bulk")
     parquet = require("pyarrow.parquet", extra="bulk")
     try:
-        rows = parquet.read_table(table).to_pylist()
+        with table.open("rb") as opened:  # pyarrow takes names in UTF-8 alone
+            rows = parquet.read_table(opened).to_pylist()
     except (OSError, arrow.ArrowException) as error:
         raise DatasetError(f"{table}: not a readable Parquet file ({error})") from error
     for k, row in enumerate(rows):

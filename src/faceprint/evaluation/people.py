@@ -8,6 +8,7 @@ too wide rather than too narrow).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ __all__ = [
     "independent_ranks",
     "people_of_pairs",
     "person_pairs",
+    "rate_by_person",
     "rate_over_people",
     "resampled_counts",
 ]
@@ -96,14 +98,16 @@ def independent_ranks(
     span = int(high.max(initial=0)) + 1
     _, places = np.unique(low * span + high, return_index=True)
     places.sort()
-    people, met, ranks = len(np.union1d(low, high)), set[int](), list[int]()
+    met, ranks = set[int](), list[int]()
+    # The last person alone makes no pair, unless pairs of one person count too.
+    people = len(np.union1d(low, high)) - int(not (low == high).any())
     for place in places.tolist():
         a, b = int(low[place]), int(high[place])
         if a in met or b in met:
             continue
         met |= {a, b}
         ranks.append(place)
-        if len(ranks) >= enough or len(met) >= people - 1:
+        if len(ranks) >= enough or len(met) >= people:
             break
     return np.asarray(ranks, np.int64)
 
@@ -140,6 +144,23 @@ def rate_over_people(
         interval=(low, high),
         independent=len(independent_ranks(a[wrong], b[wrong], RULE_OF_30)),
     )
+
+
+def rate_by_person(wrong: NDArray[np.bool_], people: ArrayLike) -> float:
+    """The mean over people of each person's share of wrong trials; NaN without trials.
+
+    Someone with many photographs has many mated pairs and decides the share of all pairs. Here each
+    person counts once.
+
+    Args:
+        wrong: (n,) which trials were errors.
+        people: (n,) the person of each trial.
+    """
+    if not len(wrong):
+        return math.nan
+    _, numbers = np.unique(np.asarray(people), return_inverse=True)
+    trials = np.bincount(numbers)
+    return float((np.bincount(numbers, weights=wrong) / trials).mean())
 
 
 def bootstrap_people(

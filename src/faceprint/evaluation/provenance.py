@@ -32,7 +32,7 @@ def engine_facts(analyzer: FacePrint, options: EmbedOptions) -> dict[str, object
     return {
         "models": models,
         "options": {
-            "mirror": analyzer.mirror or analyzer.embedder_card.input.mirror,
+            "mirror": analyzer.mirror or analyzer.embedder_card.input.mirrored,
             "aligned": options.aligned,
             "face": None if options.aligned else options.face,
             "runtime": analyzer.runtime,

@@ -100,7 +100,7 @@ def _read_index(index: Path, size: int) -> tuple[NDArray[np.int64], NDArray[np.i
             words = line.split()
             if not words:
                 continue
-            if len(words) != 2 or not all(word.isdigit() for word in words):
+            if len(words) != 2 or not all(word.isdecimal() and len(word) < 19 for word in words):
                 raise DatasetError(f"{index}, line {k + 1}: expected a key and an offset")
             if int(words[1]) >= size:
                 raise DatasetError(
@@ -266,7 +266,7 @@ def _check_property(rec: Path, people: int) -> None:
     if not path.is_file():
         return
     words = path.read_text(encoding="ascii", errors="replace").strip().split(",")
-    if len(words) != 3 or not all(word.strip().isdigit() for word in words):
+    if len(words) != 3 or not all(word.strip().isdecimal() and len(word) < 19 for word in words):
         raise DatasetError(f"{path}, line 1: expected people,height,width, got {words!r:.80}")
     if int(words[0]) < people:
         raise DatasetError(f"{path}, line 1: {words[0]} people; {rec.name} holds {people}")

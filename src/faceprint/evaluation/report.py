@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -18,13 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from faceprint._files import atomic_write
 from faceprint._optional import require
-from faceprint.errors import DatasetError
+from faceprint._text import json_text
+from faceprint.errors import DatasetError, DecodeError
 from faceprint.evaluation import plots
 from faceprint.evaluation.datasets import PairSet, Picture
 from faceprint.evaluation.intervals import share
 from faceprint.evaluation.metrics import Roc, roc
 from faceprint.evaluation.result import EvaluationResult
+from faceprint.vision import images
 
 __all__ = [
     "PairPicture",
@@ -104,11 +106,13 @@ def thumbnail(encoded: bytes, side: int = 128) -> bytes:
     """
     from PIL import Image, ImageOps
 
+    def enough(width: int, height: int) -> float:
+        return min(1.0, 2 * side / max(1, min(width, height)))
+
     try:
-        with Image.open(io.BytesIO(encoded)) as opened:
-            opened.draft("RGB", (2 * side, 2 * side))
-            picture = ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        mips = images.decode_scaled(encoded, enough)
+        picture = Image.fromarray(mips.level(mips.halvings))
+    except DecodeError as error:
         raise DatasetError(f"a picture of the report cannot be read ({error})") from error
     out = io.BytesIO()
     ImageOps.fit(picture, (side, side)).save(out, "JPEG", quality=80)
@@ -157,12 +161,14 @@ def render_report(
 
 
 def write_report(folder: Path, html: str, result: EvaluationResult) -> tuple[Path, Path]:
-    """Write `report.html` and `report.json` into a folder, and return both paths."""
+    """Write `report.html` and `report.json` into a folder, and return both paths.
+
+    Only their owner may read them: the page shows faces.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     page, data = folder / "report.html", folder / "report.json"
-    page.write_text(html, encoding="utf-8")
-    text = json.dumps(result.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
-    data.write_text(text + "\n", encoding="utf-8")
+    atomic_write(page, html, private=True)
+    atomic_write(data, json_text(result.to_json(), indent=1) + "\n", private=True)
     return page, data
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from faceprint.errors import UsageError
+from faceprint.evaluation.labelled import LabelledScores
 from faceprint.evaluation.metrics import (
     ErrorRates,
     auc,
@@ -93,7 +94,8 @@ class EvaluationResult:
         """As JSON values."""
         value = asdict(self)
         rates = value.pop("rates")
-        return {**value, "fmr": rates["fmr"], "fnmr": rates["fnmr"]}
+        shown = {key: rates[key] for key in ("fmr", "fnmr", "fnmr_by_person")}
+        return {**value, **shown}
 
 
 def group_rates(
@@ -145,7 +147,11 @@ def verification_result(
     equal = eer(curve)
     if threshold is None:
         threshold = equal.threshold if accuracy is None else accuracy.threshold
-    points = {f"{far:g}": tar_at_far(curve, far) for far in FARS}
+    owned = None
+    if people is not None:
+        first, second = (np.asarray(side, np.int32) for side in people)
+        owned = LabelledScores(scores, labels, first, second)
+    points = {f"{far:g}": tar_at_far(curve, far, owned) for far in FARS}
     named = () if groups is None else group_rates(scores, labels, groups, threshold, people)
     return EvaluationResult(
         protocol=about.protocol,

@@ -14,6 +14,7 @@ from faceprint.evaluation.embeddings import (
     EmbeddedPictures,
     EmbedOptions,
     Progress,
+    WhichFace,
     embed_pictures,
 )
 from faceprint.evaluation.protocols import (
@@ -80,7 +81,9 @@ def evaluate(
     """
     if protocol not in ("lfw", "bin", "pairs"):
         raise UsageError(f"protocol is {protocol!r}; it is 'lfw', 'bin' or 'pairs'")
-    chosen = options or EmbedOptions(aligned=data.aligned, face="central")
+    # The published accuracy on LFW is that of the person in the middle.
+    face: WhichFace = "central" if protocol == "lfw" else "largest"
+    chosen = options or EmbedOptions(aligned=data.aligned, face=face)
     embedded = embed_pictures(data.pictures, analyzer, chosen, progress=progress)
     similarities, distances = pair_scores(data, embedded)
     accuracy: FoldAccuracy | None = None

@@ -6,13 +6,15 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
+from faceprint._files import atomic_write
+from faceprint._text import json_text
 from faceprint.errors import DatasetError, UsageError
 from faceprint.recognition.json_reader import JsonReader
 from faceprint.recognition.score_map import Reliability, ScoreMap, Tail
-from faceprint.types import OperatingPoint
+from faceprint.types import Measurement, OperatingPoint
 
 __all__ = ["CalibrationFile", "load_calibration", "save_calibration"]
 
@@ -54,6 +56,8 @@ class CalibrationFile:
                 f"{self.name!r} is not a name for a calibration; use small letters, digits, '.', "
                 "'-' and '_', 64 at most, a letter or digit first"
             )
+        points = tuple(_calibrated(point, self.name) for point in self.points)
+        object.__setattr__(self, "points", points)
 
     def to_json(self) -> dict[str, object]:
         """As JSON values; `points` has the keys of the command line's contract."""
@@ -71,6 +75,7 @@ class CalibrationFile:
                     "fmr_high": point.fmr_high,
                     "threshold": point.threshold,
                     "fnmr": point.fnmr,
+                    "measured_on": [asdict(each) for each in point.measurements],
                     **extra,
                 }
                 for point, extra in zip(self.points, more, strict=True)
@@ -107,13 +112,11 @@ def save_calibration(calibration: CalibrationFile, path: Path) -> None:
         UsageError: a value that JSON cannot hold.
     """
     try:
-        text = json.dumps(calibration.to_json(), indent=1, allow_nan=False, ensure_ascii=False)
+        text = json_text(calibration.to_json(), indent=1)
     except (TypeError, ValueError) as error:
         raise UsageError(f"the calibration cannot be written as JSON: {error}") from error
     path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(path.name + ".new")
-    new.write_text(text + "\n", encoding="utf-8")
-    new.replace(path)
+    atomic_write(path, text + "\n")
 
 
 def load_calibration(path: Path) -> CalibrationFile:
@@ -155,7 +158,16 @@ def load_calibration(path: Path) -> CalibrationFile:
         raise DatasetError(f"{path}: {error}") from error
 
 
-_POINT = ("fmr", "fmr_low", "fmr_high", "threshold", "fnmr")
+_POINT = ("fmr", "fmr_low", "fmr_high", "threshold", "fnmr", "measured_on")
+
+
+def _calibrated(point: OperatingPoint, name: str) -> OperatingPoint:
+    """The point with its evidence: it was measured on the user's own photographs."""
+    measured = point.measurements
+    if not measured and point.fmr is not None:
+        rates = (point.fmr, point.fmr_low, point.fmr_high, point.fnmr)
+        measured = (Measurement(f"calibration {name}", *rates),)
+    return replace(point, evidence="calibrated", measurements=measured)
 
 
 def _point(reader: JsonReader, row: Mapping[str, object], name: str) -> OperatingPoint:
@@ -163,7 +175,22 @@ def _point(reader: JsonReader, row: Mapping[str, object], name: str) -> Operatin
     threshold = reader.number(row, "threshold", -1.001, 1.001)
     if low > high:
         raise DatasetError(f"{reader.path}: fmr_low is above fmr_high")
-    return OperatingPoint(threshold, fmr, low, high, fnmr, name, f"calibration {name}")
+    # Files of earlier versions do not have it.
+    measured = reader.rows(row, "measured_on") if "measured_on" in row else []
+    measurements = tuple(_measurement(reader, each) for each in measured)
+    source = f"calibration {name}"
+    return OperatingPoint(threshold, fmr, low, high, fnmr, name, source, "calibrated", measurements)
+
+
+def _measurement(reader: JsonReader, row: Mapping[str, object]) -> Measurement:
+    rates = {
+        each.name: reader.number(row, each.name, 0, 1)
+        for each in fields(Measurement)
+        if each.name not in ("data_set", "group") and row.get(each.name) is not None
+    }
+    if "fmr" not in rates:
+        raise DatasetError(f"{reader.path}: a measurement has no fmr")
+    return Measurement(reader.text(row, "data_set"), group=reader.text(row, "group"), **rates)
 
 
 def _map(reader: JsonReader, value: Mapping[str, object]) -> ScoreMap | None:

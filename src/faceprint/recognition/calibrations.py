@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,15 +15,21 @@ from faceprint.recognition.calibration_file import (
     load_calibration,
     save_calibration,
 )
-from faceprint.recognition.operating import DEFAULT_FMR, choose_point
+from faceprint.recognition.operating import (
+    DEFAULT_FMR,
+    KnownPoints,
+    choose_point,
+    known_points,
+)
 from faceprint.types import OperatingPoint
 from faceprint.zoo.card_io import card_hash
 
 if TYPE_CHECKING:
-    from faceprint.vision.pipeline import FacePrint
+    from faceprint.recognition.gallery.analyzer import Analyzer
 
 __all__ = [
     "Decision",
+    "analyzer_points",
     "calibration_for",
     "decide_by",
     "fitting_calibrations",
@@ -30,6 +37,7 @@ __all__ = [
     "model_hashes",
     "named_calibration",
     "saved_names",
+    "search_points",
 ]
 
 
@@ -42,7 +50,7 @@ class Decision:
 
 
 def decide_by(
-    analyzer: FacePrint,
+    analyzer: Analyzer,
     *,
     fmr: float | None = None,
     threshold: float | None = None,
@@ -50,15 +58,16 @@ def decide_by(
 ) -> Decision:
     """Which threshold decides for these models.
 
-    A named calibration, else the card's own points; where the card has none for `fmr`, the one
-    saved calibration of these models that has it.
+    A named calibration; else the card's points for this very pair; else the one saved calibration
+    of these models that has a point at `fmr`; else what `known_points` falls back on, a borrowed or
+    a published threshold, which is provisional.
 
     Raises:
         UsageError: no such name, nothing measured for `fmr`, several calibrations that could be
             meant, or a threshold and another rule.
         ModelMismatchError: the named calibration was measured with other models.
     """
-    card, detector = analyzer.embedder_card, analyzer.detector_card.id
+    card, detector = analyzer.embedder_card, analyzer.detector_card
     if calibration is not None:
         if threshold is not None:
             raise UsageError("give calibration or threshold, not both")
@@ -69,28 +78,55 @@ def decide_by(
                 "too few; see its `refused`"
             )
         return Decision(choose_point(card, detector, fmr=fmr, calibrated=chosen.points), chosen)
-    try:
+    if threshold is not None or (fmr is not None and not 0 < fmr < 1):
         return Decision(choose_point(card, detector, fmr=fmr, threshold=threshold))
-    except UsageError:
-        wanted = DEFAULT_FMR if fmr is None else fmr
-        having = [] if threshold is not None else _having(analyzer, wanted)
-        if not having:
-            raise
-        if len(having) > 1:
-            names = ", ".join(found.name for found in having)
-            raise UsageError(
-                f"several calibrations have a point at FMR {wanted:g}; say which: {names}"
-            ) from None
-        point = choose_point(card, detector, fmr=wanted, calibrated=having[0].points)
-        return Decision(point, having[0])
+    known = analyzer_points(analyzer)
+    if known.points and not known.provisional and (fmr is None or _has(known.points, fmr)):
+        return Decision(known.choose(fmr))
+    wanted = DEFAULT_FMR if fmr is None else fmr
+    fitting = [kept for kept in fitting_calibrations(analyzer) if kept.points]
+    having = [kept for kept in fitting if _has(kept.points, wanted)]
+    if not having and fmr is None and fitting:
+        kept = _only(fitting, "were measured with these models")
+        return Decision(choose_point(card, detector, calibrated=kept.points), kept)
+    if not having:
+        return Decision(known.choose(fmr))
+    kept = _only(having, f"have a point at FMR {wanted:g}")
+    return Decision(choose_point(card, detector, fmr=wanted, calibrated=kept.points), kept)
 
 
-def _having(analyzer: FacePrint, fmr: float) -> list[CalibrationFile]:
-    return [
-        calibration
-        for calibration in fitting_calibrations(analyzer)
-        if any(p.fmr is not None and math.isclose(p.fmr, fmr) for p in calibration.points)
-    ]
+def analyzer_points(analyzer: Analyzer) -> KnownPoints:
+    """What the embedder's card says of these models (`recognition.operating.known_points`)."""
+    return known_points(
+        analyzer.embedder_card, analyzer.detector_card, mirrored=bool(analyzer.mirror)
+    )
+
+
+def search_points(analyzer: Analyzer) -> KnownPoints:
+    """What a search may go by: as `analyzer_points`, and a calibration before provisional points.
+
+    Raises:
+        UsageError: several calibrations could be meant.
+    """
+    known = analyzer_points(analyzer)
+    if known.points and not known.provisional:
+        return known
+    having = [kept for kept in fitting_calibrations(analyzer) if kept.points]
+    if not having:
+        return known
+    kept = _only(having, "were measured with these models")
+    return KnownPoints(kept.points, "calibrated", known.model, known.detector)
+
+
+def _only(having: list[CalibrationFile], what: str) -> CalibrationFile:
+    if len(having) > 1:
+        names = ", ".join(found.name for found in having)
+        raise UsageError(f"several calibrations {what}; say which: {names}")
+    return having[0]
+
+
+def _has(points: Sequence[OperatingPoint], fmr: float) -> bool:
+    return any(p.fmr is not None and math.isclose(p.fmr, fmr, rel_tol=1e-6) for p in points)
 
 
 def keep_calibration(calibration: CalibrationFile) -> Path:
@@ -118,7 +154,7 @@ def named_calibration(name: str) -> CalibrationFile:
     return load_calibration(_folder() / f"{name}.json")
 
 
-def calibration_for(name: str, analyzer: FacePrint) -> CalibrationFile:
+def calibration_for(name: str, analyzer: Analyzer) -> CalibrationFile:
     """The calibration of that name, which must have been measured with these models.
 
     Raises:
@@ -135,7 +171,7 @@ def calibration_for(name: str, analyzer: FacePrint) -> CalibrationFile:
     return calibration
 
 
-def fitting_calibrations(analyzer: FacePrint) -> tuple[CalibrationFile, ...]:
+def fitting_calibrations(analyzer: Analyzer) -> tuple[CalibrationFile, ...]:
     """Every saved calibration that was measured with these models; damaged ones are passed over."""
     found = []
     for name in saved_names():
@@ -148,7 +184,7 @@ def fitting_calibrations(analyzer: FacePrint) -> tuple[CalibrationFile, ...]:
     return tuple(found)
 
 
-def model_hashes(analyzer: FacePrint, *, detector: bool = True) -> dict[str, str]:
+def model_hashes(analyzer: Analyzer, *, detector: bool = True) -> dict[str, str]:
     """What decides the similarities: the embedder's name and hash, and the detector's."""
     embedder = analyzer.embedder_card
     name = f"{embedder.id}+mirror" if analyzer.mirror else embedder.id
@@ -158,7 +194,7 @@ def model_hashes(analyzer: FacePrint, *, detector: bool = True) -> dict[str, str
     return hashes
 
 
-def _fits(calibration: CalibrationFile, analyzer: FacePrint) -> bool:
+def _fits(calibration: CalibrationFile, analyzer: Analyzer) -> bool:
     """Of aligned crops the embedder alone was measured; it then serves any detector."""
     both, alone = model_hashes(analyzer), model_hashes(analyzer, detector=False)
     return dict(calibration.cards) in (both, alone)

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from faceprint.errors import UnknownModelError, UsageError
+from faceprint.errors import UsageError
 from faceprint.recognition.albums.constraints import Pairs
 from faceprint.recognition.albums.corrections import Corrections, find_faces
-from faceprint.recognition.albums.demand import Demand, Similarities, similarities_of
-from faceprint.recognition.albums.edges import CLUSTER_FMR, clustering_point
+from faceprint.recognition.albums.demand import Demand, Similarities
 from faceprint.recognition.albums.faces import FaceTable, Fitness, collect
 from faceprint.recognition.albums.graph import Ints
 from faceprint.recognition.albums.growing import take_results
@@ -26,14 +25,12 @@ from faceprint.recognition.albums.incremental import (
 )
 from faceprint.recognition.albums.people import Album, MissingPhotograph, arrange
 from faceprint.recognition.albums.said import check_consistent, correct
-from faceprint.recognition.albums.self_measured import own_similarities
 from faceprint.recognition.albums.sorting import Links, partition, sort_faces
 from faceprint.recognition.albums.store import AlbumFile
+from faceprint.recognition.albums.strictness import check_demand, demand_for
 from faceprint.recognition.albums.tasks import Run
-from faceprint.recognition.operating import choose_point, measured_points
 from faceprint.similarity import normalize
 from faceprint.types import AnalyzedImage, Array
-from faceprint.zoo.catalog import get_card
 
 __all__ = [
     "check_demand",
@@ -157,61 +154,6 @@ def _said_of(missing: tuple[MissingPhotograph, ...]) -> tuple[str, ...]:
     whom = f", with what was said of {', '.join(names)}" if names else ""
     count = f"{len(missing)} photograph{'s' if len(missing) > 1 else ''}"
     return (f"{count} could not be found and wait{'' if len(missing) > 1 else 's'}{whom}",)
-
-
-def check_demand(threshold: float | None, fmr: float | None) -> None:
-    """Refuse what `demand_for` would refuse, before photographs are analysed for it.
-
-    Raises:
-        UsageError: both are given, or one is out of range.
-    """
-    if threshold is not None and fmr is not None:
-        raise UsageError("give fmr or threshold, not both")
-    if threshold is not None and not (math.isfinite(threshold) and -1 <= threshold <= 1):
-        raise UsageError(f"threshold is {threshold}; a cosine similarity lies in -1..1")
-    if fmr is not None and not 0 < fmr < 0.5:
-        raise UsageError(f"fmr is {fmr}; clustering needs a rate between 0 and 0.5, as 1e-4")
-
-
-def demand_for(
-    table: FaceTable,
-    detector: str = "",
-    *,
-    threshold: float | None = None,
-    fmr: float | None = None,
-) -> Demand:
-    """What joins these faces: a given threshold, or what their model's operating points come to.
-
-    For a model that nobody measured, the threshold is estimated from the album itself.
-
-    Raises:
-        UsageError: both are given, one is out of range, or nothing leads to a threshold.
-    """
-    check_demand(threshold, fmr)
-    if threshold is not None or not len(table):
-        return Demand.constant(1.0 if threshold is None else threshold, "given by the caller")
-    try:
-        model = get_card(table.embedder)
-    except UnknownModelError:
-        model = None
-    measured = () if model is None else measured_points(model, detector)
-    known = similarities_of(measured)
-    if fmr is not None or known is None:
-        point = clustering_point(measured, fmr=CLUSTER_FMR if fmr is None else fmr)
-        if point is not None:
-            return Demand.constant(point.threshold, point.source)
-        known = own_similarities(table.vectors, table.sources)
-    if known is not None and fmr is not None:
-        return Demand.constant(known.at(fmr), known.source)
-    if known is not None:
-        return known.demand(len(table))
-    if model is not None:
-        point = choose_point(model, detector)
-        return Demand.constant(point.threshold, point.source)
-    raise UsageError(
-        f"no threshold was measured for {table.embedder or 'these embeddings'} and the album "
-        "is too small to tell one from; give --threshold"
-    )
 
 
 def cluster_embeddings(

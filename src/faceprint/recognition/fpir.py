@@ -3,21 +3,32 @@
 A stranger who is compared with N subjects, each comparison at the same false match rate, meets
 somebody with probability FPIR = 1 - (1 - FMR)^N if the comparisons are independent (ISO/IEC
 19795-1; Grother and Ngan, NISTIR 8009), so a target asks for FMR = 1 - (1 - FPIR)^(1/N). N counts
-templates, as each is compared: a subject's templates resemble one another, so that this is a little
-stricter than asked, never looser.
+templates, as each is compared. Comparisons are not quite independent, which works both ways: a
+subject's templates resemble one another, so that fewer strangers are taken for somebody; a gallery
+or a stranger may be of people who resemble many others, so that more are. What is found therefore
+lies on either side of what was asked.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from faceprint.errors import UsageError
+from faceprint.recognition.operating import KnownPoints
 from faceprint.types import OperatingPoint
 
-__all__ = ["BEYOND", "DEFAULT_FPIR", "fmr_for_fpir", "fpir_for_fmr", "fpir_point"]
+__all__ = [
+    "BEYOND",
+    "DEFAULT_FPIR",
+    "fmr_for_fpir",
+    "fpir_for_fmr",
+    "fpir_point",
+    "search_point",
+]
 
 DEFAULT_FPIR = 1e-2
 """1 in 100 strangers is taken for somebody, when nothing else is said."""
@@ -82,7 +93,14 @@ def fpir_point(
         if len(high) == len(curve):
             bound = float(np.exp(np.interp(-math.log(fmr), -logs, np.log(high))))
         rate = min(fmr, curve[0][0])
-        return OperatingPoint(value, rate, fmr_high=bound, name=name, source=strictest.source)
+        return OperatingPoint(
+            value,
+            rate,
+            fmr_high=bound,
+            name=name,
+            source=strictest.source,
+            evidence=strictest.evidence,
+        )
     if len(curve) < 2 or fmr < curve[-1][0] / BEYOND:
         raise UsageError(_too_strict(wanted, comparisons, fmr, curve[-1][0], len(curve), model))
     slope = _slope(logs, thresholds)
@@ -92,7 +110,28 @@ def fpir_point(
         fmr_high=strictest.fmr_high or curve[-1][0],
         name=f"{name}, extrapolated from FMR {curve[-1][0]:g} to {fmr:.2g}",
         source=f"{strictest.source} (extrapolated)".strip(),
+        evidence=strictest.evidence,
     )
+
+
+def search_point(known: KnownPoints, comparisons: int, fpir: float | None = None) -> OperatingPoint:
+    """`fpir_point` from what is known of a pair, with no rate that this pair was not measured at.
+
+    From borrowed points it is provisional. A published threshold cannot grow with the gallery: it
+    decides where no FPIR was asked for, and its name says that nobody measured it for a search.
+
+    Raises:
+        UsageError: as `fpir_point`; an FPIR was asked for and there is a published threshold alone.
+    """
+    if known.evidence == "published" and fpir is None:
+        point = known.choose()
+        words = f"published for 1:1, not measured for a search among {_templates(comparisons)}"
+        return replace(point, name=f"{point.name}, {words}".removeprefix(", "))
+    if not known.points:
+        raise UsageError(known.missing())
+    if known.evidence == "published":
+        raise UsageError(f"an FPIR needs measured false match rates: {known.missing()}")
+    return known.stated(fpir_point(known.points, comparisons, fpir, model=known.model))
 
 
 def _templates(count: int) -> str:

@@ -14,6 +14,7 @@ from typing import IO, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint import _forks
 from faceprint.errors import CardError, RuntimeUnavailableError
 from faceprint.runtime import mxnet_env
 from faceprint.runtime.blobs import check_blob, one_input, require_file, run_batched
@@ -47,6 +48,7 @@ class MxnetSession:
             graph = _folded(path)
         self._process, self._log = _start(_interpreter(options), options.thread_count())
         self._close = weakref.finalize(self, _stop, self._process, self._log)
+        _forks.drop_in_children(self)
         loaded = self._ask(_description(graph), list(graph.weights.values()))[0]
         self.peak_memory = int(loaded["peak"])
         self.info = SessionInfo(
@@ -60,6 +62,14 @@ class MxnetSession:
     def close(self) -> None:
         """End the child process; also done when the session is forgotten."""
         self._close()
+
+    def after_fork(self) -> None:
+        """In a forked child: the process is the parent's; called by the interpreter."""
+        self._close.detach()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None and not pipe.closed:
+                os.close(pipe.fileno())
+        _forks.abandon(self._process)
 
     def _run(self, blob: Array) -> Sequence[Array]:
         header, arrays = self._ask({"do": "run"}, [blob])
@@ -180,7 +190,7 @@ def _computes_shapes(graph: Graph) -> bool:
 
 def _folded(model: Path) -> Graph:
     """The graph for one row, with all that no longer depends on the input computed beforehand."""
-    import onnxruntime as ort
+    from faceprint._onnxruntime import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.log_severity_level = 3

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import onnxruntime as ort
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
-
+from faceprint._onnxruntime import errors as ort_errors
+from faceprint._onnxruntime import onnxruntime as ort
 from faceprint.errors import CardError, ChecksumError, ModelError, RuntimeUnavailableError
 from faceprint.runtime.blobs import (
     check_blob,

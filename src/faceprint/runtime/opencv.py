@@ -16,6 +16,10 @@ from faceprint.types import Array
 __all__ = ["OpenCvSession", "open_session"]
 
 
+_OLDEST = 5
+"""Major version: with 4.10 to 4.13 three of eleven models fail their golden values."""
+
+
 class OpenCvSession:
     """A graph on OpenCV DNN; calls from several threads take turns.
 
@@ -26,6 +30,11 @@ class OpenCvSession:
     def __init__(self, model: Path, options: RuntimeOptions) -> None:
         import cv2
 
+        if int(cv2.__version__.split(".")[0]) < _OLDEST:
+            raise RuntimeUnavailableError(
+                f"the opencv runtime needs OpenCV {_OLDEST} or newer, this is {cv2.__version__}: "
+                "older ones refuse some graphs and give wrong answers on others"
+            )
         if options.device != "cpu":
             raise RuntimeUnavailableError(
                 f"device {options.device!r} was asked for, but the OpenCV of the package index "

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from faceprint._optional import require
+from faceprint import _openvino
 from faceprint.errors import CardError, ChecksumError, ModelError, RuntimeUnavailableError
 from faceprint.runtime.blobs import (
     check_blob,
@@ -27,7 +27,7 @@ class OpenVinoSession:
     """A graph on OpenVINO; each thread that calls `run` has a request of its own."""
 
     def __init__(self, model: Path, options: RuntimeOptions) -> None:
-        openvino = require("openvino", extra="openvino")
+        openvino = _openvino.load()
         core = openvino.Core()
         device = _device(options.device, core.available_devices)
         try:

@@ -33,7 +33,7 @@ def integer_products(a: NDArray[np.int8], b: NDArray[np.int8]) -> NDArray[np.int
 
 @lru_cache(maxsize=1)
 def _session() -> Any:
-    import onnxruntime
+    from faceprint._onnxruntime import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

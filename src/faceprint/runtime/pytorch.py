@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint import _forks
 from faceprint._optional import require
 from faceprint.errors import CardError, RuntimeUnavailableError
 from faceprint.runtime.blobs import check_blob, one_input, require_file, run_batched
@@ -47,7 +48,9 @@ class PyTorchSession:
             for step, dead in zip(graph.steps, _last_uses(graph), strict=True)
         ]
         self._opset, self._outputs = graph.opset, graph.outputs
-        self._name, self._threads = model.name, options.thread_count()
+        # OpenMP's threads stay with the parent: on more than one, a forked child waits for ever.
+        threads = 1 if _forks.inherited("torch") else options.thread_count()
+        self._name, self._threads = model.name, threads
         version = str(torch.__version__).split("+")[0]
         self.info = SessionInfo("pytorch", version, options.device, (self._input,), graph.outputs)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from faceprint import settings
+from faceprint._external import refuse_outside
 from faceprint.errors import UsageError
 from faceprint.types import Array
 
@@ -92,5 +93,7 @@ def open_session(
     name = runtime or settings.default_runtime()
     if name not in RUNTIMES:
         raise UsageError(f"no runtime named {name!r}; there are {', '.join(RUNTIMES)}")
+    if model.is_file():  # if not, the runtime says so
+        refuse_outside(model)
     module = importlib.import_module(f"faceprint.runtime.{name}")
     return cast("Session", module.open_session(model, options or RuntimeOptions()))

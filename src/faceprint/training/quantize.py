@@ -110,9 +110,11 @@ def _feeds(name: str, batches: Iterable[Array]) -> Iterator[dict[str, Array]]:
 def _run_quantiser(
     base: Path, target: Path, feeds: Iterator[dict[str, Array]], narrow: bool, model: Path
 ) -> None:
-    from onnxruntime import quantization as ort
+    from faceprint._onnxruntime import quantization
 
-    class Reader(ort.CalibrationDataReader):  # type: ignore[misc]
+    ort = quantization()
+
+    class Reader(ort.CalibrationDataReader):  # type: ignore[misc, name-defined]
         def get_next(self) -> dict[str, Array] | None:
             return next(feeds, None)
 

@@ -2,5 +2,5 @@
 
 __all__ = ["EMBEDDING_VERSION"]
 
-EMBEDDING_VERSION = 3
+EMBEDDING_VERSION = 4
 """Raised when faceprint itself changes what it makes of a picture (decoding, warp, decoders)."""

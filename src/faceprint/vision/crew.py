@@ -47,6 +47,7 @@ class Crew:
             # one decodes while the other has the networks.
             self._models, self._workers, self._turn = fp, 2, threading.Lock()
         self._helpers: Helpers | None = None
+        self._setup = setup
         if len(shares) > 1:
             self._helpers = Helpers(setup, shares, self._models.open)
         self._sharing = max(shares) if options.side_by_side else self._workers
@@ -70,6 +71,21 @@ class Crew:
         )
         return self._flow(lists, Wanted())
 
+    def apart(
+        self, part: Sequence[ImageSource], batch_size: int
+    ) -> Generator[AnalyzedImage, None, None]:
+        """One list as `parts` does it, in a process that may die of a photograph."""
+        size = self._size(batch_size)
+        helpers = Helpers(self._setup, (), self._models.open)
+        try:
+            for start in range(0, len(part), size):
+                yield from helpers.apart(list(part[start : start + size]), Wanted(), self._here)
+        finally:
+            helpers.close()
+
+    def _here(self, chunk: list[ImageSource], wanted: Wanted | None = None) -> list[AnalyzedImage]:
+        return self._models.analyze_chunk(chunk, wanted or Wanted(), turn=self._turn)
+
     def _size(self, batch_size: int) -> int:
         # A batch is shared among the workers of one process.
         return chunk_size(batch_size, self._sharing)
@@ -78,7 +94,7 @@ class Crew:
         self, lists: Iterator[list[ImageSource]], wanted: Wanted
     ) -> Generator[AnalyzedImage, None, None]:
         def here(chunk: list[ImageSource]) -> list[AnalyzedImage]:
-            return self._models.analyze_chunk(chunk, wanted, turn=self._turn)
+            return self._here(chunk, wanted)
 
         def anywhere(chunk: list[ImageSource]) -> list[AnalyzedImage]:
             if self._helpers is None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from faceprint._files import atomic_write
 from faceprint.errors import UsageError
 from faceprint.types import Array, Face, Image, check_image
 from faceprint.vision import canvas
@@ -73,7 +73,7 @@ def occlude(image: Image, face: Face) -> Image:
 
 
 def save_png(image: Image, path: str | os.PathLike[str]) -> None:
-    """Write a picture so that `path` holds either what it held before, or all of the new one.
+    """Write a picture whole or not at all; it shows faces, so its owner alone may read it.
 
     Raises:
         UsageError: it can't be written there.
@@ -81,15 +81,9 @@ def save_png(image: Image, path: str | os.PathLike[str]) -> None:
     import PIL.Image
 
     target = Path(path)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     picture = PIL.Image.fromarray(check_image(image))
     try:
-        try:
-            with temporary.open("xb") as file:
-                picture.save(file, "PNG")
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        atomic_write(target, lambda file: picture.save(file, "PNG"), private=True)
     except OSError as error:
         raise UsageError(f"{target}: can't be written: {error.strerror or error}") from error
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
 import cv2
 import numpy as np
 
-from faceprint.errors import CardError
+from faceprint.errors import CardError, NotFiniteError
 from faceprint.runtime.session import Session
 from faceprint.similarity import normalize
 from faceprint.types import Array, Embedding, Image
@@ -25,6 +25,17 @@ IN_CACHE = 4
 which cost MobileFaceNets a fifth (benchmarks/blocks.py)."""
 
 
+_ZOOM = 1.1
+"""By how much the enlarged views of a face are larger (docs/decisions/0002-alignment.md)."""
+
+_VIEWS: Mapping[int, tuple[tuple[bool, float], ...]] = {
+    1: ((False, 1.0),),
+    2: ((False, 1.0), (True, _ZOOM)),
+    4: ((False, 1.0), (True, 1.0), (False, _ZOOM), (True, _ZOOM)),
+}
+"""For each number of crops: whether a view is a mirror image, and its scale."""
+
+
 class Embedder(Protocol):
     """Aligned crops in, embeddings out."""
 
@@ -38,9 +49,9 @@ class VectorEmbedder:
 
     Args:
         mirror: average each crop's embedding with that of its mirror image (the sum of the raw
-            vectors, as in the ArcFace validation): twice the work, a little more accurate. Unless
-            the card asks for it anyway, such embeddings carry the model name `<id>+mirror` and are
-            not compared with plain ones.
+            vectors, as in the ArcFace validation): twice the work, a little more accurate. Such
+            embeddings carry the model name `<id>+mirror` and are not compared with plain ones.
+            Nothing changes where the card averages views of a face anyway.
         batch: crops in one call of the network.
     """
 
@@ -48,35 +59,56 @@ class VectorEmbedder:
         self, session: Session, card: ModelCard, *, mirror: bool = False, batch: int = _BATCH
     ) -> None:
         self._session, self.card, self._batch = session, card, batch
-        self.mirror = mirror or card.input.mirror
-        self.model = f"{card.id}+mirror" if mirror and not card.input.mirror else card.id
+        self.mirror = mirror or card.input.mirrored
+        self.model = f"{card.id}+mirror" if mirror and not card.input.mirrored else card.id
+        plain = card.input.crops == 1
+        self._views = (
+            _VIEWS[1] + ((True, 1.0),) if plain and self.mirror else _VIEWS[card.input.crops]
+        )
 
     def embed(self, crops: Sequence[Image] | Image) -> list[Embedding]:
         """Embed (n, s, s, 3) uint8 RGB crops that were aligned to the card's template.
 
         Raises:
             CardError: the network's output is not (n, dim) as the card says.
-            ValueError: the network gave NaN or infinity.
+            NotFiniteError: the network gave NaN or infinity.
         """
-        raw = self._sum(crops, (False, True) if self.mirror else (False,))
+        found = self.embed_each(crops)
+        sound = [embedding for embedding in found if embedding is not None]
+        if len(sound) < len(found):
+            raise NotFiniteError(f"{self.card.id} gave NaN or infinity for a face")
+        return sound
+
+    def embed_each(self, crops: Sequence[Image] | Image) -> list[Embedding | None]:
+        """As `embed`, with None for a crop of which the network made NaN or infinity.
+
+        Raises:
+            CardError: see `embed`.
+        """
+        raw = self._sum(crops, self._views)
+        lengths = np.sqrt(np.einsum("nd,nd->n", raw, raw, dtype=np.float64))
+        sound = lengths < np.finfo(np.float32).max  # False for NaN as well
+        raw[~sound] = 0
         vectors, norms = normalize(raw)
         return [
-            Embedding(vector, self.model, float(norm))
-            for vector, norm in zip(vectors, norms, strict=True)
+            Embedding(vector, self.model, float(norm)) if usable else None
+            for vector, norm, usable in zip(vectors, norms, sound, strict=True)
         ]
 
     def raw(self, crops: Sequence[Image] | Image) -> Array:
-        """(n, s, s, 3) crops to (n, dim) vectors as the network gives them, without the mirror."""
-        return self._sum(crops, (False,))
+        """(n, s, s, 3) crops to (n, dim) vectors as the network gives them, of the crops alone."""
+        return self._sum(crops, _VIEWS[1])
 
-    def _sum(self, crops: Sequence[Image] | Image, mirrored: tuple[bool, ...]) -> Array:
-        """Raw vectors of the crops as they are, of their mirror images, or both added up."""
+    def _sum(self, crops: Sequence[Image] | Image, views: Iterable[tuple[bool, float]]) -> Array:
+        """The sum of the raw vectors of each crop's views."""
         raw = np.zeros((len(crops), self.card.dim or 0), np.float32)
         for start in range(0, len(crops), self._batch):
-            part = slice(start, start + self._batch)
-            blob = to_blob(crops[part], self.card.input)
-            for flip in mirrored:
-                raw[part] += self._vectors(self._mirror(blob) if flip else blob)
+            part = crops[start : start + self._batch]
+            blob = to_blob(part, self.card.input)
+            for mirrored, scale in views:
+                seen = blob if scale == 1 else to_blob(_enlarged(part, scale), self.card.input)
+                vectors = self._vectors(self._mirror(seen) if mirrored else seen)
+                raw[start : start + self._batch] += vectors
         return raw
 
     def _mirror(self, blob: Array) -> Array:
@@ -94,3 +126,11 @@ class VectorEmbedder:
                 f"the card says dim = {self.card.dim}"
             )
         return vectors
+
+
+def _enlarged(crops: Sequence[Image] | Image, scale: float) -> list[Image]:
+    """Each crop enlarged around its center, at the same size."""
+    size = len(crops[0])
+    shift = (size - 1) / 2 * (1 - scale)
+    matrix = np.asarray(((scale, 0, shift), (0, scale, shift)), np.float64)
+    return [np.asarray(cv2.warpAffine(crop, matrix, (size, size)), np.uint8) for crop in crops]

@@ -81,6 +81,10 @@ def comparison_figure(
 
 def operating_point_words(point: OperatingPoint) -> str:
     """What a threshold stands on, in words: "FMR 1 in 1,000, measured on LFW folds 1-5"."""
+    if point.evidence == "published":
+        return f"threshold published, not measured here: {point.source}"
+    if point.evidence == "borrowed":
+        return f"provisional: {point.source}"
     if point.fmr is None:
         return f"threshold: {point.source or point.name or 'without a measured error rate'}"
     rate = f"1 in {round(1 / point.fmr):,}" if point.fmr > 0 else "0"

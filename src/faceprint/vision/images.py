@@ -18,7 +18,6 @@ import struct
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import numpy as np
@@ -31,7 +30,19 @@ from faceprint.errors import (
     UsageError,
 )
 from faceprint.types import Image, check_image
-from faceprint.vision import pillow
+from faceprint.vision import headers, pillow
+from faceprint.vision.headers import Header
+from faceprint.vision.limits import (
+    DEFAULT_LIMITS,
+    ImageLimits,
+    check,
+    check_bytes,
+    check_claim,
+    check_same,
+    check_size,
+    default_limits,
+    made,
+)
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -52,30 +63,16 @@ ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | PILImage | Image"
 """A path, an encoded photograph, a PIL image, or an RGB uint8 array of shape (H, W, 3)."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageLimits:
-    """What is refused unopened.
-
-    Attributes:
-        max_pixels: width x height as the header states them; about 4 bytes of memory each. The
-            default stays under the size at which Pillow itself would start to warn.
-        max_bytes: size of the file.
-    """
-
-    max_pixels: int = 89_000_000
-    max_bytes: int = 256 * 1024 * 1024
-
-
-DEFAULT_LIMITS = ImageLimits()
-
-
-def decode(source: ImageSource, *, limits: ImageLimits = DEFAULT_LIMITS) -> Image:
+def decode(source: ImageSource, *, limits: ImageLimits | None = None) -> Image:
     """Decode a photograph: (H, W, 3) RGB uint8, contiguous, turned upright by its EXIF orientation.
 
     JPEG (MPO too), PNG, WebP, BMP and TIFF are read, and HEIC with the extra `heif`; of several
     frames the first, of a PIL image the current one. Grey is repeated, transparency is laid on
     white, CMYK is converted without its profile, 16-bit grey is divided by 257. Pixels without an
     agreed range (32-bit integers, floats) are refused. An array passes through `check_image`.
+
+    Args:
+        limits: None for the default ones, with FACEPRINT_MAX_PIXELS.
 
     Raises:
         SourceNotFoundError: no file of that name.
@@ -84,9 +81,12 @@ def decode(source: ImageSource, *, limits: ImageLimits = DEFAULT_LIMITS) -> Imag
         InvalidImageArrayError: an array that is not RGB uint8.
         UsageError: something else altogether.
     """
-    if isinstance(source, np.ndarray):
-        return np.ascontiguousarray(check_image(source))
+    limits = limits or default_limits()
     name = describe(source)
+    if isinstance(source, np.ndarray):
+        height, width = check_image(source).shape[:2]
+        check_size((width, height), name, limits)
+        return np.ascontiguousarray(source)
     data = _encoded(source, name, limits)
     if not isinstance(data, bytes):
         return _decode_pil(data, name, limits)
@@ -97,7 +97,7 @@ def decode_scaled(
     source: ImageSource,
     enough: Callable[[int, int], float],
     *,
-    limits: ImageLimits = DEFAULT_LIMITS,
+    limits: ImageLimits | None = None,
 ) -> Mipmaps:
     """Decode a photograph as far as detection needs, and the rest when a crop is worth it.
 
@@ -110,8 +110,9 @@ def decode_scaled(
     """
     from faceprint.vision.warp import Mipmaps  # decoding alone does without OpenCV
 
+    limits = limits or default_limits()
     if isinstance(source, np.ndarray):
-        return Mipmaps(decode(source))
+        return Mipmaps(decode(source, limits=limits))
     name = describe(source)
     data = _encoded(source, name, limits)
     if not isinstance(data, bytes):
@@ -121,7 +122,7 @@ def decode_scaled(
         return Mipmaps(pixels)
 
     def load() -> Image:
-        return _decode_bytes(data, name, limits)[0]
+        return _decode_bytes(data, name, limits, lambda width, height: 0)[0]
 
     return Mipmaps(pixels, halvings=halvings, size=size, load=load)
 
@@ -141,7 +142,7 @@ def _encoded(source: ImageSource, name: str, limits: ImageLimits) -> bytes | PIL
     """The bytes of a photograph; a PIL image as it is."""
     if isinstance(source, bytes | bytearray | memoryview):
         data = bytes(source)
-        _check_bytes(len(data), name, limits)
+        check_bytes(len(data), name, limits)
     elif isinstance(source, str | os.PathLike):
         data = _read(name, limits)
     else:
@@ -157,25 +158,50 @@ def _decode_bytes(
     limits: ImageLimits,
     enough: Callable[[int, int], float] = lambda width, height: 1.0,
 ) -> tuple[Image, int, tuple[int, int]]:
-    """Upright pixels, how often their sides are halved, and the (width, height) of the whole."""
+    """Upright pixels, how often their sides are halved, and the (width, height) of the whole.
+
+    Args:
+        enough: the share of the sides that is needed; 0 asks for as much as the limits allow.
+    """
+    with _reasons(name):
+        header = headers.read(data)
+        if header is not None and header.start:
+            return _decode_jpeg(data, name, header, limits, enough)
+        turn = None if header is None else header.orientation
+        if header is not None:
+            check(header, name, limits)
+        opened = pillow.open_photo(data, lambda size: check_size(size, name, limits))
+        return pillow.upright_rgb(opened, turn), 0, opened.size
+
+
+def _decode_jpeg(
+    data: bytes,
+    name: str,
+    header: Header,
+    limits: ImageLimits,
+    enough: Callable[[int, int], float],
+) -> tuple[Image, int, tuple[int, int]]:
     from faceprint.vision import jpeg  # other formats do without OpenCV
 
-    with _reasons(name):
-        opened = pillow.open_photo(data, lambda size: _check_size(size, name, limits))
-        size = opened.size
-        if not data.startswith(jpeg.SIGNATURE):
-            return pillow.upright_rgb(opened), 0, size
-        halvings, turn = _halvings(enough(*size)), pillow.orientation(opened)
-        while turn not in (1, 5) and any(side % 2**halvings for side in size):
-            # Turned, the part of a pixel that a reduced scale ends with would be the first.
-            halvings -= 1
-        pixels = jpeg.decode(data, opened, halvings)
-        if pixels is None:
-            halvings = pillow.shrink(opened, halvings)
-            pixels = pillow.upright_rgb(opened)
-        else:
-            pixels = jpeg.turned(pixels, turn)
-        return pixels, halvings, size[::-1] if turn >= 5 else size
+    size, turn = (header.width, header.height), header.orientation or 1
+    check_claim(header, name, limits)
+    share = enough(*size)
+    halvings = _halvings(share) if share else 0
+    while not share and halvings < 3 and made(header, halvings) > limits.max_pixels:
+        halvings += 1
+    while turn not in (1, 5) and any(side % 2**halvings for side in size):
+        # Turned, the part of a pixel that a reduced scale ends with would be the first.
+        halvings -= 1
+    check(header, name, limits, halvings)
+    pixels = jpeg.decode(data, header, halvings)
+    if pixels is None:
+        opened = pillow.open_photo(jpeg.lean(data, header), lambda found: check_same(found, size))
+        halvings = pillow.shrink(opened, halvings)
+        check(header, name, limits, halvings)
+        pixels = pillow.upright_rgb(opened, turn)
+    else:
+        pixels = jpeg.turned(pixels, turn)
+    return pixels, halvings, size[::-1] if turn >= 5 else size
 
 
 def _halvings(share: float) -> int:
@@ -192,7 +218,7 @@ def _decode_pil(source: PILImage, name: str, limits: ImageLimits) -> Image:
             f"got {type(source).__name__}"
         )
     with _reasons(name):
-        _check_size(source.size, name, limits)
+        check_size(source.size, name, limits)
         return pillow.upright_rgb(source)
 
 
@@ -236,7 +262,7 @@ def _read(name: str, limits: ImageLimits) -> bytes:
             raise DecodeError(f"{name}: a folder; name the photographs inside it")
         if not stat.S_ISREG(status.st_mode):
             raise DecodeError(f"{name}: not a regular file; read it and pass the bytes")
-        _check_bytes(status.st_size, name, limits)
+        check_bytes(status.st_size, name, limits)
         # Without a buffer: fewer calls of the system, for photographs that are small.
         with open(name, "rb", buffering=0) as file:  # noqa: PTH123
             return _exactly(file, status.st_size)
@@ -260,18 +286,3 @@ def _exactly(file: io.FileIO, size: int) -> bytes:
     while len(data) < size and (more := file.read(size - len(data))):
         data += more
     return data
-
-
-def _check_bytes(size: int, name: str, limits: ImageLimits) -> None:
-    if size > limits.max_bytes:
-        raise ImageTooLargeError(f"{name}: {size:,} bytes; the limit is {limits.max_bytes:,}")
-
-
-def _check_size(size: tuple[int, int], name: str, limits: ImageLimits) -> None:
-    width, height = size
-    if width < 1 or height < 1:
-        raise DecodeError(f"{name}: {width} x {height}, no pixels")
-    if width * height > limits.max_pixels:
-        raise ImageTooLargeError(
-            f"{name}: {width} x {height} pixels; the limit is {limits.max_pixels:,} in all"
-        )

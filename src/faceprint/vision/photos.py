@@ -6,15 +6,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 
-from faceprint.errors import FaceprintError, InputError, InvalidImageArrayError
-from faceprint.types import AnalyzedImage, Array, Face, Image
+from faceprint.errors import FaceprintError, InputError, InvalidImageArrayError, NotFiniteError
+from faceprint.types import AnalyzedImage, Array, Detections, Face, Image
 from faceprint.vision import images
 from faceprint.vision.images import ImageSource
 from faceprint.vision.warp import Mipmaps
 
-__all__ = ["Photo", "Wanted", "batches"]
+__all__ = ["FAILURES", "Photo", "Wanted", "batches", "faces_of", "largest_first"]
+
+FAILURES = (InputError, NotFiniteError, MemoryError, cv2.error)
+"""What a photograph may do to the work on it; the others of a stream go on."""
 
 _BATCH_PIXELS = 16_000_000
 """Pixels that one batch may hold: bounds memory when photographs are large."""
@@ -62,8 +66,11 @@ class Photo:
         mips = images.decode_scaled(source, enough)
         return cls(images.describe(source), mips, (mips.width, mips.height))
 
-    def fail(self, error: FaceprintError) -> None:
+    def fail(self, error: Exception) -> None:
         """It can't be used after all."""
+        if not isinstance(error, FaceprintError):
+            reason = "not enough memory" if isinstance(error, MemoryError) else str(error).strip()
+            error = InputError(f"{self.source}: can't be analysed: {reason}")
         self.error, self.mips = error, None
 
     def cut(self, transforms: Array, size: int) -> Image:
@@ -76,7 +83,7 @@ class Photo:
         if mips is not None and len(transforms):
             try:
                 return mips.crops(transforms, size)
-            except InputError as error:
+            except FAILURES as error:
                 self.fail(error)
         return np.empty((0, size, size, 3), np.uint8)
 
@@ -103,3 +110,17 @@ def batches(chunk: Sequence[ImageSource], enough: Enough) -> Iterator[list[Photo
         batch.append(photo)
         pixels += size
     yield batch
+
+
+def largest_first(detections: Detections) -> Detections:
+    """The same, sorted by area."""
+    return detections[np.argsort(-detections.areas, kind="stable")]
+
+
+def faces_of(detections: Detections) -> list[Face]:
+    """Where they are, and nothing else."""
+    points = detections.landmarks
+    return [
+        Face(box, float(score), None if points is None else points[index])
+        for index, (box, score) in enumerate(zip(detections.boxes, detections.scores, strict=True))
+    ]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import functools
 import io
-import struct
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -16,14 +15,14 @@ import numpy as np
 from faceprint import _optional
 from faceprint.errors import DecodeError, MissingExtraError
 from faceprint.types import Image
+from faceprint.vision import headers
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
 __all__ = ["open_photo", "orientation", "shrink", "upright_rgb"]
 
-_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_KNOWN_OTHERS = {b"GIF8": "GIF", b"%PDF": "PDF", b"\0\0\x01\0": "ICO", b"8BPS": "Photoshop"}
+_BAND_PIXELS = 4_000_000
 
 
 def open_photo(data: bytes, check_size: Callable[[tuple[int, int]], None]) -> PILImage:
@@ -31,12 +30,12 @@ def open_photo(data: bytes, check_size: Callable[[tuple[int, int]], None]) -> PI
 
     Args:
         data: the whole file.
-        check_size: called with (width, height) before anything of that size is allocated.
+        check_size: called with the (width, height) that Pillow found, before its pixels are made.
 
     Raises:
-        DecodeError: another format; and whatever Pillow raises on damage.
+        DecodeError: HEIC without its extra; and whatever Pillow raises on damage.
     """
-    opened = _open(data, check_size)
+    opened = _open(data)
     check_size(opened.size)
     return opened
 
@@ -59,7 +58,7 @@ def shrink(image: PILImage, halvings: int) -> int:
     return halvings if image.size != (width, height) else 0
 
 
-def _open(data: bytes, check_size: Callable[[tuple[int, int]], None]) -> PILImage:
+def _open(data: bytes) -> PILImage:
     # The readers themselves and not Image.open: it tries every format it knows, and warns about
     # sizes, before the caller can look at the header.
     stream = io.BytesIO(data)
@@ -69,25 +68,17 @@ def _open(data: bytes, check_size: Callable[[tuple[int, int]], None]) -> PILImag
         from PIL.PngImagePlugin import PngImageFile
 
         return PngImageFile(stream)
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
+    if data.startswith(b"RIFF"):
         from PIL.WebPImagePlugin import WebPImageFile
 
-        # Its reader allocates the canvas on opening.
-        check_size(_webp_size(data))
         return WebPImageFile(stream)
-    if data.startswith(_TIFF):
-        from PIL.TiffImagePlugin import TiffImageFile
-
-        return TiffImageFile(stream)
     if data.startswith(b"BM"):
         from PIL.BmpImagePlugin import BmpImageFile
 
         return BmpImageFile(stream)
-    if data[4:8] == b"ftyp" and data[8:12] not in (b"avif", b"avis"):
+    if data[4:8] == b"ftyp":
         return _open_heif(stream)
-    found = _KNOWN_OTHERS.get(data[:4], "AVIF" if data[4:8] == b"ftyp" else "")
-    what = found or f"not an image (it begins with {data[:8]!r})"
-    raise DecodeError(f"{what}; JPEG, PNG, WebP, BMP and TIFF are read")
+    return _tiff_reader()(stream)
 
 
 @functools.cache
@@ -103,6 +94,24 @@ def _jpeg_reader() -> Callable[[io.BytesIO], PILImage]:
     return Reader
 
 
+@functools.cache
+def _tiff_reader() -> Callable[[io.BytesIO], PILImage]:
+    from PIL.ImageFile import ImageFile
+    from PIL.TiffImagePlugin import TiffImageFile
+
+    class Reader(TiffImageFile):
+        def load_prepare(self) -> None:
+            # As stored, and not as it will be turned.
+            self._size = getattr(self, "_tile_size", self._size)
+            ImageFile.load_prepare(self)
+
+        def load_end(self) -> None:
+            # Pillow would read all frames' directories and the metadata, and turn the picture.
+            pass
+
+    return Reader
+
+
 def _open_heif(stream: io.BytesIO) -> PILImage:
     try:
         heif = _optional.require("pillow_heif", extra="heif")
@@ -112,72 +121,44 @@ def _open_heif(stream: io.BytesIO) -> PILImage:
     return opened
 
 
-def _webp_size(data: bytes) -> tuple[int, int]:
-    """Canvas of a WebP file, RFC 9649 sections 2.5 to 2.7."""
-    kind = data[12:16]
-    if kind == b"VP8X":
-        sides = [int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27)]
-    elif kind == b"VP8L":
-        bits = int.from_bytes(data[21:25], "little")
-        sides = [(bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1]
-    else:
-        sides = [int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (26, 28)]
-    return sides[0], sides[1]
-
-
 def orientation(image: PILImage) -> int:
-    """EXIF orientation 1..8 of an image; 1 when there is none or it makes no sense.
-
-    Read by hand because Pillow's parser warns about damage elsewhere in the block, and falls back
-    on XMP, which viewers do not. TIFF needs nothing: Pillow turns it on loading.
-    """
+    """EXIF orientation 1..8 of an image; 1 when there is none or it makes no sense."""
     raw = image.info.get("exif")
     if raw is None and isinstance(profile := image.info.get("Raw profile type exif"), str):
         try:  # ImageMagick's way of putting EXIF into PNG
             raw = bytes.fromhex("".join(profile.split("\n")[3:]))
         except ValueError:
             return 1
-    if not isinstance(raw, bytes):
-        return 1
-    tiff = raw.removeprefix(b"Exif\0\0")
-    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
-    if order is None:
-        return 1
-    try:
-        (start,) = struct.unpack_from(f"{order}I", tiff, 4)
-        (count,) = struct.unpack_from(f"{order}H", tiff, start)
-        for entry in range(start + 2, start + 2 + 12 * count, 12):
-            tag, kind = struct.unpack_from(f"{order}HH", tiff, entry)
-            if tag == 0x0112:
-                code = {1: "B", 3: "H", 4: "I"}.get(kind, "H")
-                (value,) = struct.unpack_from(order + code, tiff, entry + 8)
-                return value if 1 <= value <= 8 else 1
-    except struct.error:
-        pass
-    return 1
+    return headers.orientation(raw) if isinstance(raw, bytes) else 1
 
 
-def upright_rgb(image: PILImage) -> Image:
+def upright_rgb(image: PILImage, turn: int | None = None) -> Image:
     """A loaded or lazy PIL image to contiguous (H, W, 3) RGB uint8, turned upright.
+
+    Large ones are converted in bands, so that no second copy of the whole is made.
+
+    Args:
+        turn: its EXIF orientation, None where the image itself knows.
 
     Raises:
         DecodeError: a mode without an agreed range; and whatever Pillow raises on damage.
     """
-    from PIL.Image import Transpose
-
     image.load()
-    turns = {
-        2: Transpose.FLIP_LEFT_RIGHT,
-        3: Transpose.ROTATE_180,
-        4: Transpose.FLIP_TOP_BOTTOM,
-        5: Transpose.TRANSPOSE,
-        6: Transpose.ROTATE_270,
-        7: Transpose.TRANSVERSE,
-        8: Transpose.ROTATE_90,
-    }
-    turn = turns.get(orientation(image))
-    rgb = _to_rgb(image)
-    return np.array(rgb if turn is None else rgb.transpose(turn))
+    turn = orientation(image) if turn is None else turn
+    width, height = image.size
+    rows = max(1, _BAND_PIXELS // max(1, width))
+    if rows >= height:
+        pixels = np.array(_to_rgb(image))
+    else:
+        pixels = np.empty((height, width, 3), np.uint8)
+        for top in range(0, height, rows):
+            below = min(height, top + rows)
+            pixels[top:below] = np.asarray(_to_rgb(image.crop((0, top, width, below))))
+    if turn == 1:
+        return pixels
+    from faceprint.vision.jpeg import turned  # an upright image does without OpenCV
+
+    return np.ascontiguousarray(turned(pixels, turn))
 
 
 def _to_rgb(image: PILImage) -> PILImage:

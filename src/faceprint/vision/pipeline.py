@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from faceprint import settings
-from faceprint.errors import InputError, UsageError
+from faceprint import _forks, settings
+from faceprint.errors import NotFiniteError, UsageError
 from faceprint.types import AnalyzedImage, Detections, Embedding, Face, Image
 from faceprint.vision.align import transforms_of
 from faceprint.vision.crew import Crew
@@ -25,7 +25,7 @@ from faceprint.vision.load import (
     load_embedder,
     resolve,
 )
-from faceprint.vision.photos import Photo, Wanted, batches
+from faceprint.vision.photos import FAILURES, Photo, Wanted, batches, faces_of, largest_first
 from faceprint.vision.quality import assess
 from faceprint.zoo.card import Alignment, ModelCard
 
@@ -33,7 +33,10 @@ __all__ = ["FacePrint", "load"]
 
 
 class FacePrint:
-    """A detector and an embedder, ready to use. Sessions open on first need; thread-safe."""
+    """A detector and an embedder; sessions open on first need, anew in a forked child. Thread-safe.
+
+    Pickled, it is its cards and options.
+    """
 
     def __init__(
         self,
@@ -45,11 +48,24 @@ class FacePrint:
         self.name = name
         self.detector_card, self.embedder_card = detector_card, embedder_card
         self._options = options or LoadOptions()
+        self._begin()
+        _forks.drop_in_children(self)
+
+    def _begin(self) -> None:
+        """Nothing is open yet."""
         self._detector_lock, self._embedder_lock = threading.Lock(), threading.Lock()
         self._detector: Detector | None = None
         self._embedder: VectorEmbedder | None = None
         self._crew: Crew | None = None
         self._crew_lock = threading.Lock()
+
+    def after_fork(self) -> None:
+        """Called in a forked child, where the sessions have lost their threads: open new ones."""
+        _forks.abandon(self._detector, self._embedder, self._crew)
+        self._begin()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return FacePrint, (self.name, self.detector_card, self.embedder_card, self._options)
 
     @property
     def detector(self) -> Detector:
@@ -77,7 +93,7 @@ class FacePrint:
     @property
     def mirror(self) -> bool:
         """Whether mirror images are averaged in that the embedder's card does not ask for."""
-        return self._options.mirror and not self.embedder_card.input.mirror
+        return self._options.mirror and not self.embedder_card.input.mirrored
 
     def analyze(
         self,
@@ -150,6 +166,15 @@ class FacePrint:
         """
         return self._crew_for(batch_size).parts(parts, batch_size)
 
+    def analyze_apart(
+        self, part: Sequence[ImageSource], *, batch_size: int = 32
+    ) -> Generator[AnalyzedImage, None, None]:
+        """`analyze_parts` over one list, in another process: for a list of which one has died.
+
+        A photograph that kills that process, too, comes out with `error` set.
+        """
+        return self._crew_for(batch_size).apart(part, batch_size)
+
     def analyze_chunk(
         self,
         chunk: Sequence[ImageSource],
@@ -194,21 +219,21 @@ class FacePrint:
     ) -> list[list[Face]]:
         if wanted.embed and self._embedder is None:
             self.open()
-        found = [_largest_first(detections) for detections in self._detect(photos)]
+        found = [largest_first(detections) for detections in self._detect(photos)]
         if not any(wanted):
             for photo in photos:
                 photo.mips = None
-            return [_faces(detections) for detections in found]
+            return [faces_of(detections) for detections in found]
         transforms = transforms_of(found, alignment)
         crops = [
             photo.cut(which, alignment.size)
             for photo, which in zip(photos, transforms, strict=True)
         ]
-        embeddings: Iterator[Embedding] = iter(())
+        embeddings: Iterator[Embedding | None] = iter(())
         if wanted.embed:
-            embeddings = iter(self.embedder.embed(np.concatenate(crops)))
+            embeddings = iter(self.embedder.embed_each(np.concatenate(crops)))
         results = []
-        for detections, chips in zip(found, crops, strict=True):
+        for photo, detections, chips in zip(photos, found, crops, strict=True):
             faces = [
                 replace(
                     face,
@@ -216,19 +241,21 @@ class FacePrint:
                     embedding=next(embeddings) if wanted.embed else None,
                     crop=chip if wanted.keep_crops else None,
                 )
-                for face, chip in zip(_faces(detections), chips, strict=False)
+                for face, chip in zip(faces_of(detections), chips, strict=False)
             ]
+            if wanted.embed and any(face.embedding is None for face in faces):
+                photo.fail(NotFiniteError(f"{self.embedder_card.id} gave NaN or infinity"))
             results.append(faces)
         return results
 
     def _detect(self, photos: Sequence[Photo]) -> list[Detections]:
         try:
             return self.detector.detect([photo.mips for photo in photos if photo.mips])
-        except InputError as error:
+        except FAILURES as error:
             if len(photos) == 1:
                 photos[0].fail(error)
                 return [Detections.empty()]
-            # One of them had to be decoded anew, and can't be; which, only one by one can tell.
+            # It is one of them that can't be used; which, only one by one can tell.
             return [found for photo in photos for found in self._detect([photo])]
 
     def _enough(self, width: int, height: int) -> float:
@@ -270,16 +297,3 @@ def load(  # noqa: PLR0913 - the front door: all but the first by name
         processes=processes,
     )
     return FacePrint(*resolve(pack, detector, embedder), options)
-
-
-def _largest_first(detections: Detections) -> Detections:
-    return detections[np.argsort(-detections.areas, kind="stable")]
-
-
-def _faces(detections: Detections) -> list[Face]:
-    """Where they are, and nothing else."""
-    points = detections.landmarks
-    return [
-        Face(box, float(score), None if points is None else points[index])
-        for index, (box, score) in enumerate(zip(detections.boxes, detections.scores, strict=True))
-    ]

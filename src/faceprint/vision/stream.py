@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
+
+from faceprint.errors import UsageError
 
 __all__ = ["chunk_size", "chunks", "map_lists"]
 
@@ -51,11 +54,17 @@ def map_lists(
     nobody up; nothing further is read from `lists` until the caller takes results. An exception of
     `work` is raised in its place in the order, one of `lists` at once. Closing the iterator drops
     what waits and ends after what runs.
+
+    Raises:
+        UsageError: it was begun before this process was forked, and its threads are the parent's.
     """
+    owner = os.getpid()
     waiting: deque[Future[list[Result]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="faceprint")
     try:
         while True:
+            if os.getpid() != owner:
+                raise UsageError("this stream belongs to the parent process; begin one here")
             while len(waiting) <= 2 * workers and (chunk := next(lists, None)) is not None:
                 waiting.append(pool.submit(work, chunk))
             if not waiting:

@@ -55,7 +55,7 @@ class Mipmaps:
             image: (h, w, 3) RGB uint8.
             halvings: how often `image` has been halved already.
             size: (width, height) of the image itself, in whose pixels all coordinates are.
-            load: gives it when a crop is worth it; it may raise DecodeError.
+            load: gives it, or a halving, when a crop is worth it; it may raise DecodeError.
         """
         self.halvings, self._load = halvings, load
         self.width: int = size[0] if size else image.shape[1]
@@ -87,15 +87,12 @@ class Mipmaps:
         return self.view(index)[0]
 
     def view(self, index: int) -> tuple[Image, Span]:
-        """`level`, and what it shows of the image.
-
-        Raises:
-            DecodeError: see `level`.
-        """
+        """`level`, with its errors, and what it shows of the image."""
         if index < self.halvings and self._load is not None:
             image = self._load()
-            self._levels, self._spans = [image], [(float(image.shape[1]), float(image.shape[0]))]
-            self.halvings, self._load = 0, None
+            self.halvings, self._load = round(np.log2(self.width / image.shape[1])), None
+            scale = 2.0**self.halvings
+            self._levels, self._spans = [image], [(image.shape[1] * scale, image.shape[0] * scale)]
         index = max(0, index - self.halvings)
         while len(self._levels) <= index and min(self._levels[-1].shape[:2]) >= 2:
             finest = self._levels[-1]
@@ -158,12 +155,12 @@ class Mipmaps:
 def box_crops(
     mipmaps: Sequence[Mipmaps], boxes: Array, owner: NDArray[np.intp], size: int
 ) -> Image:
-    """Cut (n, 4) xyxy boxes out of the images whose they are; each becomes a square of `size`.
+    """Cut (n, 4) xyxy boxes out of their images; each becomes a square of `size`.
 
     Where a box leaves its image, the image's edge is repeated. Nothing is decoded anew for it.
 
     Args:
-        owner: (n,) indices of images.
+        owner: (n,) index of the image that each box belongs to.
 
     Returns:
         (n, size, size, 3) uint8 RGB.

@@ -75,8 +75,10 @@ class InputContract:
         color: channel order that the graph expects.
         mean, std: three numbers each, in the graph's channel order.
         normalized_inside: the graph subtracts and divides itself; mean 0 and std 1 are then fed.
-        mirror: an embedding is the sum of the crop's vector and its mirror image's, normalised:
+        mirror: an embedding is the sum of the crop's vector and its mirror image's, normalized:
             part of what this model's embeddings are, at twice the work.
+        crops: how many views of a face are summed: 1; 2, the crop and its mirror image enlarged by
+            a tenth; or 4, both sizes, each with its mirror image. Work grows with it.
     """
 
     width: int | None
@@ -87,6 +89,12 @@ class InputContract:
     layout: Literal["NCHW", "NHWC"] = "NCHW"
     normalized_inside: bool = False
     mirror: bool = False
+    crops: Literal[1, 2, 4] = 1
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether mirror images are part of this model's embeddings."""
+        return self.mirror or self.crops > 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +126,11 @@ class PublishedFigure:
 
 @dataclass(frozen=True, slots=True)
 class CardOperatingPoint:
-    """An operating point together with the detector whose alignment it was measured with."""
+    """An operating point together with the detector whose alignment it was measured with.
+
+    Attributes:
+        detector: a card's id; empty for a published threshold that names none.
+    """
 
     detector: str
     point: OperatingPoint

@@ -8,11 +8,9 @@ from typing import Literal, cast
 from urllib.parse import urlsplit
 
 from faceprint.errors import CardError
-from faceprint.types import OperatingPoint
 from faceprint.zoo.card import (
     Alignment,
     ArchiveMember,
-    CardOperatingPoint,
     CommercialUse,
     InputContract,
     License,
@@ -22,6 +20,7 @@ from faceprint.zoo.card import (
     Task,
 )
 from faceprint.zoo.card_fields import Fields, check_file_name, check_sha256
+from faceprint.zoo.card_points import read_point
 from faceprint.zoo.card_text import card_hash, card_toml
 
 __all__ = ["DECODERS", "TEMPLATES", "card_hash", "card_toml", "parse_card", "read_card"]
@@ -109,7 +108,7 @@ def parse_card(text: str, *, where: str, origin: str) -> ModelCard:
         alignment=_alignment(fields),
         files=tuple(_file(item) for item in fields.tables("files")),
         published=tuple(_published(item) for item in fields.tables("published")),
-        operating_points=tuple(_point(item) for item in fields.tables("operating_points")),
+        operating_points=tuple(read_point(item) for item in fields.tables("operating_points")),
         origin=origin,
     )
     fields.done()
@@ -175,10 +174,15 @@ def _input(fields: Fields) -> InputContract:
         layout=cast('Literal["NCHW", "NHWC"]', table.choice("layout", ("NCHW", "NHWC"), "NCHW")),
         normalized_inside=inside,
         mirror=table.flag("mirror", False),
+        crops=cast("Literal[1, 2, 4]", table.whole("crops") or 1),
     )
     table.done()
     if (found.width is None) != (found.height is None):
         raise table.fail("width", "and height come together, or neither for a graph of any size")
+    if found.crops not in (1, 2, 4):
+        raise table.fail("crops", f"is {found.crops}; an embedding is made of 1, 2 or 4 crops")
+    if found.mirror and found.crops > 1:
+        raise table.fail("mirror", "and crops both average views of a face; give one of them")
     if min(found.std) <= 0:
         raise table.fail("std", "must be above 0")
     if inside and (found.mean != (0.0, 0.0, 0.0) or found.std != (1.0, 1.0, 1.0)):
@@ -270,27 +274,4 @@ def _published(table: Fields) -> PublishedFigure:
         source=table.text("source"),
     )
     table.done()
-    return found
-
-
-def _point(table: Fields) -> CardOperatingPoint:
-    found = CardOperatingPoint(
-        detector=table.text("detector"),
-        point=OperatingPoint(
-            threshold=table.number("threshold"),
-            fmr=table.optional_number("fmr"),
-            fmr_low=table.optional_number("fmr_low"),
-            fmr_high=table.optional_number("fmr_high"),
-            fnmr=table.optional_number("fnmr"),
-            name=table.text("name", ""),
-            source=table.text("source"),
-        ),
-    )
-    table.done()
-    if not -1.0 <= found.point.threshold <= 1.0:
-        raise table.fail("threshold", "is a cosine similarity and lies between -1 and 1")
-    for key in ("fmr", "fmr_low", "fmr_high", "fnmr"):
-        share = getattr(found.point, key)
-        if share is not None and not 0.0 <= share <= 1.0:
-            raise table.fail(key, "is a share and lies between 0 and 1")
     return found

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from faceprint.zoo.card import ModelCard, ModelFile
+from faceprint.zoo.card_points import point_document
 
 __all__ = ["card_document", "card_hash", "card_toml"]
 
@@ -38,6 +39,7 @@ def card_hash(card: ModelCard) -> str:
             card.input.normalized_inside,
             # Only where it is set: hashes made before this field existed stay what they were.
             *([True] if card.input.mirror else []),
+            *([card.input.crops] if card.input.crops > 1 else []),
         ],
         "alignment": None
         if alignment is None
@@ -88,11 +90,7 @@ def card_document(card: ModelCard) -> dict[str, object]:
             _filled(item, ("protocol", "metric", "value", "source")) for item in card.published
         ]
     if card.operating_points:
-        keys = ("name", "threshold", "fmr", "fmr_low", "fmr_high", "fnmr", "source")
-        document["operating_points"] = [
-            {"detector": item.detector, **_filled(item.point, keys)}
-            for item in card.operating_points
-        ]
+        document["operating_points"] = [point_document(item) for item in card.operating_points]
     return document
 
 
@@ -118,6 +116,8 @@ def _input_document(card: ModelCard) -> dict[str, object]:
         document["layout"] = card.input.layout
     if card.input.mirror:
         document["mirror"] = True
+    if card.input.crops > 1:
+        document["crops"] = card.input.crops
     return document
 
 

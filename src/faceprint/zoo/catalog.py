@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from faceprint import settings
+from faceprint._files import atomic_write
 from faceprint.errors import CardError, UnknownModelError
+from faceprint.zoo import packs
 from faceprint.zoo.card import ModelCard
 from faceprint.zoo.card_io import read_card
 
@@ -32,6 +34,9 @@ def get_card(card_id: str) -> ModelCard:
     if path is None:
         close = difflib.get_close_matches(card_id, card_ids(), n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}?" if close else "`models list` shows all of them"
+        for pack in packs.all_packs():
+            if pack.name == card_id:
+                hint = f"{card_id} is a pack: detector {pack.detector}, embedder {pack.embedder}"
         raise UnknownModelError(f"no model named {card_id!r}; {hint}")
     card = _read(path)
     if card.id != card_id:
@@ -77,9 +82,7 @@ def add_card(path: Path, replace: bool = False) -> ModelCard:
     _refuse_name_clash(card, path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_suffix(".toml.part")
-        temporary.write_bytes(path.read_bytes())
-        temporary.replace(target)
+        atomic_write(target, path.read_bytes())
     except OSError as error:
         raise CardError(f"{target}: cannot be written ({error.strerror})") from error
     return get_card(card.id)

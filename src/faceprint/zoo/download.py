@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faceprint import settings
+from faceprint._files import sync_folder
 from faceprint.errors import ChecksumError, DownloadError, ModelMissingError
 from faceprint.zoo.locks import exclusive
 from faceprint.zoo.transfer import DISK_FULL, TransferError, http_fetch
@@ -81,13 +82,15 @@ def fetch(wanted: Wanted, *, progress: bool = True) -> Path:
             _from_source(source, wanted, progress=progress)
         except (TransferError, ChecksumError) as error:
             wrong += isinstance(error, ChecksumError)
-            failures.append(f"  {source}: {error}")
-            _LOG.warning("%s: %s", source, error)
+            failures.append(f"{source}: {error}")
         else:
+            # Where all of them fail, the error says so once.
+            for failure in failures:
+                _LOG.warning("%s", failure)
             return wanted.target
     if settings.offline():
         raise ModelMissingError(_offline_message(wanted, failures))
-    where = "\n".join(failures) or "  its card names no address"
+    where = "\n".join(f"  {failure}" for failure in failures) or "  its card names no address"
     message = f"{wanted.name} could not be fetched:\n{where}\n{by_hand(wanted)}"
     if failures and wrong == len(failures):
         raise ChecksumError(message)
@@ -151,7 +154,7 @@ def commit(part: Path, wanted: Wanted) -> None:
         with part.open("rb+") as stream:
             os.fsync(stream.fileno())
         part.replace(wanted.target)
-        _sync_folder(wanted.target.parent)
+        sync_folder(wanted.target.parent)
     _discard(part)
 
 
@@ -173,7 +176,7 @@ def _sources(wanted: Wanted) -> Iterator[str | Path]:
     mirror = settings.mirror()
     if mirror is not None:
         if not mirror.startswith(("http://", "https://")):
-            path = Path(mirror).expanduser() / wanted.name
+            path = settings.expanded(mirror) / wanted.name
             if path.is_file():
                 yield path
             else:
@@ -260,15 +263,6 @@ def _discard(part: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def _sync_folder(folder: Path) -> None:
-    with suppress(OSError):  # Windows cannot open a folder; the rename is durable there
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def by_hand(wanted: Wanted) -> str:
     """What to copy where, for a person without a network."""
     facts = [f"sha256 {wanted.sha256}" if wanted.sha256 else "sha256 not known"]
@@ -283,7 +277,7 @@ def by_hand(wanted: Wanted) -> str:
 def _offline_message(wanted: Wanted, failures: list[str]) -> str:
     lines = [f"{wanted.name} is not on this machine, and FACEPRINT_OFFLINE forbids the network."]
     if failures:
-        lines += ["Tried:", *failures]
+        lines += ["Tried:", *(f"  {failure}" for failure in failures)]
     lines.append(by_hand(wanted))
     if wanted.urls:
         lines.append(f"Its addresses: {', '.join(wanted.urls)}")

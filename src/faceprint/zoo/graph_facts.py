@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from faceprint._external import outside_location
 from faceprint._optional import require
 from faceprint.errors import CardError
-from faceprint.zoo.external import outside_location
 
 __all__ = ["GraphFacts", "Tensor", "read_graph"]
 

@@ -8,15 +8,14 @@ is kept under the hashes of both files, and the original is never touched.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import os
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from faceprint._files import atomic_write
 from faceprint._sketch import NodeSketch, Sketch, scan
-from faceprint.errors import CardError, MissingExtraError, ModelMissingError
+from faceprint.errors import CardError, ChecksumError, MissingExtraError, ModelMissingError
 
 __all__ = [
     "SHAPE_KEEPING",
@@ -142,15 +141,8 @@ def keep(target: Path, content: bytes) -> None:
     Raises:
         OSError: the folder can't be written.
     """
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(target)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    target.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(target, content)
 
 
 def plan_of(sketch: Sketch) -> Plan:
@@ -221,16 +213,17 @@ def _scan_or_refuse(model: Path) -> Sketch:
 
 def fingerprint(model: Path) -> str:
     """sha256 of the file and of every file that holds some of its weights."""
-    from faceprint.zoo.external import external_locations
+    from faceprint._external import external_locations, refuse_outside
     from faceprint.zoo.store import file_sha256
 
     try:
+        refuse_outside(model)
         digest = file_sha256(model)
         parts = [file_sha256(model.parent / place) for place in external_locations(model)]
     except OSError as error:
         raise CardError(f"{model}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise CardError(f"{model}: {error}") from error
+    except ChecksumError as error:
+        raise CardError(str(error)) from error
     return hashlib.sha256("".join([digest, *parts]).encode()).hexdigest() if parts else digest
 
 

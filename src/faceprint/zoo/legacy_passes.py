@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from faceprint._external import refuse_outside
 from faceprint._optional import require
-from faceprint.errors import CardError
+from faceprint.errors import CardError, ModelError
 
 if TYPE_CHECKING:
     from faceprint.types import Array
@@ -47,7 +48,10 @@ def rewrite(model: Path, plan: Plan, steps: Sequence[Pass] | None = None) -> byt
     onnx = require("onnx", extra="onnx")
     messages = require("google.protobuf.message", extra="onnx")
     try:
+        refuse_outside(model)
         proto = onnx.load(str(model))
+    except ModelError:
+        raise  # a ValueError too, and with the better words
     except (messages.DecodeError, ValueError, OSError) as error:
         raise CardError(f"{model}: not an ONNX graph ({error})") from error
     for step in PASSES if steps is None else steps:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import sys
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from faceprint import settings
+from faceprint._files import atomic_write
+from faceprint._text import json_text, shown
 from faceprint.errors import LicenseNotAcceptedError
 from faceprint.zoo.card import ModelCard
 from faceprint.zoo.locks import exclusive
@@ -52,8 +53,12 @@ def accepted() -> tuple[Acceptance, ...]:
 
 
 def is_accepted(card: ModelCard) -> bool:
-    """Whether none is needed, or it was accepted with this licence and these files."""
-    if card.license.commercial_use == "yes":
+    """Whether none is needed, or it was accepted with this licence and these files.
+
+    None is needed for weights that may be used commercially, and for those inside the package:
+    who installed it has them, and nothing is fetched.
+    """
+    if card.license.commercial_use == "yes" or all(file.bundled for file in card.files):
         return True
     wanted = (card.id, card.license.weights, _files(card))
     return any((item.card, item.license, item.files) == wanted for item in accepted())
@@ -63,14 +68,14 @@ def describe(card: ModelCard) -> str:
     """The licence for people, a few lines."""
     use = {"yes": "yes", "no": "NO", "unclear": "not clear"}[card.license.commercial_use]
     lines = [
-        f"{card.id}: {card.title}",
-        f"  licence of the weights: {card.license.weights}",
+        f"{card.id}: {shown(card.title)}",
+        f"  licence of the weights: {shown(card.license.weights)}",
         f"  commercial use: {use}",
     ]
     if card.license.note:
-        lines.append(f"  {card.license.note}")
+        lines.append(f"  {shown(card.license.note)}")
     if card.license.url:
-        lines.append(f"  {card.license.url}")
+        lines.append(f"  {shown(card.license.url)}")
     return "\n".join(lines)
 
 
@@ -110,10 +115,7 @@ def _record(card: ModelCard, how: str) -> None:
         with exclusive(path.with_name(".licenses.lock"), what="the licence record"):
             kept = [item for item in accepted() if item.card != card.id]
             rows = [asdict(item) for item in [*kept, entry]]
-            temporary = path.with_suffix(f".{os.getpid()}.part")
-            text = json.dumps({"format": 1, "accepted": rows}, indent=2, ensure_ascii=False)
-            temporary.write_text(text + "\n", "utf-8")
-            temporary.replace(path)
+            atomic_write(path, json_text({"format": 1, "accepted": rows}, indent=2) + "\n")
     except OSError as error:
         # A read-only cache must still work for somebody who accepts by flag every time.
         _LOG.warning("the acceptance could not be recorded in %s (%s)", path, error.strerror)

@@ -14,6 +14,7 @@ from faceprint.types import Array
 from faceprint.zoo.card import ModelCard
 from faceprint.zoo.golden import Run, golden_values
 from faceprint.zoo.graph_facts import GraphFacts, Tensor, read_graph
+from faceprint.zoo.lint_points import has_measured_points, point_problems
 from faceprint.zoo.vectors import read_vectors
 
 __all__ = ["Finding", "LintReport", "lint", "propose"]
@@ -81,6 +82,7 @@ def lint(
         )
     if card is not None:
         findings += _against_card(facts, card)
+        findings += [Finding("error", "operating_points", text) for text in point_problems(card)]
     vectors = 0
     if open_graph is not None and len(facts.inputs) == 1:
         run = open_graph(path)
@@ -275,7 +277,7 @@ def _lacking(card: ModelCard | None, vectors: int) -> tuple[str, ...]:
             lacking.append("published: a figure with its source")
         if not card.golden:
             lacking.append("golden: the values that `models lint --golden` prints")
-        if card.task == "embed" and not card.operating_points:
+        if card.task == "embed" and not has_measured_points(card):
             lacking.append("operating_points: from `faceprint calibrate`")
     if not vectors:
         lacking.append("test_data_set_0 beside the file (input_0.pb, output_0.pb)")

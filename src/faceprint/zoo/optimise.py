@@ -265,6 +265,6 @@ def _read(place: Path) -> Verdict | None:
 
 
 def _onnxruntime() -> str:
-    import onnxruntime
+    from faceprint._onnxruntime import onnxruntime
 
     return str(onnxruntime.__version__)

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from faceprint import settings
-from faceprint.errors import CardError, ChecksumError, ModelMissingError
-from faceprint.zoo import external, licenses
+from faceprint._external import refuse_outside
+from faceprint._files import atomic_write
+from faceprint.errors import ChecksumError, ModelMissingError
+from faceprint.zoo import licenses
 from faceprint.zoo.card import ModelCard, ModelFile
 
 __all__ = [
@@ -239,7 +242,7 @@ def _good_quietly(file: ModelFile) -> Path | None:
 
 def _pin_if_unpinned(file: ModelFile) -> None:
     if file.sha256 is None:
-        _sidecar(file).write_text(file_sha256(_place(file)) + "\n", "ascii")
+        atomic_write(_sidecar(file), file_sha256(_place(file)) + "\n")
 
 
 def _vouched(file: ModelFile) -> Path | None:
@@ -252,18 +255,8 @@ def _vouched(file: ModelFile) -> Path | None:
 
 
 def _refuse_outside(path: Path) -> None:
-    if path.suffix != ".onnx" or path.parent == _WEIGHTS:
+    if path.parent == _WEIGHTS:
         return
-    stat = path.stat()
-    outside = _outside(path, stat.st_size, stat.st_mtime_ns)
-    if outside:
-        raise CardError(f"{path}: its external data points outside its folder ({outside}); refused")
-
-
-@lru_cache(maxsize=64)
-def _outside(path: Path, size: int, mtime_ns: int) -> str:
-    try:
-        return external.outside_location(path)
-    except ValueError:
-        # Not a graph at all: the runtime that opens it has the better words for that.
-        return ""
+    # A card's file may be weights, which are no graph: what is opened as one is judged again.
+    with suppress(ChecksumError):
+        refuse_outside(path)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import errno
+import re
 import sys
+import time
 from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
+from threading import Event, Thread
 from types import TracebackType
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -20,8 +25,13 @@ _ATTEMPTS = 4
 _TIMEOUT = (10.0, 60.0)
 """Seconds to connect, and between two pieces of a body."""
 
+_PATIENCE, _SLOWEST = 600.0, 50_000
+"""Seconds that a file may take from one address, and bytes a second above that: the time between
+two pieces alone would let a server that sends a byte a minute hold a download for ever."""
+
+_USUAL = 256 << 20
 _UNKNOWN_LIMIT = 4 << 30
-"""Bytes taken of a file whose size no card tells."""
+"""Bytes that a file is taken to have whose size no card tells, and that are taken of it."""
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
@@ -33,18 +43,22 @@ class TransferError(DownloadError):
 class _Sink:
     """What the HTTP client writes into: the file, with a limit and a count that people can see."""
 
-    def __init__(self, stream: IO[bytes], limit: int, show: Callable[[int], None]) -> None:
-        self._stream, self._limit, self._show = stream, limit, show
+    def __init__(
+        self, stream: IO[bytes], limit: int, show: Callable[[int], None], given_up: Event
+    ) -> None:
+        self._stream, self._limit, self._show, self._given_up = stream, limit, show, given_up
         self.disk_error: OSError | None = None
 
     def restart(self) -> None:
         """Forget what is there: the server sends the file from its beginning."""
+        self.check()
         self._stream.seek(0)
         self._stream.truncate()
         self._show(0)
 
     def write(self, data: bytes) -> int:
         """Append; refuse what is longer than the file can be."""
+        self.check()
         if self._stream.tell() + len(data) > self._limit:
             raise TransferError(f"sends more than the {self._limit} bytes that the file has")
         try:
@@ -54,6 +68,11 @@ class _Sink:
             raise
         self._show(self._stream.tell())
         return count
+
+    def check(self) -> None:
+        """Refuse to touch the file once nobody waits for this transfer any more."""
+        if self._given_up.is_set():
+            raise TransferError("given up")
 
     def flush(self) -> None:
         """Nothing: the stream is unbuffered."""
@@ -78,13 +97,14 @@ def http_fetch(url: str, part: Path, *, size: int | None, pinned: bool, title: s
     """
     import requests
 
+    end = time.monotonic() + _PATIENCE + (size or _USUAL) / _SLOWEST
     with _Bar(title, size) as show:
         for attempt in range(_ATTEMPTS):
             before = part.stat().st_size if part.exists() else 0
             if size is not None and before == size:
                 return
             try:
-                _request(url, part, size, pinned, show)
+                _until(end, partial(_request, url, part, size, pinned, show))
             except requests.HTTPError as error:
                 if error.response is not None and error.response.status_code == 416 and before:
                     part.unlink()
@@ -103,8 +123,41 @@ def http_fetch(url: str, part: Path, *, size: int | None, pinned: bool, title: s
         raise TransferError("the server refuses every range of the file")
 
 
+def _until(end: float, work: Callable[[Event], None]) -> None:
+    """Do the work on a thread, and no longer wait for it when its time has come.
+
+    Raises:
+        TransferError: it has.
+    """
+    outcome: Future[None] = Future()
+    given_up = Event()
+
+    def run() -> None:
+        try:
+            work(given_up)
+        except BaseException as error:  # noqa: BLE001 - it is raised where somebody waits for it
+            outcome.set_exception(error)
+        else:
+            outcome.set_result(None)
+
+    Thread(target=run, name="faceprint-fetch", daemon=True).start()
+    try:
+        outcome.result(max(0.0, end - time.monotonic()))
+    except TimeoutError as error:
+        if outcome.done():
+            raise
+        raise TransferError("too slow; what came is kept for a later try") from error
+    finally:
+        given_up.set()
+
+
 def _request(
-    url: str, part: Path, size: int | None, pinned: bool, show: Callable[[int], None]
+    url: str,
+    part: Path,
+    size: int | None,
+    pinned: bool,
+    show: Callable[[int], None],
+    given_up: Event,
 ) -> None:
     import pooch
 
@@ -124,11 +177,12 @@ def _request(
             headers["If-Range"] = validator
     with part.open("ab+", buffering=0) as stream:
         stream.seek(0, 2)
-        sink = _Sink(stream, size if size is not None else _UNKNOWN_LIMIT, show)
+        sink = _Sink(stream, size if size is not None else _UNKNOWN_LIMIT, show, given_up)
 
         def on_response(response: Any, *_: object, **__: object) -> None:
             if response.status_code not in (200, 206):
                 return
+            sink.check()
             _check_scheme(response.url, pinned)
             tag = response.headers.get("ETag", "")
             if not tag or tag.startswith("W/"):
@@ -156,11 +210,25 @@ def _check_scheme(url: str, pinned: bool) -> None:
         raise TransferError("leads to an address without https, and no sha256 is known")
 
 
+_CONNECTION = {
+    "ConnectionError": "no connection",
+    "ConnectTimeout": "no connection in time",
+    "ReadTimeout": "no answer in time",
+    "SSLError": "no secure connection",
+    "ProxyError": "no connection to the proxy",
+}
+_REASON = re.compile(r"\[(?:Errno -?\d+|SSL: \w+)\] ([^()'\"\]]+)")
+"""What the system said, inside what urllib3 and requests wrapped around it."""
+
+
 def _words(error: Exception) -> str:
     """The reason in one line, without the address that the caller names anyway."""
     response = getattr(error, "response", None)
     if response is not None:
         return f"HTTP {response.status_code} {response.reason}"
+    if name := _CONNECTION.get(type(error).__name__):
+        found = _REASON.findall(str(error))
+        return f"{name} ({found[-1]})" if found else name
     text = str(error).splitlines()[0] if str(error) else ""
     return f"{type(error).__name__}: {text[:200]}"
 

@@ -66,15 +66,19 @@ def _npz(path: Path, wanted: Sequence[str]) -> tuple[int, Iterator[Columns]]:
 
 def _parquet(path: Path, wanted: Sequence[str]) -> tuple[int, Iterator[Columns]]:
     pa, pq = require("pyarrow", extra="bulk"), require("pyarrow.parquet", extra="bulk")
+    opened = None
     try:
-        file = pq.ParquetFile(path)
+        opened = path.open("rb")  # pyarrow takes names in UTF-8 alone
+        file = pq.ParquetFile(opened)
     except (OSError, ValueError, pa.ArrowException) as error:
+        if opened is not None:
+            opened.close()
         raise InputError(f"{path}: not a Parquet table: {error}") from error
     names = [name for name in wanted if name in file.schema_arrow.names]
 
     def batches() -> Iterator[Columns]:
         try:
-            with file:
+            with opened, file:
                 # Asked for all at once, pyarrow would keep what it has read until the end.
                 for group in range(file.num_row_groups):
                     some = file.iter_batches(_ROWS, row_groups=[group], columns=names)

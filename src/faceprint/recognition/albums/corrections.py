@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from faceprint._text import printable
 from faceprint.errors import InputError, SourceNotFoundError
 from faceprint.geometry import iou_matrix
 from faceprint.recognition.albums.photographs import real_path
@@ -155,14 +156,14 @@ def _from_json(text: str, path: Path) -> Corrections:
     for face, name in section("names"):
         if not isinstance(name, str) or not name.strip() or len(name) > 200:
             raise InputError(f"{path}: {name!r} is not a name")
-        names.append((_face(face, path), name.strip()))
+        names.append((_face(face, path), printable(name.strip())))
     return Corrections(pairs("must_link"), pairs("cannot_link"), tuple(names))
 
 
 def _face(entry: Any, path: Path) -> FaceKey:
     if not isinstance(entry, dict) or not isinstance(entry.get("source"), str):
         raise InputError(f"{path}: a face is an object with source and box, not {entry!r:.80}")
-    return FaceKey(entry["source"], _box(entry.get("box"), path))
+    return FaceKey(printable(entry["source"]), _box(entry.get("box"), path))
 
 
 def _box(values: Any, path: Path) -> tuple[float, float, float, float]:

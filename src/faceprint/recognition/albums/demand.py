@@ -63,7 +63,8 @@ class Demand:
         least: pairs below are not looked at.
         give: how far below what is demanded a pair may be and still be looked at later.
         crowded: whether a face's similarity to strangers counts.
-        evidence: where the numbers come from.
+        evidence: where the numbers come from, in words.
+        basis: the same in one word: an `Evidence`, or `album` when this album showed them.
         usual: what five of six pairs of photographs of one person reach; None where not known.
     """
 
@@ -73,7 +74,13 @@ class Demand:
     give: float = 0.0
     crowded: bool = False
     evidence: str = ""
+    basis: str = ""
     usual: float | None = None
+
+    @property
+    def provisional(self) -> bool:
+        """Whether nobody measured these numbers for these models."""
+        return self.basis in ("album", "borrowed", "published")
 
     @staticmethod
     def constant(threshold: float, evidence: str = "") -> Demand:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint._files import file_of
+from faceprint._text import printable
 from faceprint.errors import InputError, ModelMismatchError, UsageError
 from faceprint.recognition.albums.graph import Ints
 from faceprint.types import AnalyzedImage, Array, Face, Image, Quality
@@ -127,9 +129,9 @@ def collect(
     parts, failed = [], []
     for count, result in enumerate(results, start=1):
         if result.error is not None:
-            failed.append((result.source, str(result.error)))
+            failed.append((printable(result.source), str(result.error)))
         elif result.faces:
-            parts.append(photo_faces(result.faces, result.source))
+            parts.append(photo_faces(result.faces, printable(result.source)))
         if seen is not None:
             seen(count)
     return replace(joined(parts), failed=tuple(failed))
@@ -179,7 +181,7 @@ def with_thumbnails(faces: FaceTable, source: str) -> FaceTable:
     if None not in faces.thumbnails:
         return faces
     try:
-        image = decode(source)
+        image = decode(file_of(source))
     except InputError:
         return faces
     cuts = [thumbnail(_cut(image, box)) for box in faces.boxes]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -10,24 +11,27 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from faceprint._files import is_gone
+from faceprint._text import printable
 from faceprint.errors import ModelMismatchError, SourceNotFoundError, UsageError
 from faceprint.recognition.albums.faces import FaceTable, collect, with_thumbnails
 from faceprint.recognition.albums.photographs import (
     Found,
     Register,
-    is_file,
+    is_missing,
     resolved,
     stamp_of,
 )
 from faceprint.recognition.albums.store import AlbumFile
 from faceprint.types import AnalyzedImage
+from faceprint.vision.search_report import SearchReport
+from faceprint.vision.sources import find_images
 
 if TYPE_CHECKING:
     from faceprint.vision.pipeline import FacePrint
 
 __all__ = ["Grown", "find_photographs", "grow", "take_in", "take_results"]
 
-_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".heic", ".heif"))
 _AT_ONCE = 32
 _Item = TypeVar("_Item")
 
@@ -43,23 +47,24 @@ class Grown:
     failed: tuple[tuple[str, str], ...] = ()
 
 
-def find_photographs(paths: Sequence[Path]) -> list[str]:
-    """The photographs of files and folders, each once, in order; hidden ones are left alone.
+def find_photographs(
+    paths: Sequence[Path], *, exclude: Sequence[str] = (), report: SearchReport | None = None
+) -> list[str]:
+    """The photographs of files and folders, each once, in order; folders as `find_images` does it.
 
     Raises:
         SourceNotFoundError: one of the paths does not exist.
     """
     found: dict[str, None] = {}
     for path in paths:
-        if not path.exists():
+        if os.path.isdir(path):  # noqa: PTH112 - False, and no error, below a closed folder
+            # As a Path writes them: "a.jpg", and not "./a.jpg", of the folder ".".
+            images = find_images(path, exclude=exclude, report=report)
+            found |= dict.fromkeys(str(Path(image)) for image in images)
+        elif is_gone(path):
             raise SourceNotFoundError(f"{path}: no such file or folder")
-        if not path.is_dir():
+        else:
             found[str(path)] = None
-            continue
-        for inner in sorted(path.rglob("*")):
-            hidden = any(part.startswith(".") for part in inner.relative_to(path).parts)
-            if inner.suffix.lower() in _SUFFIXES and not hidden and inner.is_file():
-                found[str(inner)] = None
     return list(found)
 
 
@@ -68,6 +73,8 @@ def grow(
     paths: Sequence[Path],
     analyzer: FacePrint,
     *,
+    exclude: Sequence[str] = (),
+    report: SearchReport | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Grown:
     """Take in what is new or changed, and mark what is missing.
@@ -82,19 +89,22 @@ def grow(
             f"{album.path} holds faces of {model}, not of {analyzer.embedder_card.id}; "
             "start a new album"
         )
+    # Names that are not UTF-8 are escaped in the album; a photograph is opened by its own name.
+    files = {printable(f): f for f in find_photographs(paths, exclude=exclude, report=report)}
     register = Register(album.photographs())
-    places = register.place(find_photographs(paths))
+    places = register.place(list(files))
     before = {found.name: photograph for found, photograph in places.edited}
     wanted = {found.name: found for found in (*places.new, *(f for f, _ in places.edited))}
     elsewhere, gone = _unplaced(register)
     album.update_photos(places.known | elsewhere, gone)
     failed: list[tuple[str, str]] = []
     done = 0
-    results = analyzer.analyze_many(list(wanted), batch_size=_AT_ONCE, keep_crops=True)
-    for chunk in _chunks(results):
+    fresh = [files[name] for name in wanted]
+    for chunk in _chunks(analyzer.analyze_many(fresh, batch_size=_AT_ONCE, keep_crops=True)):
         good = [result for result in chunk if result.error is None]
-        failed += [(r.source, str(r.error)) for r in chunk if r.error is not None]
-        album.put_photos([(wanted[r.source], collect([r]), before.get(r.source)) for r in good])
+        failed += [(printable(r.source), str(r.error)) for r in chunk if r.error is not None]
+        named = [(printable(r.source), r) for r in good]
+        album.put_photos([(wanted[name], collect([r]), before.get(name)) for name, r in named])
         done += len(chunk)
         if progress is not None:
             progress(done, len(wanted))
@@ -110,10 +120,11 @@ def take_results(album: AlbumFile, results: Iterable[AnalyzedImage]) -> Grown:
     known, added = 0, 0
     failed: list[tuple[str, str]] = []
     for result in results:
+        source = printable(result.source)
         if result.error is not None:
-            failed.append((result.source, str(result.error)))
+            failed.append((source, str(result.error)))
             continue
-        places = register.place([result.source])
+        places = register.place([source])
         known += len(places.known)
         if places.known:
             album.update_photos(places.known, ())
@@ -156,7 +167,7 @@ def _unplaced(register: Register) -> tuple[dict[int, Found], list[int]]:
     for one in register.unplaced():
         if one.content.size is None:
             continue
-        if not is_file(one.source):
+        if is_missing(one.source):
             gone.append(one.key)
         elif one.missing and one.content.same_stamp(stamp_of(one.source)):
             back[one.key] = Found(one.source, one.name, one.content)

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from faceprint._text import printable
 from faceprint.recognition.albums.constraints import united
 from faceprint.recognition.albums.graph import Ints
 from faceprint.recognition.albums.people import MissingPhotograph
@@ -35,7 +36,7 @@ def forget(album: AlbumFile, sources: Collection[str]) -> int:
     Returns how many there were. What the owner said of other faces by way of a removed one stays
     said: if a and b were both tied to it, they are tied to each other now.
     """
-    names = {*sources, *(real_path(source) for source in sources)}
+    names = {*map(printable, sources), *(real_path(source) for source in sources)}
     return _remove(album, [p.key for p in album.photographs() if {p.source, p.name} & names])
 
 

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
+from faceprint._files import atomic_write, file_of
 from faceprint.errors import InputError, UsageError
 from faceprint.recognition.albums.people import Album, Person
 
@@ -46,14 +47,16 @@ def write_folders(album: Album, folder: Path, how: How = "link") -> int:
         for person in album.people:
             home = folder / folder_name(person)
             for source in dict.fromkeys(face.source for face in person.faces):
-                target = _place(Path(source), home, how)
+                target = _place(file_of(source), home, how)
                 count += target is not None
                 if target is not None and target.is_symlink():
                     links[str(target.relative_to(folder))] = str(target.readlink())
         document = {"format": _FORMAT, "folder": folder.stat().st_ino, "links": links}
         manifest = folder / _MANIFEST
-        manifest.unlink(missing_ok=True)  # a link in its place is not written through
-        manifest.write_text(json.dumps(document, ensure_ascii=False, indent=0), "utf-8")
+        if manifest.is_symlink():
+            manifest.unlink()  # what it points at is not ours to write
+        # In ASCII, so that it holds names that are not UTF-8 too.
+        atomic_write(manifest, json.dumps(document, indent=0), private=True)
     except OSError as error:
         raise InputError(f"{folder} can't be written: {error}") from error
     return count
@@ -66,7 +69,7 @@ def folder_name(person: Person) -> str:
 
 
 def _place(source: Path, home: Path, how: How) -> Path | None:
-    if not source.is_file():
+    if not os.path.isfile(source):  # noqa: PTH113 - False, and no error, below a closed folder
         return None
     home.mkdir(exist_ok=True)
     points_to = os.path.relpath(source.absolute(), home.resolve())

@@ -94,6 +94,8 @@ class Album:
             "threshold": round(self.demand.alone, 6),
             "threshold_many": round(self.demand.many, 6),
             "measured_on": self.demand.evidence,
+            "evidence": self.demand.basis,
+            "provisional": self.demand.provisional,
             "embedder": self.embedder,
             "notes": list(self.notes),
             "missing": [{"source": m.source, "names": list(m.names)} for m in self.missing],

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from faceprint._files import atomic_write
 from faceprint._optional import require
 from faceprint.errors import InputError
 from faceprint.recognition.albums.people import Album, AlbumFace
@@ -31,11 +32,13 @@ def check_name(path: Path) -> None:
     """Refuse what `write_people` would refuse at the end.
 
     Raises:
-        InputError: its folder is not there.
+        InputError: its folder is not there, or it is a folder itself.
         MissingExtraError: .parquet without the extra `bulk`.
     """
     if not path.parent.is_dir():
         raise InputError(f"{path} can't be written: {path.parent} is not a folder")
+    if path.is_dir():
+        raise InputError(f"{path} can't be written: it is a folder, and a table is asked for")
     if path.suffix.lower() == ".parquet":
         require("pyarrow.parquet", extra="bulk")
 
@@ -45,19 +48,17 @@ def write_people(album: Album, path: Path) -> None:
 
     People come in order, the most photographed first, and after them those that wait: their
     `person` is null (npz: 0). `similarity` is the mean one to the person's other faces, null (NaN)
-    for one that is alone. The table appears under its name when it is complete.
+    for one that is alone. The table appears under its name when it is complete; only its owner may
+    read it.
 
     Raises:
         InputError: it can't be written.
     """
-    partial = path.with_name(path.name + "~")
+    write = _parquet if path.suffix.lower() == ".parquet" else _npz
     try:
-        (_parquet if path.suffix.lower() == ".parquet" else _npz)(album, partial)
-        partial.replace(path)
+        atomic_write(path, lambda file: write(album, file), private=True)
     except OSError as error:
         raise InputError(f"{path} can't be written: {error}") from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _rows(album: Album) -> Iterator[_Row]:
@@ -79,13 +80,12 @@ def _columns(rows: list[_Row]) -> dict[str, Any]:
     }
 
 
-def _npz(album: Album, path: Path) -> None:
+def _npz(album: Album, file: IO[bytes]) -> None:
     columns: dict[str, Any] = _columns(list(_rows(album)))
-    with path.open("wb") as file:
-        np.savez(file, allow_pickle=False, **columns)
+    np.savez(file, allow_pickle=False, **columns)
 
 
-def _parquet(album: Album, path: Path) -> None:
+def _parquet(album: Album, file: IO[bytes]) -> None:
     pa, pq = require("pyarrow", extra="bulk"), require("pyarrow.parquet", extra="bulk")
     text, real = pa.string(), pa.float32()
     schema = pa.schema(
@@ -100,7 +100,7 @@ def _parquet(album: Album, path: Path) -> None:
         ]
     )
     rows = _rows(album)
-    with pq.ParquetWriter(path, schema) as writer:
+    with pq.ParquetWriter(file, schema) as writer:
         while some := list(islice(rows, _ROWS)):
             columns = _columns(some)
             box, person = columns["box"], columns["person"]

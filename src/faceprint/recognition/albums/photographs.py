@@ -3,16 +3,22 @@
 Names depend on the folder that a command runs in, and times change with every copy, so neither says
 what a photograph is. One whose content is known is the same photograph wherever it lies now; one
 whose place is known but holds other bytes was edited.
+
+Names and paths are kept as `printable` has them: a name may be bytes that are not UTF-8.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+
+from faceprint._files import file_of
+from faceprint._text import printable
 
 __all__ = [
     "Content",
@@ -22,6 +28,7 @@ __all__ = [
     "Register",
     "content_of",
     "is_file",
+    "is_missing",
     "real_path",
     "resolved",
     "shown",
@@ -117,7 +124,7 @@ class Register:
         """Find photographs; each place counts once, however often and by whatever name."""
         places, rest = Places(), []
         for name in names:
-            source = resolved(name)
+            source, name = resolved(name), printable(name)
             if source in self._visited:
                 continue
             self._visited.add(source)
@@ -160,15 +167,16 @@ class Register:
         ]
         free = [one for one in alike if one.key not in self._placed]
         # One that lies where it lay has not moved: this is a copy of it.
-        gone = (one for one in free if one.source in self._visited or not is_file(one.source))
+        gone = (one for one in free if one.source in self._visited or is_missing(one.source))
         return next(gone, None)
 
 
 def content_of(source: str) -> Content:
     """What a file holds; nothing is known of one that can't be read."""
     try:
-        status = Path(source).stat()
-        with Path(source).open("rb") as file:
+        path = file_of(source)
+        status = path.stat()
+        with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").digest()
     except (OSError, ValueError):
         return Content()
@@ -177,15 +185,15 @@ def content_of(source: str) -> Content:
 
 def resolved(name: str) -> str:
     """The path of a file without links; a name that is no file's stays as it is."""
-    return real_path(name) if is_file(name) else name
+    return real_path(name) if is_file(name) else printable(name)
 
 
 def real_path(name: str) -> str:
     """The absolute path without links; what can't be a path, as with a NUL, stays as it is."""
     try:
-        return os.path.realpath(name)
+        return printable(os.path.realpath(file_of(name)))
     except (OSError, ValueError):
-        return name
+        return printable(name)
 
 
 def shown(source: str, name: str) -> str:
@@ -214,7 +222,7 @@ def _holds_still(one: Photograph, content: Content) -> bool:
 def stamp_of(source: str) -> Content:
     """Size and time of a file, without its digest."""
     try:
-        status = Path(source).stat()
+        status = file_of(source).stat()
     except (OSError, ValueError):
         return Content()
     return Content(None, status.st_size, status.st_mtime_ns)
@@ -223,8 +231,18 @@ def stamp_of(source: str) -> Content:
 def is_file(source: str) -> bool:
     """Whether a file is there; never an error, whatever the name."""
     try:
-        return Path(source).is_file()
+        return file_of(source).is_file()
     except (OSError, ValueError):
+        return False
+
+
+def is_missing(source: str) -> bool:
+    """Whether no file is there; False where a folder's permissions don't let us know."""
+    try:
+        return not stat.S_ISREG(file_of(source).stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return True
+    except OSError:
         return False
 
 

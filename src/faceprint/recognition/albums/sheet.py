@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from faceprint._files import atomic_write
+from faceprint._text import json_text
 from faceprint.errors import InputError
 from faceprint.recognition.albums.corrections import FORMAT
 from faceprint.recognition.albums.people import Album, AlbumFace
@@ -22,8 +23,7 @@ def write_sheet(album: Album, path: Path, title: str = "People in this album") -
         InputError: the file can't be written.
     """
     try:
-        path.touch(mode=0o600, exist_ok=True)
-        path.write_text(contact_sheet(album, title), "utf-8")
+        atomic_write(path, contact_sheet(album, title), private=True)
     except OSError as error:
         raise InputError(f"{path} can't be written: {error}") from error
 
@@ -41,7 +41,7 @@ def contact_sheet(album: Album, title: str) -> str:
         "unassigned": [_face(face) for face in album.unassigned],
     }
     # "<" is the one character that could end the script element the data stands in.
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json_text(data, separators=(",", ":"))
     return page.read_text("utf-8").replace("__ALBUM__", text.replace("<", "\\u003c"))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from faceprint._text import printable
 from faceprint.errors import InputError, ModelMismatchError, SourceNotFoundError
 from faceprint.recognition.albums.columns import Columns, Vectors, read_columns
 from faceprint.recognition.albums.faces import FaceTable, joined, photo_faces
@@ -94,7 +95,7 @@ def _faces(columns: Columns, path: Path) -> tuple[FaceTable, list[tuple[str, str
     if any(len(c) != n for c in columns.values() if isinstance(c, (list, Vectors)) or np.ndim(c)):
         raise InputError(f"{path}: columns of different lengths")
     errors = [_text(value) for value in columns.get("error", [None] * n)]
-    failed = [(str(sources[i]), errors[i]) for i in range(n) if errors[i]]
+    failed = [(printable(str(sources[i])), errors[i]) for i in range(n) if errors[i]]
     # A photograph without a face is a row too: its `face` is null, or -1 in npz.
     numbers = columns.get("face", [0] * n)
     try:
@@ -116,7 +117,7 @@ def _faces(columns: Columns, path: Path) -> tuple[FaceTable, list[tuple[str, str
         if isinstance(error, ModelMismatchError):
             raise
         raise InputError(f"{path}: a column holds something else than numbers: {error}") from error
-    names = _shared(str(sources[i]) for i in good)
+    names = _shared(printable(str(sources[i])) for i in good)
     model = models.pop() if models else ""
     nothing = (None,) * len(good)
     return FaceTable(tuple(names), boxes, scores, quality, vectors, model, nothing), failed

@@ -14,7 +14,7 @@ from faceprint.recognition.gallery.records import (
     Skipped,
     Subject,
 )
-from faceprint.recognition.gallery.sources import folder_pairs, photographs_in
+from faceprint.recognition.gallery.sources import folder_pairs
 
 __all__ = [
     "Consent",
@@ -29,5 +29,4 @@ __all__ = [
     "Subject",
     "folder_pairs",
     "new_key",
-    "photographs_in",
 ]

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from faceprint.errors import ModelMismatchError, UsageError
+from faceprint.errors import GalleryCorruptError, ModelMismatchError, UsageError
 from faceprint.recognition.gallery.core import Core
 from faceprint.recognition.gallery.records import Header
 from faceprint.recognition.gallery.searching import Search
+from faceprint.recognition.identify import Candidate
 from faceprint.types import Embedding, Identification, Match, OperatingPoint
 
 __all__ = ["identify"]
@@ -30,14 +31,16 @@ def identify(
         return []
     header = core.store.header()
     _check(core.location, header, probes)
-    found = search.subjects(header, np.stack([probe.vector for probe in probes]), top)
+    try:
+        found, names = _search(core, search, header, probes, top)
+    except GalleryCorruptError:
+        if core.store.header().epoch == header.epoch:
+            raise
     now = core.store.header()
     if now.epoch != header.epoch:
         # Vectors were replaced while the search read them: a new key, or another model.
         _check(core.location, now, probes)
-        found = search.subjects(now, np.stack([probe.vector for probe in probes]), top)
-    keys = sorted({candidate.subject for row in found for candidate in row})
-    names = {key: s.name for key, s in core.store.subjects_by_key(keys).items()}
+        found, names = _search(core, search, now, probes, top)
     answers = []
     for row in found:
         # Somebody removed since the search is nobody's match.
@@ -48,6 +51,14 @@ def identify(
         )
         answers.append(Identification(matches, point.threshold, point))
     return answers
+
+
+def _search(
+    core: Core, search: Search, header: Header, probes: Sequence[Embedding], top: int
+) -> tuple[list[list[Candidate]], dict[int, str]]:
+    found = search.subjects(header, np.stack([probe.vector for probe in probes]), top)
+    keys = sorted({candidate.subject for row in found for candidate in row})
+    return found, {key: s.name for key, s in core.store.subjects_by_key(keys).items()}
 
 
 def _check(location: str, header: Header, probes: Sequence[Embedding]) -> None:

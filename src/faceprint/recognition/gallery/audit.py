@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -56,7 +57,7 @@ class AuditReport:
 def parse_anchor(anchor: str) -> tuple[int, str]:
     """`number:hash`; raises UsageError for anything else."""
     seq, _, digest = anchor.partition(":")
-    if not seq.isdigit() or len(digest) != 64:
+    if not re.fullmatch(r"[0-9]{1,18}", seq) or not re.fullmatch(r"[0-9a-fA-F]{64}", digest):
         raise UsageError(
             f"anchor {anchor!r} is not NUMBER:HASH as gallery audit --verify prints it"
         )

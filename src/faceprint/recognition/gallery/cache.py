@@ -8,6 +8,7 @@ gallery must never reach that code: both files carry a MAC under a secret of thi
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import hmac
 import json
@@ -18,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from faceprint import settings
+from faceprint._files import atomic_write, replacing
 from faceprint.errors import GalleryCorruptError
 
 __all__ = ["CacheNote", "drop", "load", "store"]
@@ -44,27 +46,20 @@ def note_path(path: Path) -> Path:
 
 def drop(path: Path) -> None:
     """Remove the cache, and what an interrupted writer left."""
-    for file in (path, note_path(path), *path.parent.glob(f".{path.name}.*.new")):
+    for file in (path, note_path(path), *path.parent.glob(f".{glob.escape(path.name)}.*.part")):
         file.unlink(missing_ok=True)
 
 
 def store(path: Path, note: CacheNote, write: Callable[[Path], None]) -> bool:
     """Write both files; False when the disk does not let us, which only costs time later."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")
-    note_temporary = temporary.with_name(temporary.name + ".json.new")
     try:
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        write(temporary)
-        text = json.dumps(asdict(note), sort_keys=True)
-        mac = _mac(text, temporary)
-        note_temporary.write_text(json.dumps({"note": text, "mac": mac}), encoding="utf-8")
-        temporary.replace(path)
-        note_temporary.replace(note_path(path))
+        with replacing(path, private=True) as temporary:
+            write(temporary)
+            text = json.dumps(asdict(note), sort_keys=True)
+            mac = _mac(text, temporary)
+        atomic_write(note_path(path), json.dumps({"note": text, "mac": mac}), private=True)
     except (OSError, RuntimeError):
         return False
-    finally:
-        temporary.unlink(missing_ok=True)
-        note_temporary.unlink(missing_ok=True)
     return True
 
 

@@ -8,20 +8,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from faceprint.errors import GalleryLockedError, ModelMismatchError, UnknownSubjectError, UsageError
+from faceprint.errors import ModelMismatchError, UnknownSubjectError, UsageError
 from faceprint.recognition.gallery.audit import next_entry
 from faceprint.recognition.gallery.crypto import Key, Sealer
+from faceprint.recognition.gallery.guard import check_key
+from faceprint.recognition.gallery.guarded_store import GuardedStore, GuardedWriter
 from faceprint.recognition.gallery.records import Header, ModelPin, Subject, TemplateRow, now
-from faceprint.recognition.gallery.store import GalleryStore, StoreWriter
 
-__all__ = ["Change", "Core"]
+__all__ = ["Change", "Core", "check_name"]
+
+_MOST_TRACES = 32
+"""Vectors that a deletion looks for afterwards: each costs a pass over the gallery's files."""
+_LEAST_TRACE = 16
+"""Different bytes in one of them: zeros lie everywhere."""
 
 
 @dataclass(slots=True)
 class Change:
     """A write transaction with the header as it stood when the transaction began."""
 
-    writer: StoreWriter
+    writer: GuardedWriter
     header: Header
     actor: str
     templates_changed: bool = field(default=False)
@@ -44,8 +50,17 @@ class Change:
 class Core:
     """A store, the key that opens its records, and who is at work."""
 
-    def __init__(self, store: GalleryStore, key: Key | None, actor: str) -> None:
-        self.store, self.key, self.actor = store, key, actor
+    def __init__(self, store: GuardedStore, actor: str) -> None:
+        self.store, self.actor = store, actor
+        self.forgotten: set[bytes] = set()
+        """Hashes of photographs whose templates were removed."""
+        self.traces: dict[bytes, bytes] = {}
+        """Of some of them the stored vectors, which no file may hold any more."""
+
+    @property
+    def key(self) -> Key | None:
+        """What opens the records."""
+        return self.store.key
 
     @property
     def location(self) -> str:
@@ -58,18 +73,9 @@ class Core:
         Raises:
             GalleryLockedError: the gallery is encrypted and the key is missing or another one.
         """
-        if not header.key_id:
-            return Sealer(None, header.uid, header.model.hash)
-        if self.key is None:
-            raise GalleryLockedError(
-                f"{self.location} is encrypted: set FACEPRINT_KEY_FILE (or FACEPRINT_KEY, or "
-                "FACEPRINT_KEY_COMMAND) to its key"
-            )
-        if self.key.id != header.key_id:
-            raise GalleryLockedError(
-                f"{self.location} is sealed with key {header.key_id}, this one is {self.key.id}"
-            )
-        return Sealer(self.key, header.uid, header.model.hash)
+        check_key(self.location, header, self.key)
+        key, version = self.key if header.key_id else None, 2 if header.tag else 1
+        return Sealer(key, header.uid, header.model.hash, version)
 
     @contextlib.contextmanager
     def change(self, *, pin: ModelPin | None = None) -> Iterator[Change]:
@@ -90,6 +96,11 @@ class Core:
 
     def remove(self, change: Change, keys: list[int]) -> int:
         """Delete templates inside a change and leave a note that their bytes are to be scrubbed."""
+        # Read without looking at tags: a damaged row can be removed.
+        for row in change.writer.stored(keys):
+            self.forgotten.add(bytes(row[2]))
+            if len(self.traces) < _MOST_TRACES and len(set(row[3])) >= _LEAST_TRACE:
+                self.traces[bytes(row[2])] = bytes(row[3])
         count = change.writer.delete_templates(keys)
         change.templates_changed = True
         change.header = replace(change.header, scrub=True)

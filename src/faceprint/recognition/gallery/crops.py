@@ -39,7 +39,7 @@ def decode_crop(data: bytes, where: str) -> Image:
             if max(image.size) > _LARGEST_SIDE or image.mode != "RGB":
                 raise GalleryCorruptError(f"{where}: a crop of {image.size}, {image.mode}")
             return np.asarray(image, np.uint8)
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, PIL.Image.DecompressionBombError) as error:
         if isinstance(error, GalleryCorruptError):
             raise
         raise GalleryCorruptError(f"{where}: a crop that is not a PNG ({error})") from error

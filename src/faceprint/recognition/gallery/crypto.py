@@ -1,6 +1,6 @@
 """Templates and crops sealed at rest: AES-256-GCM, a fresh nonce a record, bound to its place.
 
-The associated data name the gallery, the subject, the model, the photograph and the field, so that
+The associated data name the version, gallery, subject, model, photograph and field, so that
 a sealed vector moved to another person or model does not open (NIST SP 800-38D). Nonces are 96
 random bits: by its section 8.3 one key may seal 2**32 records; rotate it before that.
 """
@@ -18,14 +18,14 @@ import subprocess
 from pathlib import Path
 from typing import Any, Literal
 
+from faceprint import settings
 from faceprint._optional import require
 from faceprint.errors import GalleryCorruptError, GalleryLockedError, UsageError
 
 __all__ = ["Key", "Sealer", "key_from_environment", "new_key", "parse_key", "read_key_file"]
 
-_VERSION = b"\x01"
 _OVERHEAD = 1 + 12 + 16
-Field = Literal["vector", "crop"]
+Field = Literal["vector", "crop", "source", "subject"]
 
 
 class Key:
@@ -46,6 +46,10 @@ class Key:
     def text(self) -> str:
         """The secret itself in base64, for a key file."""
         return base64.b64encode(self._secret).decode()
+
+    def derive(self, purpose: str) -> bytes:
+        """32 secret bytes for one purpose, which tell nothing about the key or each other."""
+        return hmac.digest(self._secret, b"faceprint gallery " + purpose.encode(), "sha256")
 
     def cipher(self) -> Any:
         """The AES-256-GCM of this key."""
@@ -97,7 +101,7 @@ def key_from_environment() -> Key | None:
     """FACEPRINT_KEY_FILE, else FACEPRINT_KEY, else what FACEPRINT_KEY_COMMAND prints, else None."""
     file = os.environ.get("FACEPRINT_KEY_FILE", "").strip()
     if file:
-        return read_key_file(Path(file).expanduser())
+        return read_key_file(settings.expanded(file))
     text = os.environ.get("FACEPRINT_KEY", "").strip()
     if text:
         return parse_key(text.encode(), "FACEPRINT_KEY")
@@ -116,12 +120,19 @@ def _key_from_command(command: str) -> Key:
 
 
 class Sealer:
-    """Seals and opens the records of one gallery under one model; passes bytes through keyless."""
+    """Seals and opens the records of one gallery under one model; passes bytes through keyless.
 
-    def __init__(self, key: Key | None, gallery_uid: str, model_hash: str) -> None:
+    Version 1 is of galleries whose rows had no tags. Its records do not open as version 2 and the
+    other way around, so that nobody can take the tags away from a gallery that has them.
+    """
+
+    def __init__(
+        self, key: Key | None, gallery_uid: str, model_hash: str, version: int = 2
+    ) -> None:
         self.key_id = "" if key is None else key.id
         self._cipher = None if key is None else key.cipher()
-        self._place = (gallery_uid, model_hash)
+        self._version = bytes([version])
+        self._place = (gallery_uid, model_hash) + (() if version == 1 else (f"v{version}",))
 
     def seal(self, plain: bytes, subject_uid: str, content: bytes, field: Field) -> bytes:
         """Bytes for the store."""
@@ -129,7 +140,7 @@ class Sealer:
             return plain
         nonce = secrets.token_bytes(12)
         sealed: bytes = self._cipher.encrypt(nonce, plain, self._bound(subject_uid, content, field))
-        return _VERSION + nonce + sealed
+        return self._version + nonce + sealed
 
     def open(self, sealed: bytes, subject_uid: str, content: bytes, field: Field) -> bytes:
         """Bytes from the store.
@@ -139,7 +150,7 @@ class Sealer:
         """
         if self._cipher is None:
             return sealed
-        if len(sealed) < _OVERHEAD or sealed[:1] != _VERSION:
+        if len(sealed) < _OVERHEAD or sealed[:1] != self._version:
             raise GalleryCorruptError("a record is not sealed as this gallery's records are")
         bound = self._bound(subject_uid, content, field)
         invalid = require("cryptography.exceptions", extra="crypto").InvalidTag

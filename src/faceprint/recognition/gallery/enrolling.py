@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from faceprint._text import printable
 from faceprint.errors import DecodeError, UsageError
 from faceprint.recognition.gallery.analyzer import Analyzer, check_pin, pin_of
 from faceprint.recognition.gallery.core import Change, Core, check_name
 from faceprint.recognition.gallery.crops import encode_crop
 from faceprint.recognition.gallery.crypto import Sealer
+from faceprint.recognition.gallery.guarded import GuardedReader
 from faceprint.recognition.gallery.records import (
     Consent,
     Enrolled,
@@ -26,7 +28,6 @@ from faceprint.recognition.gallery.records import (
 )
 from faceprint.recognition.gallery.sources import content_of
 from faceprint.recognition.gallery.sql_rows import metadata_to_json
-from faceprint.recognition.gallery.store import StoreReader
 from faceprint.recognition.gallery.vectors import pack
 from faceprint.types import AnalyzedImage, Face
 from faceprint.vision import images
@@ -102,7 +103,7 @@ def _enrol_chunk(
             name = check_name(given)
             content, label = content_of(source)
         except (DecodeError, UsageError) as error:
-            outcomes[place] = Skipped(given, images.describe(source), str(error))
+            outcomes[place] = Skipped(given, printable(images.describe(source)), str(error))
             continue
         items[place] = _Item(name, source, label, content)
     known = _known(core.store, [item.content for item in items.values()])
@@ -112,6 +113,7 @@ def _enrol_chunk(
             outcomes[place] = _already(item, known[item.content])
         else:
             fresh[place] = item
+    _update_known(core, outcomes, options)
     found = _analyze(core, analyzer, list(fresh.values()), options)
     usable: dict[int, tuple[_Item, Face]] = {}
     for (place, item), result in zip(fresh.items(), found, strict=True):
@@ -129,7 +131,25 @@ def _enrol_chunk(
     return [outcomes[place] for place in range(len(chunk))]
 
 
-def _known(store: StoreReader, contents: list[bytes]) -> dict[bytes, dict[str, int]]:
+def _update_known(core: Core, outcomes: dict[int, Outcome], options: EnrolOptions) -> None:
+    """Give those who were enrolled already the metadata and consent that are given again."""
+    if options.metadata is None and options.consent is None:
+        return
+    names: dict[str, list[int]] = {}
+    for place, outcome in outcomes.items():
+        if isinstance(outcome, Enrolled):
+            names.setdefault(outcome.subject, []).append(place)
+    if not names:
+        return
+    with core.change() as change:
+        for name, places in names.items():
+            made = ensure_subject(change, name, options.metadata, options.consent)
+            if isinstance(made, str):
+                for place in places:
+                    outcomes[place] = Skipped(name, outcomes[place].source, made)
+
+
+def _known(store: GuardedReader, contents: list[bytes]) -> dict[bytes, dict[str, int]]:
     """Photographs that are enrolled: for whom, and as which template."""
     rows = store.find_content(contents)
     owners = store.subjects_by_key(sorted({subject for _, subject, _ in rows}))
@@ -247,7 +267,7 @@ def ensure_subject(
 def _kept_source(item: _Item) -> str:
     # Absolute, as `migrate` may look for it from another folder.
     is_path = isinstance(item.source, str | os.PathLike)
-    return str(Path(item.source).absolute()) if is_path else item.label
+    return printable(str(Path(item.source).absolute())) if is_path else item.label
 
 
 def _row(item: _Item, face: Face, subject: Subject, sealer: Sealer) -> TemplateRow:

@@ -7,9 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from faceprint.errors import NoFaceError, UsageError
-from faceprint.recognition.fpir import fpir_point
-from faceprint.recognition.gallery import migrating, privacy
+from faceprint.errors import GalleryError, NoFaceError, UsageError
+from faceprint.recognition.calibrations import search_points
+from faceprint.recognition.fpir import fpir_point, search_point
+from faceprint.recognition.gallery import migrating, privacy, tagging
 from faceprint.recognition.gallery.analyzer import Analyzer, check_pin, pin_of
 from faceprint.recognition.gallery.answering import identify
 from faceprint.recognition.gallery.core import Core, check_name
@@ -31,7 +32,7 @@ from faceprint.recognition.gallery.records import (
     Policy,
 )
 from faceprint.recognition.gallery.searching import IndexKind, Search
-from faceprint.recognition.operating import choose_point, measured_points
+from faceprint.recognition.operating import choose_point
 from faceprint.types import Embedding, Identification, OperatingPoint
 
 __all__ = ["Gallery"]
@@ -43,6 +44,8 @@ class Gallery(Keeping):
     def __init__(self, core: Core, analyzer: Analyzer | None, index: IndexKind = "auto") -> None:
         super().__init__(core, Search(core, index))
         self._analyzer = analyzer
+        self.notices: tuple[str, ...] = ()
+        """What opening did, or could not do, that its user should know."""
 
     @classmethod
     def open(
@@ -80,21 +83,28 @@ class Gallery(Keeping):
         held = key or key_from_environment()
         pin = model if analyzer is None else pin_of(analyzer)
         made = None if pin is None else new_header(pin, fusion, policy, held)
-        core = Core(open_store(str(location), made), held, actor or user())
+        core = Core(open_store(str(location), made, held), actor or user())
         try:
             header = core.store.header()
             if pin is not None:
                 check_pin(core.location, header.model, pin)
-            check_options(core.location, header, fusion, policy, key)
+            check_options(core.location, header, fusion, policy, held)
             core.sealer(header)
+            if analyzer is not None:
+                migrating.check_owners(core.location, core.store)
+            upgraded = tagging.upgrade(core)
             log_creation(core.store, core.actor)
             gallery = cls(core, analyzer, index)
-            if header.scrub:
-                privacy.scrub(core, gallery._search)
+            gallery.notices = _tidied(gallery, upgraded)
         except BaseException:
             core.store.close()
             raise
         return gallery
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written at its place: it can be searched and shown."""
+        return self._core.store.raw.read_only
 
     def __enter__(self) -> Self:
         return self
@@ -152,20 +162,25 @@ class Gallery(Keeping):
         """What decides among the templates enrolled now (`recognition.fpir.fpir_point`).
 
         Args:
-            points: measured ones, such as a calibration's; None for those of the embedder's card.
+            fpir: the share of strangers that may be taken for somebody; 1e-2 when neither rule is
+                given.
+            points: measured ones, such as a calibration's; None for what is known of these models
+                (`recognition.calibrations.search_points`). Of a published threshold nobody knows
+                the FPIR: it decides where `fpir` is None, and says so.
 
         Raises:
             UsageError: both rules are given, or nothing was measured that supports the FPIR.
         """
         analyzer = self._needs_analyzer()
-        card, detector = analyzer.embedder_card, analyzer.detector_card.id
+        card, detector = analyzer.embedder_card, analyzer.detector_card
         if threshold is not None:
             if fpir is not None:
                 raise UsageError("give fpir or threshold, not both")
             return choose_point(card, detector, threshold=threshold)
         index, _ = self._search.ready(self.header)
-        known = measured_points(card, detector) if points is None else points
-        return fpir_point(known, len(index), fpir, model=card.id)
+        if points is not None:
+            return fpir_point(points, len(index), fpir, model=card.id)
+        return search_point(search_points(analyzer), len(index), fpir)
 
     def identify(
         self,
@@ -226,3 +241,24 @@ class Gallery(Keeping):
                 "this gallery was opened without models: Gallery.open(path, load(...))"
             )
         return self._analyzer
+
+
+def _tidied(gallery: Gallery, upgraded: bool) -> tuple[str, ...]:
+    """Finish what an earlier change left to be overwritten; what its user should know."""
+    core, notices = gallery._core, []
+    if upgraded:
+        notices.append(
+            f"{core.location} was made by an older faceprint: every row now has a checksum"
+            + (
+                ", and names, metadata and paths are sealed too"
+                if core.store.header().key_id
+                else ""
+            )
+            + ". Older versions of faceprint can't open it any more"
+        )
+    if core.store.header().scrub:
+        try:
+            privacy.scrub(core, gallery._search, thorough=True)
+        except GalleryError as error:
+            notices.append(str(error))
+    return tuple(notices)

@@ -8,7 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from faceprint.recognition.gallery import checking, migrating, privacy, transfer
+from faceprint.errors import UsageError
+from faceprint.recognition.gallery import checking, migrating, privacy, tagging, transfer
 from faceprint.recognition.gallery.audit import AuditReport
 from faceprint.recognition.gallery.core import Core, check_name
 from faceprint.recognition.gallery.crypto import Key
@@ -25,6 +26,8 @@ from faceprint.recognition.gallery.vectors import unpack
 from faceprint.types import Array
 
 __all__ = ["Keeping"]
+
+_MOST_DAYS = 36_525
 
 
 class Keeping:
@@ -106,6 +109,10 @@ class Keeping:
 
     def set_policy(self, policy: Policy) -> None:
         """Ask this of enrolments from now on."""
+        if policy.retention_days is not None and policy.retention_days > _MOST_DAYS:
+            raise UsageError(
+                f"retention_days is {policy.retention_days}; at most {_MOST_DAYS} (a hundred years)"
+            )
         with self._core.change() as change:
             change.header = replace(change.header, policy=policy)
             change.log("policy", policy=policy.to_json())
@@ -125,6 +132,19 @@ class Keeping:
     def verify(self) -> list[str]:
         """Read everything and check it; problems in words, none when it is sound."""
         return checking.verify(self._core, self._search)
+
+    def accept(self) -> int:
+        """Take all rows as they are for right, after they were looked at; how many were wrong."""
+        return tagging.accept(self._core)
+
+    def backup(self, path: str | Path) -> None:
+        """Copy a gallery in a file, whole and consistent though others write, into a new file."""
+        self._core.store.raw.backup(Path(path))
+
+    @property
+    def forgotten(self) -> frozenset[bytes]:
+        """SHA-256 of the photographs whose templates this object removed."""
+        return frozenset(self._core.forgotten)
 
     def audit(self) -> Iterator[AuditEntry]:
         """The log, in order."""

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from faceprint.errors import DecodeError, GalleryError, UsageError
+from faceprint._files import file_of
+from faceprint.errors import DecodeError, GalleryCorruptError, GalleryError, UsageError
 from faceprint.geometry import iou_matrix
 from faceprint.recognition.gallery import privacy
 from faceprint.recognition.gallery.analyzer import Analyzer, pin_of
 from faceprint.recognition.gallery.core import Core
 from faceprint.recognition.gallery.crops import decode_crop, encode_crop
 from faceprint.recognition.gallery.crypto import Key, Sealer
+from faceprint.recognition.gallery.guard import Guard
+from faceprint.recognition.gallery.guarded import GuardedReader
 from faceprint.recognition.gallery.records import Header, Subject, TemplateRow
 from faceprint.recognition.gallery.searching import Search
 from faceprint.recognition.gallery.sources import content_of
 from faceprint.recognition.gallery.vectors import pack, unpack
 from faceprint.types import AnalyzedImage, Face, Image
 
-__all__ = ["Migration", "Progress", "migrate", "rekey"]
+__all__ = ["Migration", "Progress", "check_owners", "migrate", "rekey"]
 
 _BATCH = 32
 _SAME_FACE = 0.5
@@ -71,7 +73,9 @@ def migrate(
     start = core.store.header()
     if start.model.hash == pin.hash:
         raise UsageError(f"{core.location} belongs to {pin.id} already")
+    check_owners(core.location, core.store)
     again = _Again(core, analyzer, progress or (lambda done, total: None))
+    seen: set[int] = set()
     while True:
         again.run()
         if again.missing and not drop_missing:
@@ -83,19 +87,30 @@ def migrate(
             )
         with core.change(pin=start.model) as change:
             keys = {int(key) for key in change.writer.keys()[0]}
-            if not keys <= again.renewed.keys() | again.missing.keys():
+            left = keys - again.renewed.keys() - again.missing.keys()
+            if left & seen:
+                raise GalleryCorruptError(
+                    f"{core.location}: template {min(left & seen)} can't be read again; faceprint "
+                    "gallery verify says more"
+                )
+            seen |= keys
+            if left:
                 continue
             gone = sorted(keys & again.missing.keys())
             core.remove(change, gone)
             old = core.sealer(change.header)
-            change.header = replace(change.header, model=pin, epoch=change.header.epoch + 1)
+            epoch = change.header.epoch + 1
+            change.header = replace(change.header, model=pin, epoch=epoch, scrub=True)
             new = core.sealer(change.header)
             owners = {s.key: s for s in change.writer.subjects()}
+            change.writer.renew(Guard(core.key, change.header))
             for row in change.writer.templates(crops=True):
-                owner = owners[row.subject_key]
-                change.writer.replace_vectors(
-                    [_sealed(row, owner, again.renewed[row.key], old, new)]
-                )
+                owner, fresh = owners.get(row.subject_key), again.renewed.get(row.key)
+                if owner is None or fresh is None:
+                    raise _disagree(core, row)
+                change.writer.replace_vectors([_sealed(row, owner, fresh, old, new)])
+            for owner in owners.values():
+                change.writer.put_subject(owner)
             count = len(keys) - len(gone)
             change.log("migrate", model=pin.id, templates=count, dropped=len(gone))
         break
@@ -173,7 +188,7 @@ class _Again:
     ) -> None:
         if not rows:
             return
-        found = self._analyzer.analyze_many([row.source for row in rows], keep_crops=keep)
+        found = self._analyzer.analyze_many([file_of(row.source) for row in rows], keep_crops=keep)
         for row, result in zip(rows, found, strict=True):
             face = _same_face(row, result)
             if isinstance(face, str):
@@ -188,7 +203,7 @@ class _Again:
 def _lost(row: TemplateRow) -> str:
     """Why the photograph can't serve; empty when it can."""
     try:
-        content, _ = content_of(Path(row.source))
+        content, _ = content_of(file_of(row.source))
     except DecodeError:
         return f"no crop that fits was kept, and {row.source} can't be read"
     if content != row.content:
@@ -215,16 +230,21 @@ def _same_face(row: TemplateRow, result: AnalyzedImage) -> Face | str:
 def rekey(core: Core, search: Search, key: Key | None, progress: Progress | None = None) -> int:
     """Seal every record anew, in one transaction; how many. None leaves them in clear."""
     with core.change() as change:
+        check_owners(core.location, change.writer)
         old = change.header
         new: Header = replace(old, key_id="" if key is None else key.id, epoch=old.epoch + 1)
         if new.key_id == old.key_id:
             raise UsageError(f"{core.location} is sealed with that key already (or with none)")
         opened = core.sealer(old)
-        sealed = Sealer(key, new.uid, new.model.hash)
+        guard = Guard(key, new)
+        sealed = guard.sealer
         owners = {subject.key: subject for subject in change.writer.subjects()}
         count, total = 0, len(change.writer.keys()[0])
+        change.writer.renew(guard)
         for row in change.writer.templates(crops=True):
-            owner = owners[row.subject_key]
+            owner = owners.get(row.subject_key)
+            if owner is None:
+                raise _disagree(core, row)
             vector = opened.open(row.vector, owner.uid, row.content, "vector")
             unpack([vector], old.model.dim, f"template {row.id}")
             crop = row.crop
@@ -236,8 +256,36 @@ def rekey(core: Core, search: Search, key: Key | None, progress: Progress | None
             count += 1
             if progress is not None:
                 progress(count, total)
+        for owner in owners.values():
+            change.writer.put_subject(owner)
         change.header = replace(new, scrub=True)
         change.log("rekey", key=new.key_id, templates=count)
-    core.key = key
-    privacy.scrub(core, search, thorough=True)
+    core.store.key = key
+    try:
+        privacy.scrub(core, search, thorough=True)
+    except GalleryError as error:
+        state = "in clear now" if key is None else f"sealed with key {key.id} now: keep that key"
+        raise GalleryError(f"{core.location} is {state}. {error}") from error
     return count
+
+
+def _disagree(core: Core, row: TemplateRow) -> GalleryCorruptError:
+    """Of a damaged file whose tables and indexes tell different things."""
+    return GalleryCorruptError(
+        f"{core.location}: template {row.id} is not where the indexes have it; faceprint gallery "
+        "verify says more"
+    )
+
+
+def check_owners(location: str, store: GuardedReader) -> None:
+    """Refuse templates that belong to nobody.
+
+    Raises:
+        GalleryCorruptError: there are such templates.
+    """
+    orphans = store.orphans()
+    if orphans:
+        raise GalleryCorruptError(
+            f"{location}: {len(orphans)} templates belong to nobody, such as {orphans[0]}; "
+            f"faceprint gallery remove {location} --template={orphans[0]} removes it"
+        )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import getpass
+import re
 import secrets
 from dataclasses import replace
-from pathlib import Path
 
+from faceprint import settings
 from faceprint.errors import GalleryError, UsageError
 from faceprint.recognition.gallery.audit import next_entry
 from faceprint.recognition.gallery.crypto import Key
+from faceprint.recognition.gallery.guard import Guard
+from faceprint.recognition.gallery.guarded_store import GuardedStore
 from faceprint.recognition.gallery.records import Fusion, Header, ModelPin, Policy, now
 from faceprint.recognition.gallery.store import GalleryStore, is_postgres
 
@@ -32,23 +35,31 @@ def new_header(
     )
 
 
-def open_store(location: str, header: Header | None) -> GalleryStore:
-    """Open a gallery's store.
+def open_store(location: str, header: Header | None, key: Key | None = None) -> GuardedStore:
+    """Open a gallery's store, behind its guard.
 
     Args:
         header: of the gallery to make when there is none; None where it must exist.
+        key: of an encrypted gallery.
 
     Raises:
         GalleryError: there is none, and `header` is None.
         GalleryCorruptError: something else lies there.
     """
+    if header is not None:
+        header = Guard(key, header, legacy=False).sign(header, 0)
+    return GuardedStore(_raw_store(location, header), key)
+
+
+def _raw_store(location: str, header: Header | None) -> GalleryStore:
     if is_postgres(location):
         from faceprint.recognition.gallery.store_postgres import PostgresStore
 
         return PostgresStore.open(location, header)
     from faceprint.recognition.gallery.store_sqlite import SqliteStore
 
-    path = Path(location).expanduser()
+    _check_path(location)
+    path = settings.expanded(location)
     if not path.exists():
         if header is None:
             raise GalleryError(
@@ -59,9 +70,20 @@ def open_store(location: str, header: Header | None) -> GalleryStore:
     return SqliteStore(path)
 
 
-def log_creation(store: GalleryStore, actor: str) -> None:
+def _check_path(location: str) -> None:
+    """Refuse what can't be meant as a path, without repeating a password that stands in it."""
+    if re.match(r"[A-Za-z][\w+.-]+:/", location) or re.search(r"password\s*=", location):
+        raise UsageError(
+            "that is neither a file nor the address of a database; write a database as "
+            "postgresql://user@host/database?schema=name"
+        )
+    if "\0" in location:
+        raise UsageError("a file's name holds no zero byte")
+
+
+def log_creation(store: GuardedStore, actor: str) -> None:
     """The first line of the log, once."""
-    if store.header().audit_seq:
+    if store.header().audit_seq or store.raw.read_only:
         return
     with store.write() as writer:
         header = writer.header()
@@ -76,6 +98,9 @@ def check_options(
 ) -> None:
     """Refuse what contradicts the gallery that is there.
 
+    A key that is given means that the gallery is sealed, whichever way the key is given: a gallery
+    in clear at that place was put there by somebody else.
+
     Raises:
         UsageError: another fusion, policy or state of encryption.
     """
@@ -84,7 +109,12 @@ def check_options(
     if policy is not None and header.policy != policy:
         raise UsageError(f"{location} has another policy; Gallery.set_policy changes it")
     if key is not None and not header.key_id:
-        raise UsageError(f"{location} is not encrypted; Gallery.rekey seals it with a key")
+        raise UsageError(
+            f"{location} is not encrypted, but a key is given (--key-file, FACEPRINT_KEY_FILE, "
+            "FACEPRINT_KEY or FACEPRINT_KEY_COMMAND). If it was encrypted before, somebody "
+            "replaced it. If it never was, leave the key out, or encrypt it: without the key, "
+            "faceprint gallery rekey --new-key-file FILE"
+        )
 
 
 def user() -> str:

@@ -11,13 +11,20 @@ import numpy as np
 from faceprint._optional import require
 from faceprint.errors import GalleryCorruptError
 from faceprint.recognition.gallery.postgres_connect import plain_errors
-from faceprint.recognition.gallery.records import AuditEntry, Header, Subject, TemplateRow
+from faceprint.recognition.gallery.records import (
+    AuditEntry,
+    Header,
+    SubjectRow,
+    TemplateRow,
+    VectorRow,
+)
 from faceprint.recognition.gallery.schema_postgres import index_vectors, unindex_vectors
 from faceprint.recognition.gallery.sql_rows import (
     AUDIT,
     HEADER,
     SUBJECT,
     TEMPLATE,
+    VECTOR,
     audit_from_row,
     header_from_row,
     header_to_row,
@@ -26,6 +33,7 @@ from faceprint.recognition.gallery.sql_rows import (
     template_from_row,
     template_to_row,
 )
+from faceprint.recognition.gallery.store import LEAST_KEY, Table
 from faceprint.recognition.index.base import Keys
 
 __all__ = ["Borrow", "PostgresReader", "PostgresWriter"]
@@ -53,22 +61,25 @@ class PostgresReader:
             raise GalleryCorruptError(f"{self._location}: the gallery's own row is missing")
         return header_from_row(rows[0], self._location)
 
-    def _subjects(self, rest: str, values: Sequence[Any]) -> list[Subject]:
+    def _subjects(self, rest: str, values: Sequence[Any]) -> list[SubjectRow]:
         sql = f"SELECT key, {_COUNT}, {SUBJECT} FROM subjects WHERE {rest}"
         return [subject_from_row(row, self._location) for row in self._rows(sql, values)]
 
-    def subject(self, name: str) -> Subject | None:
+    def subject(self, name: str) -> SubjectRow | None:
         return next(iter(self._subjects("name = %s", (name,))), None)
 
-    def subjects(self) -> Iterator[Subject]:
+    def subjects(self) -> Iterator[SubjectRow]:
         last = ""
         while batch := self._subjects("name > %s ORDER BY name LIMIT 1000", (last,)):
             yield from batch
             last = batch[-1].name
 
-    def subjects_by_key(self, keys: Sequence[int]) -> dict[int, Subject]:
+    def subjects_by_key(self, keys: Sequence[int]) -> dict[int, SubjectRow]:
         wanted = [int(key) for key in keys]
         return {subject.key: subject for subject in self._subjects("key = ANY(%s)", (wanted,))}
+
+    def subject_keys(self) -> list[int]:
+        return [int(row[0]) for row in self._rows("SELECT key FROM subjects ORDER BY key")]
 
     def find_content(self, contents: Sequence[bytes]) -> list[tuple[bytes, int, int]]:
         sql = "SELECT content, subject_key, key FROM templates WHERE content = ANY(%s)"
@@ -83,7 +94,7 @@ class PostgresReader:
         return [template_from_row(row, self._location) for row in self._rows(sql, values)]
 
     def templates(
-        self, *, subject_key: int | None = None, after: int = 0, crops: bool = False
+        self, *, subject_key: int | None = None, after: int = LEAST_KEY, crops: bool = False
     ) -> Iterator[TemplateRow]:
         only = "" if subject_key is None else "subject_key = %s AND "
         given = () if subject_key is None else (subject_key,)
@@ -105,18 +116,46 @@ class PostgresReader:
         table = np.asarray(rows, np.int64).reshape(-1, 2)
         return np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1])
 
-    def vectors(self, after: int = 0) -> Iterator[list[tuple[int, int, bytes, bytes]]]:
-        sql = (
-            "SELECT key, subject_key, content, vector FROM templates WHERE key > %s ORDER BY key "
-            "LIMIT 4096"
-        )
+    def vectors(self, after: int = LEAST_KEY) -> Iterator[list[VectorRow]]:
+        sql = f"SELECT {VECTOR} FROM templates WHERE key > %s ORDER BY key LIMIT 4096"
         while rows := self._rows(sql, (after,)):
             yield rows
             after = rows[-1][0]
 
-    def vectors_by_key(self, keys: Sequence[int]) -> list[tuple[int, int, bytes, bytes]]:
-        sql = "SELECT key, subject_key, content, vector FROM templates WHERE key = ANY(%s)"
+    def vectors_by_key(self, keys: Sequence[int]) -> list[VectorRow]:
+        sql = f"SELECT {VECTOR} FROM templates WHERE key = ANY(%s)"
         return self._rows(sql, ([int(key) for key in keys],))
+
+    def template_keys(self, subject_key: int) -> list[int]:
+        sql = "SELECT key FROM templates WHERE subject_key = %s ORDER BY key"
+        return [int(row[0]) for row in self._rows(sql, (subject_key,))]
+
+    def tags(self) -> Iterator[list[bytes]]:
+        for table in ("subjects", "templates"):
+            tag, key = b"", LEAST_KEY
+            sql = (
+                f"SELECT tag, key FROM {table} WHERE (tag, key) > (%s, %s) ORDER BY tag, key "
+                "LIMIT 10000"
+            )
+            while rows := self._rows(sql, (tag, key)):
+                yield [bytes(row[0]) for row in rows]
+                tag, key = rows[-1]
+
+    def tags_of(self, *, templates: Sequence[int] = (), subject: int | None = None) -> list[bytes]:
+        wanted = [int(key) for key in templates]
+        rows = self._rows("SELECT tag FROM templates WHERE key = ANY(%s)", (wanted,))
+        if subject is not None:
+            sql = "SELECT tag FROM {} WHERE {} = %s"
+            rows += self._rows(sql.format("subjects", "key"), (subject,))
+            rows += self._rows(sql.format("templates", "subject_key"), (subject,))
+        return [bytes(row[0]) for row in rows]
+
+    def orphans(self) -> list[int]:
+        sql = (
+            "SELECT key FROM templates WHERE NOT EXISTS "
+            "(SELECT 1 FROM subjects WHERE subjects.key = subject_key) LIMIT 20"
+        )
+        return [int(row[0]) for row in self._rows(sql)]
 
     def audit(self) -> Iterator[AuditEntry]:
         last = -(1 << 62)
@@ -143,31 +182,34 @@ class PostgresWriter(PostgresReader):
         with plain_errors(self._location), self._borrow() as connection:
             return connection.execute(sql, values)
 
-    def put_subject(self, subject: Subject) -> Subject:
-        row = subject_to_row(subject)
-        if subject.key:
-            sql = f"UPDATE subjects SET ({SUBJECT}) = ({_marks(row)}) WHERE key = %s"
-            self._run(sql, (*row, subject.key))
-        else:
-            self._run(f"INSERT INTO subjects ({SUBJECT}) VALUES ({_marks(row)})", row)
-        stored = self.subject(subject.name)
-        assert stored is not None
-        return stored
+    def next_key(self, table: Table) -> int:
+        sql = "SELECT nextval(pg_get_serial_sequence(%s, 'key'))"
+        return int(self._run(sql, (table,)).fetchone()[0])
 
-    def put_template(self, row: TemplateRow) -> int:
+    def put_subject(self, row: SubjectRow, *, new: bool) -> None:
+        values = (*subject_to_row(row), row.key)
+        if new:
+            sql = f"INSERT INTO subjects ({SUBJECT}, key) OVERRIDING SYSTEM VALUE VALUES "
+            self._run(f"{sql} ({_marks(values)})", values)
+        else:
+            sql = f"UPDATE subjects SET ({SUBJECT}) = ({_marks(values[1:])}) WHERE key = %s"
+            self._run(sql, values)
+
+    def put_template(self, row: TemplateRow) -> None:
         near = None if self._start.key_id else self._near(row.vector, self._start.model.dim)
-        values = (*template_to_row(row), near)
-        sql = f"INSERT INTO templates ({TEMPLATE}, near) VALUES ({_marks(values)}) RETURNING key"
-        key = int(self._run(sql, values).fetchone()[0])
+        values = (*template_to_row(row), near, row.key)
+        sql = f"INSERT INTO templates ({TEMPLATE}, near, key) OVERRIDING SYSTEM VALUE VALUES "
+        self._run(f"{sql} ({_marks(values)})", values)
         if row.crop is not None:
-            self._run("INSERT INTO crops VALUES (%s, %s)", (key, row.crop))
-        return key
+            self._run("INSERT INTO crops VALUES (%s, %s)", (row.key, row.crop))
 
     def replace_vectors(self, rows: Iterable[TemplateRow]) -> None:
         self._replaced = True
         for row in rows:
-            values = (row.vector, row.norm, row.key)
-            self._run("UPDATE templates SET vector = %s, norm = %s WHERE key = %s", values)
+            names = "source, vector, norm, crop_tag, tag"
+            values = (row.source, row.vector, row.norm, row.crop_tag, row.tag)
+            sql = f"UPDATE templates SET ({names}) = ({_marks(values)}) WHERE key = %s"
+            self._run(sql, (*values, row.key))
             self._run("DELETE FROM crops WHERE template_key = %s", (row.key,))
             if row.crop is not None:
                 self._run("INSERT INTO crops VALUES (%s, %s)", (row.key, row.crop))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote
 
 from faceprint._optional import require
 from faceprint.errors import GalleryCorruptError, GalleryError, UsageError
@@ -15,6 +15,7 @@ from faceprint.errors import GalleryCorruptError, GalleryError, UsageError
 __all__ = ["Address", "connect", "make_pool", "parse_address", "plain_errors"]
 
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_SECRET = ("password", "sslpassword", "oauth_client_secret")
 _LOCK_MS = 30_000
 _CONNECT_S = 10.0
 _MOST_CONNECTIONS = 8
@@ -22,40 +23,78 @@ _MOST_CONNECTIONS = 8
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """`conninfo` for the driver, the gallery's schema, and a `shown` form without a password."""
+    """Where a gallery is.
 
-    conninfo: str
+    Attributes:
+        conninfo: for the driver, as the user gave it but for the schema.
+        schema: the gallery's own.
+        shown: host, database and schema, for people; never more.
+        secrets: texts that no message may hold.
+    """
+
+    conninfo: str = field(repr=False)
     schema: str
     shown: str
+    secrets: tuple[str, ...] = field(default=(), repr=False)
 
 
 def parse_address(location: str) -> Address:
-    """Take `postgresql://...?schema=NAME` apart; the schema is `faceprint` when none is named.
+    """Take `postgresql://...?schema=NAME` apart as libpq does; `faceprint` where none is named.
 
     Raises:
-        UsageError: a schema's name that is not lower-case letters, digits and underscores.
+        UsageError: not an address that libpq takes, or a schema's name that is not lower-case
+            letters, digits and underscores. The message never holds the address.
     """
-    parts = urlsplit(location)
-    query = parse_qsl(parts.query, keep_blank_values=True)
-    schema = dict(query).get("schema", "faceprint")
+    scheme, _, rest = location.partition("://")
+    # libpq ends the user's part at the first @ that no slash precedes, as a password may hold ?.
+    user, at, place = rest.partition("@")
+    if "/" in user:
+        user, at, place = "", "", rest
+    place, _, query = place.partition("?")
+    parameters = [part.partition("=") for part in query.split("&") if part]
+    schema = next((unquote(v) for name, _, v in reversed(parameters) if name == "schema"), None)
+    schema = "faceprint" if schema is None else schema
     if not _SCHEMA.fullmatch(schema) or schema.startswith("pg_"):
         raise UsageError(
             f"schema {schema!r}: a name takes lower-case letters, digits and underscores, and does "
             "not begin with pg_"
         )
-    rest = [(name, value) for name, value in query if name != "schema"]
-    conninfo = urlunsplit(parts._replace(query=urlencode(rest)))
-    user, at, host = parts.netloc.rpartition("@")
-    shown_query = [(name, value) for name, value in query if name != "password"]
-    shown = parts._replace(
-        netloc=user.partition(":")[0] + at + host, query=urlencode(shown_query, safe="/")
-    )
-    return Address(conninfo, schema, urlunsplit(shown))
+    kept = "&".join("".join(part) for part in parameters if part[0] != "schema")
+    conninfo = f"{scheme.lower()}://{user}{at}{place}" + (f"?{kept}" if kept else "")
+    held = _parse(conninfo)
+    shown = f"postgresql://{held['host']}"
+    shown += f":{held['port']}" if held["port"] else ""
+    secrets = tuple(held[name] for name in _SECRET if held.get(name))
+    return Address(conninfo, schema, f"{shown}/{held['dbname']}?schema={schema}", secrets)
+
+
+def _parse(conninfo: str) -> dict[str, str]:
+    """The parts, as libpq reads them, when they are what they should be."""
+    module = require("psycopg.conninfo", extra="postgres")
+    errors = require("psycopg.errors", extra="postgres")
+    try:
+        parsed = module.conninfo_to_dict(conninfo)
+    except errors.Error:
+        parsed = None
+    held = {} if parsed is None else {name: str(value) for name, value in parsed.items()}
+    held |= {name: held.get(name, "") for name in ("host", "port", "dbname")}
+    # A slash in a password makes the user's name the host and the password the port.
+    if (
+        parsed is None
+        or re.search(r"[^0-9,]", held["port"])
+        or "@" in held["dbname"] + held["host"]
+    ):
+        # Without the driver's own words, which repeat parts of the address.
+        raise UsageError(
+            "the address of the database can't be read. In a user's name or password write "
+            "%2F for /, %3A for :, %40 for @, %23 for #, %3F for ? and %25 for %"
+        )
+    return held
 
 
 @contextlib.contextmanager
-def plain_errors(location: str) -> Iterator[None]:
-    """psycopg's errors as ours, each saying what to do."""
+def plain_errors(location: str, secrets: Sequence[str] = ()) -> Iterator[None]:
+    """psycopg's errors as ours, each saying what to do; none holds one of the secrets."""
     errors = require("psycopg.errors", extra="postgres")
     try:
         yield
@@ -73,13 +112,16 @@ def plain_errors(location: str) -> Iterator[None]:
             f"{location}: the schema is not a gallery's ({error}); restore a backup"
         ) from error
     except errors.Error as error:
-        raise GalleryError(f"{location}: {str(error).strip()}") from error
+        text = str(error).strip()
+        for secret in secrets:
+            text = text.replace(secret, "***")
+        raise GalleryError(f"{location}: {text}") from (None if secrets else error)
 
 
 def connect(address: Address) -> Any:
     """A connection of its own, in autocommit."""
     psycopg = require("psycopg", extra="postgres")
-    with plain_errors(address.shown):
+    with plain_errors(address.shown, address.secrets):
         connection = psycopg.connect(address.conninfo, autocommit=True, connect_timeout=10)
     try:
         with plain_errors(address.shown):
@@ -110,7 +152,7 @@ def make_pool(address: Address) -> Any:
         open=False,
     )
     try:
-        with plain_errors(address.shown):
+        with plain_errors(address.shown, address.secrets):
             pool.open(wait=True, timeout=_CONNECT_S)
     except BaseException:
         pool.close()

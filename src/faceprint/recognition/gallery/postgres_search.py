@@ -9,6 +9,8 @@ import numpy as np
 from faceprint._optional import require
 from faceprint.recognition.gallery.postgres_access import Borrow
 from faceprint.recognition.gallery.postgres_connect import plain_errors
+from faceprint.recognition.gallery.sql_rows import VECTOR
+from faceprint.recognition.gallery.store import Check
 from faceprint.recognition.gallery.vectors import unpack
 from faceprint.recognition.index.base import Hits, Keys
 from faceprint.types import Array
@@ -26,8 +28,8 @@ class PgvectorIndex:
 
     approximate = True
 
-    def __init__(self, borrow: Borrow, location: str, dim: int, count: int) -> None:
-        self._borrow, self._location = borrow, location
+    def __init__(self, borrow: Borrow, location: str, dim: int, count: int, check: Check) -> None:
+        self._borrow, self._location, self._check = borrow, location, check
         self._dim, self._count = dim, count
 
     def __len__(self) -> int:
@@ -56,7 +58,7 @@ class PgvectorIndex:
             with connection.pipeline():
                 cursors = [
                     connection.execute(
-                        "SELECT key, vector FROM templates ORDER BY near <#> %s LIMIT %s",
+                        f"SELECT {VECTOR} FROM templates ORDER BY near <#> %s LIMIT %s",
                         (half(probe.astype(np.float16)), wide),
                     )
                     for probe in probes
@@ -71,19 +73,20 @@ class PgvectorIndex:
         return hits
 
     def _exact(self, probe: Array, rows: list[Any]) -> tuple[Keys, Array]:
-        keys = np.asarray([row[0] for row in rows], np.int64)
-        scores = unpack([row[1] for row in rows], self._dim, self._location) @ probe
+        checked = self._check(rows)
+        keys = np.asarray([row[0] for row in checked], np.int64)
+        scores = unpack([row[3] for row in checked], self._dim, self._location) @ probe
         order = np.lexsort((keys, -scores))
         return keys[order], scores[order]
 
     def vectors(self, keys: Keys) -> Array:
         """Exact vectors."""
         wanted = [int(key) for key in np.unique(keys)]
-        sql = "SELECT key, vector FROM templates WHERE key = ANY(%s) ORDER BY key"
+        sql = f"SELECT {VECTOR} FROM templates WHERE key = ANY(%s) ORDER BY key"
         with plain_errors(self._location), self._borrow() as connection:
-            rows = connection.execute(sql, (wanted,)).fetchall()
+            rows = self._check(connection.execute(sql, (wanted,)).fetchall())
         known = np.asarray([row[0] for row in rows], np.int64)
-        exact = unpack([row[1] for row in rows], self._dim, self._location)
+        exact = unpack([row[3] for row in rows], self._dim, self._location)
         return exact[np.searchsorted(known, keys)]
 
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from faceprint.errors import GalleryError, UnknownSubjectError, UsageError
 from faceprint.recognition.gallery.core import Change, Core
 from faceprint.recognition.gallery.enrolling import ensure_subject
-from faceprint.recognition.gallery.records import Consent, Subject, now, timestamp
+from faceprint.recognition.gallery.records import Consent, Subject, SubjectRow, now, timestamp
 from faceprint.recognition.gallery.searching import Search
 from faceprint.recognition.gallery.vectors import unpack
 
@@ -26,25 +28,67 @@ __all__ = [
 ]
 
 
-def scrub(core: Core, search: Search, *, thorough: bool = False) -> None:
-    """Overwrite what was deleted, in every file of the gallery.
+_PART = 8 << 20
 
-    The store overwrites deleted rows (secure_delete) and empties its write-ahead log; the index
-    cache is dropped. What a disk keeps below its file system can't be reached from here.
+
+def scrub(core: Core, search: Search, *, thorough: bool = False) -> None:
+    """Leave no deleted or replaced byte in any file of the gallery.
+
+    The store writes its file anew (a server its tables, when `thorough` asks for it), the index
+    cache is dropped, and every file is searched for what this process removed. What a disk keeps
+    below its file system can't be reached from here.
 
     Raises:
-        GalleryError: another process reads the gallery and hinders it. The rows are deleted all the
-            same, and the next opening tries again.
+        GalleryError: another process reads the gallery and hinders it, or there is no room. The
+            rows are deleted all the same, and the next opening tries again.
     """
-    search.drop_cache()
-    if not core.store.scrub(thorough=thorough):
+    if core.store.raw.read_only:
         raise GalleryError(
-            f"{core.location}: deleted, but another process is in the middle of reading, so that "
-            "bytes may remain in the write-ahead log; run faceprint gallery verify "
-            f"{core.location} when that process is done"
+            f"{core.location} is read-only: bytes of what was deleted or replaced may still lie in "
+            "its files; open it where it can be written"
         )
+    search.drop_cache()
+    again = f"run faceprint gallery verify {core.location}"
+    try:
+        done = core.store.scrub(thorough=thorough)
+    except GalleryError as error:
+        raise GalleryError(
+            f"{error}. The change itself is stored, but bytes of what it deleted or replaced may "
+            f"still lie in the file: make room, then {again}"
+        ) from error
+    if not done:
+        raise GalleryError(
+            f"{core.location}: the change is stored, but another process is in the middle of "
+            "reading or writing, so that bytes of what was deleted or replaced may remain in the "
+            f"gallery's files; {again} when that process is done"
+        )
+    _search_files(core)
     with core.store.write() as writer:
         writer.put_header(replace(writer.header(), scrub=False))
+
+
+def _search_files(core: Core) -> None:
+    """Raise GalleryError when a file still holds a vector that was removed."""
+    found, core.traces = core.traces, {}
+    kept = {content for content, _, _ in core.store.find_content(list(found))}
+    needles = [vector for content, vector in found.items() if content not in kept]
+    for path in core.store.raw.files:
+        if needles and _holds(path, needles):
+            raise GalleryError(
+                f"{path} still holds a vector that was removed; run faceprint gallery verify "
+                f"{core.location}, and report this"
+            )
+
+
+def _holds(path: Path, needles: Sequence[bytes]) -> bool:
+    overlap = max(map(len, needles)) - 1
+    with path.open("rb") as file:
+        data = b""
+        while part := file.read(_PART):
+            data = data[-overlap:] + part
+            if any(needle in data for needle in needles):
+                return True
+    return False
 
 
 def remove_subjects(core: Core, search: Search, names: Sequence[str]) -> int:
@@ -52,16 +96,17 @@ def remove_subjects(core: Core, search: Search, names: Sequence[str]) -> int:
     count = 0
     with core.change() as change:
         for name in dict.fromkeys(names):
-            subject = change.writer.subject(name)
-            if subject is None:
+            # The row as it is stored: somebody whose texts are damaged can be removed.
+            found = change.writer.find(name)
+            if found is None:
                 raise UnknownSubjectError(f"{core.location} holds nobody called {name!r}")
-            count += _remove(core, change, subject, "request")
+            count += _remove(core, change, found, "request")
     scrub(core, search)
     return count
 
 
-def _remove(core: Core, change: Change, subject: Subject, reason: str) -> int:
-    keys = [row.key for row in change.writer.templates(subject_key=subject.key)]
+def _remove(core: Core, change: Change, subject: Subject | SubjectRow, reason: str) -> int:
+    keys = change.writer.template_keys(subject.key)
     count = core.remove(change, keys)
     change.writer.delete_subject(subject.key)
     change.log("remove-subject", subject.uid, templates=count, reason=reason)
@@ -73,7 +118,7 @@ def update(
 ) -> Subject:
     """Replace a person's metadata or consent; what is None stays."""
     with core.change() as change:
-        if change.writer.subject(name) is None:
+        if change.writer.find(name) is None:
             raise UnknownSubjectError(f"{core.location} holds nobody called {name!r}")
         made = ensure_subject(change, name, metadata, consent)
         if isinstance(made, str):
@@ -83,16 +128,17 @@ def update(
 
 def remove_template(core: Core, search: Search, template: str) -> None:
     """Remove one template; its subject stays."""
-    if not template.isdecimal():
+    if not re.fullmatch(r"-?[0-9]{1,1000}", template):
         raise UsageError(f"{template!r} is not a template's number; gallery show lists them")
-    key = min(int(template), (1 << 63) - 1)
+    key = max(min(int(template), (1 << 63) - 1), -(1 << 63))
     with core.change() as change:
-        rows = change.writer.templates_by_key([key])
+        rows = change.writer.stored([key])
         if not rows:
             raise UnknownSubjectError(f"{core.location} holds no template {template}")
-        owner = change.writer.subjects_by_key([rows[0].subject_key])[rows[0].subject_key]
+        # Nobody's, when a stranger or a flipped bit changed the number of its subject.
+        owners = change.writer.raw.subjects_by_key([rows[0][1]]).values()
         core.remove(change, [key])
-        change.log("remove-template", owner.uid, template=key)
+        change.log("remove-template", "".join(o.uid for o in owners), template=key)
     scrub(core, search)
 
 
@@ -111,7 +157,7 @@ def _remove_older(core: Core, change: Change, moment: datetime, reason: str) -> 
         return 0
     count = core.remove(change, [int(key) for key in keys])
     touched = sorted({int(owner) for owner in owners})
-    for subject in change.writer.subjects_by_key(touched).values():
+    for subject in change.writer.raw.subjects_by_key(touched).values():
         if subject.templates == 0:
             change.writer.delete_subject(subject.key)
             change.log("remove-subject", subject.uid, reason=reason)
@@ -129,11 +175,18 @@ def expire(core: Core, search: Search, moment: datetime | None = None) -> int:
             if subject.consent is not None and not subject.consent.valid_at(at):
                 count += _remove(core, change, subject, "consent")
         days = change.header.policy.retention_days
-        if days is not None:
-            count += _remove_older(core, change, today - timedelta(days=days), "retention")
+        if days is not None and (before := _days_before(today, days)) is not None:
+            count += _remove_older(core, change, before, "retention")
     if change.header.scrub:  # a subject without templates counts too
         scrub(core, search)
     return count
+
+
+def _days_before(today: datetime, days: int) -> datetime | None:
+    try:
+        return today - timedelta(days=days)
+    except OverflowError:
+        return None  # before the calendar begins, when nothing was enrolled
 
 
 def person_data(core: Core, name: str) -> dict[str, Any]:

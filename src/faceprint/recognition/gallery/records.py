@@ -21,7 +21,10 @@ __all__ = [
     "Policy",
     "Skipped",
     "Subject",
+    "SubjectRow",
     "TemplateRow",
+    "VectorRow",
+    "check_text",
     "now",
     "timestamp",
 ]
@@ -38,7 +41,23 @@ def timestamp(moment: datetime) -> str:
     """
     if moment.tzinfo is None:
         raise UsageError(f"{moment} has no time zone; pass datetime(..., tzinfo=UTC)")
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    try:
+        return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    except OverflowError as error:
+        raise UsageError(f"{moment} lies outside of the years 1 to 9999 in UTC") from error
+
+
+def check_text(text: str, what: str) -> str:
+    """Refuse text that no file can hold.
+
+    Raises:
+        UsageError: half of a surrogate pair, which UTF-8 does not have.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{what} holds {text[error.start]!r}, which is no character") from error
+    return text
 
 
 def now() -> str:
@@ -80,6 +99,11 @@ class Consent:
     reference: str = ""
 
     def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if not (isinstance(value, str) or (value is None and name == "expires")):
+                raise UsageError(f"consent's {name!r} is a {type(value).__name__}, not text")
+            check_text(value or "", f"consent's {name!r}")
         if not self.basis.strip():
             raise UsageError("consent needs a basis, such as 'written consent'")
         for name, value in (("given", self.given), ("expires", self.expires)):
@@ -118,7 +142,7 @@ class Policy:
     def __post_init__(self) -> None:
         for name in ("retention_days", "max_templates"):
             value = getattr(self, name)
-            if value is not None and value < 1:
+            if value is not None and (not isinstance(value, int) or value < 1):
                 raise UsageError(f"policy: {name} is {value}; give a positive whole number or none")
 
     def to_json(self) -> str:
@@ -134,7 +158,7 @@ class Policy:
 def _fields(text: str, names: tuple[str, ...], what: str) -> dict[str, Any]:
     try:
         values = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise GalleryCorruptError(f"the gallery's {what} is not JSON: {error}") from error
     if not isinstance(values, dict) or not set(values) <= set(names):
         raise GalleryCorruptError(f"the gallery's {what} has unknown fields")
@@ -152,6 +176,8 @@ class Header:
         epoch: grows when vectors are replaced in place (`migrate`, `rekey`).
         scrub: deleted bytes may still lie in the write-ahead log.
         audit_seq, audit_hash: head of the audit chain.
+        digest: over the set of all subjects and templates (`guard`).
+        tag: over this row; empty in a gallery of an older version, which has no tags.
     """
 
     uid: str
@@ -165,6 +191,8 @@ class Header:
     audit_seq: int = 0
     audit_hash: str = ""
     created: str = ""
+    digest: bytes = field(default=b"", repr=False)
+    tag: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +208,20 @@ class Subject:
     templates: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class SubjectRow:
+    """A person as a store keeps them; in an encrypted gallery the texts are sealed (`guard`)."""
+
+    name: str
+    uid: str
+    metadata: str
+    consent: str | None
+    created: str
+    key: int = 0
+    templates: int = 0
+    tag: bytes = b""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TemplateRow:
     """A template as a store keeps it: `vector` and `crop` are bytes, sealed or in clear.
@@ -190,6 +232,7 @@ class TemplateRow:
         quality: 0..1, None when it was not assessed.
         norm: the embedding's length before normalisation.
         has_crop: a crop is kept, whether or not it was read.
+        crop_tag, tag: over the crop, and over this row (`guard`).
     """
 
     subject_key: int
@@ -203,11 +246,17 @@ class TemplateRow:
     crop: bytes | None = None
     has_crop: bool = False
     key: int = 0
+    crop_tag: bytes = b""
+    tag: bytes = b""
 
     @property
     def id(self) -> str:
         """The name callers use; never given twice within a gallery."""
         return str(self.key)
+
+
+VectorRow = tuple[int, int, bytes, bytes, str, str | None, float | None, float, str, bytes, bytes]
+"""key, subject_key, content, vector, source, box, quality, norm, created, crop_tag, tag."""
 
 
 @dataclass(frozen=True, slots=True)

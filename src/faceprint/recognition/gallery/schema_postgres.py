@@ -80,6 +80,14 @@ $$ BEGIN RAISE EXCEPTION 'the audit log is append-only'; END $$""",
         """CREATE TRIGGER audit_keeps BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
 FOR EACH STATEMENT EXECUTE FUNCTION audit_keeps()""",
     ),
+    (
+        "ALTER TABLE gallery ADD COLUMN digest bytea NOT NULL DEFAULT ''",
+        "ALTER TABLE gallery ADD COLUMN tag bytea NOT NULL DEFAULT ''",
+        "ALTER TABLE subjects ADD COLUMN tag bytea NOT NULL DEFAULT ''",
+        "ALTER TABLE templates ADD COLUMN crop_tag bytea NOT NULL DEFAULT ''",
+        "ALTER TABLE templates ADD COLUMN tag bytea NOT NULL DEFAULT ''",
+        "CREATE INDEX templates_tag ON templates (tag, key)",
+    ),
 )
 
 VERSION = len(_STEPS)

@@ -73,6 +73,14 @@ BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
         """CREATE TRIGGER audit_keeps_text BEFORE UPDATE ON audit
 BEGIN SELECT RAISE(ABORT, 'the audit log is append-only'); END""",
     ),
+    (
+        "ALTER TABLE gallery ADD COLUMN digest BLOB NOT NULL DEFAULT x''",
+        "ALTER TABLE gallery ADD COLUMN tag BLOB NOT NULL DEFAULT x''",
+        "ALTER TABLE subjects ADD COLUMN tag BLOB NOT NULL DEFAULT x''",
+        "ALTER TABLE templates ADD COLUMN crop_tag BLOB NOT NULL DEFAULT x''",
+        "ALTER TABLE templates ADD COLUMN tag BLOB NOT NULL DEFAULT x''",
+        "CREATE INDEX templates_tag ON templates (tag, key)",
+    ),
 )
 
 VERSION = len(_STEPS)

@@ -8,10 +8,11 @@ from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 
-from faceprint.errors import UsageError
+from faceprint.errors import GalleryError, UsageError
 from faceprint.recognition.gallery import cache
 from faceprint.recognition.gallery.core import Core
 from faceprint.recognition.gallery.records import Header
+from faceprint.recognition.gallery.store import LEAST_KEY
 from faceprint.recognition.gallery.vectors import unpack
 from faceprint.recognition.identify import Candidate, Owners, search_subjects
 from faceprint.recognition.index.base import Keys, VectorIndex
@@ -75,10 +76,13 @@ class Search:
     def ready(self, header: Header) -> tuple[VectorIndex, Owners]:
         """The index and the owners, as of this header or later."""
         with self._lock:
+            self._core.store.check_header(header)
             native = self._core.store.native_search(header) if self._kind == "auto" else None
             if native is not None:
                 return native
             wanted = (header.uid, header.epoch, header.generation)
+            if header.key_id and self._state != wanted:
+                self._core.store.check_set()
             if self._index is None or self._state is None or self._state[:2] != wanted[:2]:
                 self._build(header)
             elif self._state[2] != wanted[2]:
@@ -92,7 +96,12 @@ class Search:
         with self._lock:
             path = self._core.store.cache_path()
             if path is not None:
-                cache.drop(path)
+                try:
+                    cache.drop(path)
+                except OSError as error:
+                    raise GalleryError(
+                        f"{path} can't be deleted ({error.strerror}), though it holds vectors"
+                    ) from error
 
     def _build(self, header: Header) -> None:
         templates, subjects = self._core.store.keys()
@@ -104,7 +113,7 @@ class Search:
             exact = self._exact(header.model.dim, kind)
             exact.reserve(len(templates))
             self._index = exact
-            self._add_after(header, exact, 0)
+            self._add_after(header, exact, LEAST_KEY)
             return
         self._index, cached = self._from_cache(header, kind)
         if isinstance(self._index, SignIndex) and not cached:
@@ -136,16 +145,16 @@ class Search:
             held = self._owners.templates
         index.remove(np.setdiff1d(held, templates, assume_unique=True))
         self._owners = _LocalOwners(templates, subjects)
-        self._add_after(header, index, int(held[-1]) if len(held) else 0)
+        self._add_after(header, index, int(held[-1]) if len(held) else LEAST_KEY)
         if isinstance(index, SignIndex) and index.outgrown:
             self._index = self._signs(header.model.dim, templates)
-            self._add_after(header, self._index, 0)
+            self._add_after(header, self._index, LEAST_KEY)
 
     def _add_after(self, header: Header, index: VectorIndex, last: int) -> None:
         sealer = self._core.sealer(header)
         owners, where = self._owners, self._core.location
         assert isinstance(owners, _LocalOwners)
-        newest = int(owners.templates[-1]) if len(owners.templates) else 0
+        newest = int(owners.templates[-1]) if len(owners.templates) else LEAST_KEY
         uids: dict[int, str] = {}
         for batch in self._core.store.vectors(last):
             rows = [row for row in batch if row[0] <= newest]
@@ -192,7 +201,11 @@ class Search:
 
     def _save(self, header: Header, index: _Cached) -> None:
         path = self._cache_path(header)
-        if path is None or (isinstance(index, UsearchIndex) and index.removed):
+        if (
+            path is None
+            or self._core.store.raw.read_only
+            or (isinstance(index, UsearchIndex) and index.removed)
+        ):
             return
         note = cache.CacheNote(
             header.uid, header.epoch, header.generation, len(index), repr(index.settings)

@@ -17,7 +17,9 @@ from faceprint.recognition.gallery.records import (
     ModelPin,
     Policy,
     Subject,
+    SubjectRow,
     TemplateRow,
+    check_text,
 )
 from faceprint.recognition.gallery.vectors import MAX_DIM
 
@@ -26,11 +28,14 @@ __all__ = [
     "HEADER",
     "SUBJECT",
     "TEMPLATE",
+    "VECTOR",
     "audit_from_row",
     "header_from_row",
     "header_to_row",
     "metadata_to_json",
     "subject_from_row",
+    "subject_of_texts",
+    "subject_texts",
     "subject_to_row",
     "template_from_row",
     "template_to_row",
@@ -39,10 +44,11 @@ __all__ = [
 
 HEADER = (
     "uid, model, model_hash, dim, alignment, fusion, policy, key_id, generation, epoch, scrub, "
-    "audit_seq, audit_hash, created"
+    "audit_seq, audit_hash, created, digest, tag"
 )
-SUBJECT = "uid, name, metadata, consent, created"
-TEMPLATE = "subject_key, content, source, box, quality, norm, created, vector"
+SUBJECT = "uid, name, metadata, consent, created, tag"
+TEMPLATE = "subject_key, content, source, box, quality, norm, created, vector, crop_tag, tag"
+VECTOR = "key, subject_key, content, vector, source, box, quality, norm, created, crop_tag, tag"
 AUDIT = "seq, time, actor, action, subject, detail, prev, hash"
 _MOST_METADATA = 64 * 1024
 _KINDS: dict[str, type | tuple[type, ...]] = {
@@ -56,8 +62,8 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 def header_to_row(h: Header) -> tuple[Any, ...]:
     """In the order of HEADER."""
     pin = (h.uid, h.model.id, h.model.hash, h.model.dim, h.model.alignment)
-    state = (h.key_id, h.generation, h.epoch, int(h.scrub), h.audit_seq, h.audit_hash, h.created)
-    return (*pin, h.fusion, h.policy.to_json(), *state)
+    state = (h.key_id, h.generation, h.epoch, int(h.scrub), h.audit_seq, h.audit_hash)
+    return (*pin, h.fusion, h.policy.to_json(), *state, h.created, h.digest, h.tag)
 
 
 def typed(row: Sequence[Any], kinds: str, where: str) -> Sequence[Any]:
@@ -76,9 +82,9 @@ def typed(row: Sequence[Any], kinds: str, where: str) -> Sequence[Any]:
 def header_from_row(row: Sequence[Any], where: str) -> Header:
     """Raises GalleryCorruptError for a row that no gallery writes."""
     uid, model, digest, dim, alignment, fusion, policy, key_id, *rest = typed(
-        row, "sssissssiiiiss", where
+        row, "sssissssiiiissbb", where
     )
-    generation, epoch, scrub, audit_seq, audit_hash, created = rest
+    generation, epoch, scrub, audit_seq, audit_hash, created, whole, tag = rest
     if not 1 <= dim <= MAX_DIM or fusion not in ("max", "mean"):
         raise GalleryCorruptError(f"{where}: dimension {dim!r}, fusion {fusion!r}")
     return Header(
@@ -93,13 +99,15 @@ def header_from_row(row: Sequence[Any], where: str) -> Header:
         audit_seq=audit_seq,
         audit_hash=audit_hash,
         created=created,
+        digest=bytes(whole),
+        tag=bytes(tag),
     )
 
 
 def _guarded(read: Any, text: str, where: str) -> Any:
     try:
         return read(text)
-    except (TypeError, UsageError) as error:
+    except (TypeError, UsageError, GalleryCorruptError) as error:
         raise GalleryCorruptError(f"{where}: {error}") from error
 
 
@@ -111,35 +119,49 @@ def metadata_to_json(metadata: Mapping[str, Any]) -> str:
     """
     try:
         text = json.dumps(dict(metadata), ensure_ascii=False, sort_keys=True, allow_nan=False)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"metadata must be plain JSON values: {error}") from error
+    check_text(text, "metadata")
     if len(text) > _MOST_METADATA:
         raise UsageError(f"metadata of {len(text)} characters; at most {_MOST_METADATA} are kept")
     return text
 
 
-def subject_to_row(subject: Subject) -> tuple[Any, ...]:
+def subject_to_row(subject: SubjectRow) -> tuple[Any, ...]:
     """In the order of SUBJECT."""
+    texts = (subject.uid, subject.name, subject.metadata, subject.consent, subject.created)
+    return (*texts, subject.tag)
+
+
+def subject_from_row(row: Sequence[Any], where: str) -> SubjectRow:
+    """(key, number of templates, *SUBJECT); raises GalleryCorruptError."""
+    key, templates, uid, name, metadata, consent, created, tag = typed(row, "iisssSsb", where)
+    return SubjectRow(name, uid, metadata, consent, created, key, templates, bytes(tag))
+
+
+def subject_texts(subject: Subject) -> SubjectRow:
+    """A person as texts; raises UsageError for metadata that can't be kept."""
     consent = None if subject.consent is None else json.dumps(asdict(subject.consent))
     metadata = metadata_to_json(subject.metadata)
-    return (subject.uid, subject.name, metadata, consent, subject.created)
+    created, key, templates = subject.created, subject.key, subject.templates
+    return SubjectRow(subject.name, subject.uid, metadata, consent, created, key, templates)
 
 
-def subject_from_row(row: Sequence[Any], where: str) -> Subject:
-    """(key, number of templates, *SUBJECT); raises GalleryCorruptError."""
-    key, templates, uid, name, metadata, consent, created = typed(row, "iisssSs", where)
-    values = _guarded(_mapping, metadata, where)
-    given = None if consent is None else _guarded(_consent, consent, where)
-    return Subject(name, uid, values, given, created, key, templates)
+def subject_of_texts(row: SubjectRow, where: str) -> Subject:
+    """Back from `subject_texts`; raises GalleryCorruptError for texts that nobody wrote."""
+    where = f"{where}: subject {row.name[:80]!r}"
+    values = _guarded(_mapping, row.metadata, where)
+    given = None if row.consent is None else _guarded(_consent, row.consent, where)
+    return Subject(row.name, row.uid, values, given, row.created, row.key, row.templates)
 
 
 def _mapping(text: str) -> dict[str, Any]:
     try:
         values = json.loads(text)
-    except ValueError as error:
-        raise GalleryCorruptError(f"metadata is not JSON: {error}") from error
+    except (ValueError, RecursionError) as error:
+        raise GalleryCorruptError(f"not JSON: {error}") from error
     if not isinstance(values, dict):
-        raise GalleryCorruptError("metadata is not a JSON object")
+        raise GalleryCorruptError("not a JSON object")
     return values
 
 
@@ -150,14 +172,16 @@ def _consent(text: str) -> Consent:
 def template_to_row(row: TemplateRow) -> tuple[Any, ...]:
     """In the order of TEMPLATE."""
     box = None if row.box is None else json.dumps([float(v) for v in row.box])
-    given = (row.subject_key, row.content, row.source, box, row.quality, row.norm)
-    return (*given, row.created, row.vector)
+    quality = None if row.quality is None else float(row.quality)
+    given = (row.subject_key, row.content, row.source, box, quality, float(row.norm))
+    return (*given, row.created, row.vector, row.crop_tag, row.tag)
 
 
 def template_from_row(row: Sequence[Any], where: str) -> TemplateRow:
     """(key, whether there is a crop, the crop or None, *TEMPLATE); raises GalleryCorruptError."""
-    typed(row, "iiBibsSFfsb", where)
-    key, has_crop, crop, subject_key, content, source, box, quality, norm, created, vector = row
+    typed(row, "iiBibsSFfsbbb", where)
+    key, has_crop, crop, subject_key, content, source, box, quality, norm, created, *rest = row
+    vector, crop_tag, tag = rest
     return TemplateRow(
         subject_key=subject_key,
         content=bytes(content),
@@ -170,13 +194,15 @@ def template_from_row(row: Sequence[Any], where: str) -> TemplateRow:
         crop=None if crop is None else bytes(crop),
         has_crop=bool(has_crop),
         key=key,
+        crop_tag=bytes(crop_tag),
+        tag=bytes(tag),
     )
 
 
 def _box(text: str, where: str) -> tuple[float, float, float, float]:
     try:
         x1, y1, x2, y2 = (float(value) for value in json.loads(text))
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise GalleryCorruptError(f"{where}: a box that is not four numbers") from error
     if not all(math.isfinite(value) for value in (x1, y1, x2, y2)):
         raise GalleryCorruptError(f"{where}: a box that is not finite")

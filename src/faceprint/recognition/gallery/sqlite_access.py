@@ -10,12 +10,19 @@ from typing import Any
 import numpy as np
 
 from faceprint.errors import GalleryCorruptError
-from faceprint.recognition.gallery.records import AuditEntry, Header, Subject, TemplateRow
+from faceprint.recognition.gallery.records import (
+    AuditEntry,
+    Header,
+    SubjectRow,
+    TemplateRow,
+    VectorRow,
+)
 from faceprint.recognition.gallery.sql_rows import (
     AUDIT,
     HEADER,
     SUBJECT,
     TEMPLATE,
+    VECTOR,
     audit_from_row,
     header_from_row,
     header_to_row,
@@ -25,66 +32,61 @@ from faceprint.recognition.gallery.sql_rows import (
     template_to_row,
     typed,
 )
+from faceprint.recognition.gallery.sqlite_columns import COUNT, chunks, columns, marks
 from faceprint.recognition.gallery.sqlite_connect import plain_errors
-from faceprint.recognition.gallery.vectors import MAX_DIM
+from faceprint.recognition.gallery.store import LEAST_KEY, Table
 from faceprint.recognition.index.base import Keys
 
-__all__ = ["SqliteReader", "SqliteWriter", "marks"]
-
-_CHUNK = 400
-_LONGEST_VECTOR = 4 * MAX_DIM + 64
-# Cut in SQL, so that no page of rows takes gigabytes, whatever a stranger stored; a vector that was
-# cut has a wrong length, which is found when it is opened.
-_VECTOR = (
-    f"CASE WHEN length(vector) > {_LONGEST_VECTOR:d} THEN substr(vector, 1, {_LONGEST_VECTOR:d}) "
-    "ELSE vector END"
-)
-_TEMPLATE = TEMPLATE.replace("vector", _VECTOR)
+__all__ = ["SqliteReader", "SqliteWriter"]
 
 
 class SqliteReader:
     """Queries on a connection that is not shared while they run."""
 
-    def __init__(self, connection: sqlite3.Connection, location: str, lock: threading.RLock):
+    def __init__(
+        self, connection: sqlite3.Connection, location: str, lock: threading.RLock, version: int
+    ):
         self._connection, self._location, self._lock = connection, location, lock
+        self._see(version)
+
+    def _see(self, version: int) -> None:
+        """Read a schema of that version."""
+        self._version = version
+        self._header, self._subject = columns(HEADER, version), columns(SUBJECT, version)
+        self._template, self._vector = columns(TEMPLATE, version), columns(VECTOR, version)
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[Any]:
         with self._lock, plain_errors(self._location):
             return self._connection.execute(sql, values).fetchall()
 
     def header(self) -> Header:
-        rows = self._rows(f"SELECT {HEADER} FROM gallery")
+        rows = self._rows(f"SELECT {self._header} FROM gallery")
         if len(rows) != 1:
             raise GalleryCorruptError(f"{self._location}: the gallery's own row is missing")
         return header_from_row(rows[0], self._location)
 
-    def _subjects(self, where: str, values: Sequence[Any]) -> list[Subject]:
-        count = "(SELECT count(*) FROM templates WHERE subject_key = subjects.key)"
-        sql = f"SELECT key, {count}, {SUBJECT} FROM subjects WHERE {where} ORDER BY name"
+    def _subjects(self, rest: str, values: Sequence[Any]) -> list[SubjectRow]:
+        sql = f"SELECT key, {COUNT}, {self._subject} FROM subjects WHERE {rest}"
         return [subject_from_row(row, self._location) for row in self._rows(sql, values)]
 
-    def subject(self, name: str) -> Subject | None:
+    def subject(self, name: str) -> SubjectRow | None:
         return next(iter(self._subjects("name = ?", (name,))), None)
 
-    def subjects(self) -> Iterator[Subject]:
+    def subjects(self) -> Iterator[SubjectRow]:
         last = ""
-        while batch := self._subjects_after(last):
+        while batch := self._subjects("name > ? ORDER BY name LIMIT 1000", (last,)):
             yield from batch
             last = batch[-1].name
 
-    def _subjects_after(self, name: str) -> list[Subject]:
-        count = "(SELECT count(*) FROM templates WHERE subject_key = subjects.key)"
-        sql = (
-            f"SELECT key, {count}, {SUBJECT} FROM subjects WHERE name > ? ORDER BY name LIMIT 1000"
-        )
-        return [subject_from_row(row, self._location) for row in self._rows(sql, (name,))]
-
-    def subjects_by_key(self, keys: Sequence[int]) -> dict[int, Subject]:
-        found: dict[int, Subject] = {}
+    def subjects_by_key(self, keys: Sequence[int]) -> dict[int, SubjectRow]:
+        found: dict[int, SubjectRow] = {}
         for chunk in chunks(keys):
             for subject in self._subjects(f"key IN ({marks(chunk)})", chunk):
                 found[subject.key] = subject
         return found
+
+    def subject_keys(self) -> list[int]:
+        return [int(row[0]) for row in self._rows("SELECT key FROM subjects ORDER BY key")]
 
     def find_content(self, contents: Sequence[bytes]) -> list[tuple[bytes, int, int]]:
         found: list[tuple[bytes, int, int]] = []
@@ -100,13 +102,13 @@ class SqliteReader:
     def _templates(self, where: str, values: Sequence[Any], crops: bool) -> list[TemplateRow]:
         crop = "crops.data" if crops else "NULL"
         sql = (
-            f"SELECT key, crops.template_key IS NOT NULL, {crop}, {_TEMPLATE} FROM templates "
+            f"SELECT key, crops.template_key IS NOT NULL, {crop}, {self._template} FROM templates "
             f"LEFT JOIN crops ON template_key = key WHERE {where}"
         )
         return [template_from_row(row, self._location) for row in self._rows(sql, values)]
 
     def templates(
-        self, *, subject_key: int | None = None, after: int = 0, crops: bool = False
+        self, *, subject_key: int | None = None, after: int = LEAST_KEY, crops: bool = False
     ) -> Iterator[TemplateRow]:
         only = "" if subject_key is None else "subject_key = ? AND "
         given = () if subject_key is None else (subject_key,)
@@ -135,26 +137,62 @@ class SqliteReader:
             raise GalleryCorruptError(f"{self._location}: keys that are not numbers") from error
         return np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1])
 
-    def vectors(self, after: int = 0) -> Iterator[list[tuple[int, int, bytes, bytes]]]:
-        sql = (
-            f"SELECT key, subject_key, content, {_VECTOR} FROM templates WHERE key > ? "
-            "ORDER BY key LIMIT 4096"
-        )
-        while rows := self._rows(sql, (after,)):
-            for row in rows:
-                typed(row, "iibb", self._location)
+    def vectors(self, after: int = LEAST_KEY) -> Iterator[list[VectorRow]]:
+        rest = "key > ? ORDER BY key LIMIT 4096"
+        while rows := self._vectors(rest, (after,)):
             yield rows
             after = rows[-1][0]
 
-    def vectors_by_key(self, keys: Sequence[int]) -> list[tuple[int, int, bytes, bytes]]:
-        found: list[tuple[int, int, bytes, bytes]] = []
+    def vectors_by_key(self, keys: Sequence[int]) -> list[VectorRow]:
+        found: list[VectorRow] = []
         for chunk in chunks(keys):
-            sql = f"SELECT key, subject_key, content, {_VECTOR} FROM templates"
-            rows = self._rows(f"{sql} WHERE key IN ({marks(chunk)})", chunk)
-            for row in rows:
-                typed(row, "iibb", self._location)
-            found += rows
+            found += self._vectors(f"key IN ({marks(chunk)})", chunk)
         return found
+
+    def _vectors(self, rest: str, values: Sequence[Any]) -> list[VectorRow]:
+        rows = self._rows(f"SELECT {self._vector} FROM templates WHERE {rest}", values)
+        for row in rows:
+            typed(row, "iibbsSFfsbb", self._location)
+        return rows
+
+    def template_keys(self, subject_key: int) -> list[int]:
+        sql = "SELECT key FROM templates WHERE subject_key = ? ORDER BY key"
+        return [int(row[0]) for row in self._rows(sql, (subject_key,))]
+
+    def tags(self) -> Iterator[list[bytes]]:
+        for table in ("subjects", "templates"):
+            after = LEAST_KEY
+            # By the index that holds nothing but tags and keys.
+            order = "tag, key" if table == "templates" else "key"
+            tag = b""
+            while True:
+                where = "(tag, key) > (?, ?)" if table == "templates" else "key > ?"
+                values = (tag, after) if table == "templates" else (after,)
+                sql = f"SELECT tag, key FROM {table} WHERE {where} ORDER BY {order} LIMIT 10000"
+                rows = self._rows(sql, values)
+                if not rows:
+                    break
+                for row in rows:
+                    typed(row, "bi", self._location)
+                yield [row[0] for row in rows]
+                tag, after = rows[-1]
+
+    def tags_of(self, *, templates: Sequence[int] = (), subject: int | None = None) -> list[bytes]:
+        rows: list[Any] = []
+        for chunk in chunks(templates):
+            rows += self._rows(f"SELECT tag FROM templates WHERE key IN ({marks(chunk)})", chunk)
+        if subject is not None:
+            sql = "SELECT tag FROM subjects WHERE key = ?1 UNION ALL SELECT tag FROM templates "
+            rows += self._rows(sql + "WHERE subject_key = ?1", (subject,))
+        return [bytes(typed(row, "b", self._location)[0]) for row in rows]
+
+    def orphans(self) -> list[int]:
+        # The index of the unique pair holds all that is asked for.
+        sql = (
+            "SELECT key FROM templates WHERE NOT EXISTS "
+            "(SELECT 1 FROM subjects WHERE subjects.key = subject_key) LIMIT 20"
+        )
+        return [int(row[0]) for row in self._rows(sql)]
 
     def audit(self) -> Iterator[AuditEntry]:
         last = -(1 << 62)
@@ -169,33 +207,41 @@ class SqliteWriter(SqliteReader):
     """The same inside a write transaction, plus changes."""
 
     def _run(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
-        with plain_errors(self._location):
+        with plain_errors(self._location, "write"):
             return self._connection.execute(sql, values)
 
-    def put_subject(self, subject: Subject) -> Subject:
-        row = subject_to_row(subject)
-        if subject.key:
-            sql = f"UPDATE subjects SET ({SUBJECT}) = ({marks(row)}) WHERE key = ?"
-            self._run(sql, (*row, subject.key))
-        else:
-            self._run(f"INSERT INTO subjects ({SUBJECT}) VALUES ({marks(row)})", row)
-        stored = self.subject(subject.name)
-        assert stored is not None
-        return stored
-
-    def put_template(self, row: TemplateRow) -> int:
-        values = template_to_row(row)
-        sql = f"INSERT INTO templates ({TEMPLATE}) VALUES ({marks(values)})"
-        key = self._run(sql, values).lastrowid
-        assert key is not None
-        if row.crop is not None:
-            self._run("INSERT INTO crops VALUES (?, ?)", (key, row.crop))
+    def next_key(self, table: Table) -> int:
+        sql = (
+            f"SELECT max(key) FROM {table} UNION ALL SELECT seq FROM sqlite_sequence WHERE name = ?"
+        )
+        used = [row[0] for row in self._rows(sql, (table,)) if isinstance(row[0], int)]
+        key = max([0, *used]) + 1
+        if key >= 1 << 63:
+            raise GalleryCorruptError(f"{self._location}: {table} has no numbers left")
         return key
+
+    def put_subject(self, row: SubjectRow, *, new: bool) -> None:
+        values = subject_to_row(row)
+        if new:
+            sql = f"INSERT INTO subjects (key, {SUBJECT}) VALUES (?, {marks(values)})"
+            self._run(sql, (row.key, *values))
+        else:
+            sql = f"UPDATE subjects SET ({SUBJECT}) = ({marks(values)}) WHERE key = ?"
+            self._run(sql, (*values, row.key))
+
+    def put_template(self, row: TemplateRow) -> None:
+        values = template_to_row(row)
+        sql = f"INSERT INTO templates (key, {TEMPLATE}) VALUES (?, {marks(values)})"
+        self._run(sql, (row.key, *values))
+        if row.crop is not None:
+            self._run("INSERT INTO crops VALUES (?, ?)", (row.key, row.crop))
 
     def replace_vectors(self, rows: Iterable[TemplateRow]) -> None:
         for row in rows:
-            values = (row.vector, row.norm, row.key)
-            self._run("UPDATE templates SET vector = ?, norm = ? WHERE key = ?", values)
+            names = "source, vector, norm, crop_tag, tag"
+            values = (row.source, row.vector, row.norm, row.crop_tag, row.tag)
+            sql = f"UPDATE templates SET ({names}) = ({marks(values)}) WHERE key = ?"
+            self._run(sql, (*values, row.key))
             self._run("DELETE FROM crops WHERE template_key = ?", (row.key,))
             if row.crop is not None:
                 self._run("INSERT INTO crops VALUES (?, ?)", (row.key, row.crop))
@@ -206,10 +252,17 @@ class SqliteWriter(SqliteReader):
             count += self._run(
                 f"DELETE FROM templates WHERE key IN ({marks(chunk)})", chunk
             ).rowcount
+        self._delete_stray_crops()
         return count
 
     def delete_subject(self, key: int) -> None:
         self._run("DELETE FROM subjects WHERE key = ?", (key,))
+        self._delete_stray_crops()
+
+    def _delete_stray_crops(self) -> None:
+        # Of templates whose number a stranger or a flipped bit changed: no cascade finds them.
+        keys = "(SELECT key FROM templates)"
+        self._run(f"DELETE FROM crops WHERE template_key NOT IN {keys}")
 
     def put_header(self, header: Header) -> None:
         row = header_to_row(header)
@@ -218,13 +271,3 @@ class SqliteWriter(SqliteReader):
     def put_audit(self, entry: AuditEntry) -> None:
         values = tuple(getattr(entry, name) for name in AUDIT.split(", "))
         self._run(f"INSERT INTO audit ({AUDIT}) VALUES ({marks(values)})", values)
-
-
-def marks(values: Sequence[Any]) -> str:
-    return ", ".join("?" * len(values))
-
-
-def chunks(values: Sequence[Any]) -> Iterator[list[Any]]:
-    items = list(values)
-    for start in range(0, len(items), _CHUNK):
-        yield items[start : start + _CHUNK]

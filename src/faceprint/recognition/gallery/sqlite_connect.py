@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 from faceprint.errors import GalleryCorruptError, GalleryError
 from faceprint.recognition.gallery import schema_sqlite
 
-__all__ = ["configured", "connect", "plain_errors"]
+__all__ = ["configured", "connect", "plain_errors", "writable"]
 
 _MAGIC = b"SQLite format 3\x00"
 _BUSY_MS = 30_000
@@ -27,9 +29,20 @@ _LIMITS = (
 )
 
 
+Step = Literal["read", "write", "commit", "rewrite"]
+
+_NOT_DONE: dict[Step, str] = {
+    "read": "could not be read ({})",
+    "write": "could not be written ({}); nothing of this step was stored: make room",
+    "commit": "could not be written ({}); make room, and look whether this step was stored before "
+    "you repeat it",
+    "rewrite": "could not be written anew ({})",
+}
+
+
 @contextlib.contextmanager
-def plain_errors(location: str) -> Iterator[None]:
-    """SQLite's errors as ours, each saying what to do."""
+def plain_errors(location: str, step: Step = "read") -> Iterator[None]:
+    """SQLite's errors as ours, each saying what to do and what became of this step."""
     try:
         yield
     except sqlite3.Error as error:
@@ -37,17 +50,33 @@ def plain_errors(location: str) -> Iterator[None]:
         if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
             text = "another process has been writing for 30 s; try again when it is done"
             raise GalleryError(f"{location}: {text}") from error
+        if name.startswith("SQLITE_FULL") and step == "commit":
+            step = "write"  # SQLite takes such a commit back
         if name.startswith(("SQLITE_FULL", "SQLITE_IOERR")):
-            text = f"could not be written ({error}); nothing of this step was stored: make room"
+            text = _NOT_DONE[step].format(error)
             raise GalleryError(f"{location}: {text}") from error
         if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_PERM", "SQLITE_AUTH")):
             raise GalleryError(f"{location}: {error}; check the file and its folder") from error
         raise GalleryCorruptError(
             f"{location} is damaged or was tampered with ({error}); restore a backup"
         ) from error
+    except UnicodeError as error:
+        raise GalleryCorruptError(f"{location}: text that is not UTF-8 ({error})") from error
 
 
-def connect(path: Path) -> sqlite3.Connection:
+def writable(path: Path) -> bool:
+    """Whether SQLite can write a gallery there: the file, and files beside it."""
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
+def _filled(path: Path) -> bool:
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     try:
         with path.open("rb") as file:
             start = file.read(100)
@@ -57,11 +86,17 @@ def connect(path: Path) -> sqlite3.Connection:
         raise GalleryCorruptError(f"{path} is not a faceprint gallery")
     if int.from_bytes(start[68:72], "big") != schema_sqlite.APPLICATION_ID:
         raise GalleryCorruptError(f"{path} is an SQLite file but not a faceprint gallery")
-    return configured(path)
+    return configured(path, read_only=read_only)
 
 
-def configured(path: Path) -> sqlite3.Connection:
-    uri = f"{path.resolve().as_uri()}?mode=rw"
+def configured(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    mode = "mode=rw"
+    if read_only:
+        # Without a log nobody is writing, and SQLite need not look for one where it can't make
+        # the file that readers of a log share.
+        log = path.with_name(path.name + "-wal")
+        mode = "mode=ro" if _filled(log) else "mode=ro&immutable=1"
+    uri = f"{path.resolve().as_uri()}?{mode}"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
     try:
         for limit, value in _LIMITS:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import secrets
 from collections.abc import Generator, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 
+from faceprint._files import atomic_write
 from faceprint.errors import (
     DatasetError,
     GalleryCorruptError,
@@ -20,15 +20,18 @@ from faceprint.errors import (
 from faceprint.recognition.gallery.core import Core, check_name
 from faceprint.recognition.gallery.crops import decode_crop
 from faceprint.recognition.gallery.enrolling import ensure_subject
+from faceprint.recognition.gallery.migrating import check_owners
 from faceprint.recognition.gallery.records import (
     Consent,
     Header,
     ModelPin,
     Subject,
     TemplateRow,
+    check_text,
     now,
     timestamp,
 )
+from faceprint.recognition.gallery.sql_rows import metadata_to_json
 from faceprint.recognition.gallery.transfer_files import Record, reader, writer
 from faceprint.recognition.gallery.vectors import MAX_DIM, unpack
 
@@ -36,6 +39,15 @@ __all__ = ["Imported", "export", "import_", "pin_in"]
 
 _FORMAT = "faceprint-gallery/1"
 _MOST_SOURCE = 4096
+_UNUSABLE = (
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    RecursionError,
+    GalleryCorruptError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,17 +69,20 @@ def export(core: Core, path: Path) -> int:
     write = writer(path)
     header = core.store.header()
     core.sealer(header)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")
+    check_owners(core.location, core.store)
+    with core.change() as change:
+        # Before the first vector leaves, so that an export that is cut off is in the log as well.
+        change.log("export", templates=len(change.writer.keys()[0]))
+    count = 0
+
+    def fill(file: IO[bytes]) -> None:
+        nonlocal count
+        count = write(file, _head(header), _records(core, header))
+
     try:
-        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        count = write(temporary, _head(header), _records(core, header))
-        with core.change() as change:
-            change.log("export", templates=count)
-        temporary.replace(path)
+        atomic_write(path, fill, private=True)
     except OSError as error:
         raise GalleryError(f"{path} can't be written: {error.strerror or error}") from error
-    finally:
-        temporary.unlink(missing_ok=True)
     return count
 
 
@@ -84,7 +99,7 @@ def _records(core: Core, header: Header) -> Iterator[Record]:
             owners |= core.store.subjects_by_key([row.subject_key])
         owner = owners.get(row.subject_key)
         if owner is None:
-            continue
+            continue  # removed meanwhile
         blob = sealer.open(row.vector, owner.uid, row.content, "vector")
         crop = row.crop
         if crop is not None:
@@ -208,7 +223,9 @@ def _parse(record: Record, dim: int, where: str) -> tuple[Subject, TemplateRow, 
         if crop is not None:
             decode_crop(crop, where)
         unpack([row.vector], dim, where)
-    except (ValueError, KeyError, TypeError, RecursionError, GalleryCorruptError) as error:
+        metadata_to_json(metadata)
+        check_text(row.source, "source")
+    except _UNUSABLE as error:
         raise DatasetError(f"{where}: {error}; nothing was imported") from error
     numbers = [row.norm, *(place or ()), *([] if row.quality is None else [row.quality])]
     if (

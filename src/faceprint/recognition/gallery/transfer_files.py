@@ -9,10 +9,9 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
 from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -23,10 +22,13 @@ from faceprint.recognition.gallery.vectors import pack
 __all__ = ["Reader", "Record", "Writer", "reader", "writer"]
 
 Record = dict[str, Any]
-Writer = Callable[[Path, Record, Iterable[Record]], int]
+Writer = Callable[[IO[bytes], Record, Iterable[Record]], int]
 Reader = Callable[[Path], Generator[Record, None, None]]
 
 _LONGEST_LINE = 16 << 20
+_BATCH = 500
+_LARGEST_COLUMN = 256 << 20
+"""Bytes of a column in a row group; 2,000 crops of 112 x 112 pixels take some 60 MB."""
 
 
 def writer(path: Path) -> Writer:
@@ -45,19 +47,16 @@ def _suffix(path: Path) -> str:
     return path.suffix
 
 
-def _write_lines(path: Path, head: Record, records: Iterable[Record]) -> int:
+def _write_lines(file: IO[bytes], head: Record, records: Iterable[Record]) -> int:
     count = 0
-    with path.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(head) + "\n")
-        for record in records:
-            crop = record["crop"]
-            crop = None if crop is None else base64.b64encode(crop).decode()
-            vector = base64.b64encode(pack(record["vector"])).decode()
-            line = record | {"vector": vector, "crop": crop}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            count += 1
-        file.flush()
-        os.fsync(file.fileno())
+    file.write(json.dumps(head).encode() + b"\n")
+    for record in records:
+        crop = record["crop"]
+        crop = None if crop is None else base64.b64encode(crop).decode()
+        vector = base64.b64encode(pack(record["vector"])).decode()
+        line = record | {"vector": vector, "crop": crop}
+        file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+        count += 1
     return count
 
 
@@ -70,12 +69,12 @@ def _parquet_schema(head: Record) -> Any:
     return pa.schema([*fields, ("crop", pa.binary())], metadata={"faceprint": json.dumps(head)})
 
 
-def _write_parquet(path: Path, head: Record, records: Iterable[Record]) -> int:
+def _write_parquet(file: IO[bytes], head: Record, records: Iterable[Record]) -> int:
     pa, pq = require("pyarrow", extra="bulk"), require("pyarrow.parquet", extra="bulk")
     schema = _parquet_schema(head)
     count = 0
     batch: list[Record] = []
-    with pq.ParquetWriter(str(path), schema) as writer:
+    with pq.ParquetWriter(file, schema) as writer:
         for record in records:
             batch.append(record)
             count += 1
@@ -110,17 +109,39 @@ def _read_lines(path: Path) -> Generator[Record, None, None]:
 def _read_parquet(path: Path) -> Generator[Record, None, None]:
     pa, pq = require("pyarrow", extra="bulk"), require("pyarrow.parquet", extra="bulk")
     try:
-        with pq.ParquetFile(str(path)) as file:
+        # Repeated texts and crops stay repeated: a small file may name one large value often.
+        repeated = ["subject", "metadata", "consent", "content", "source", "created", "crop"]
+        with path.open("rb") as opened, pq.ParquetFile(opened, read_dictionary=repeated) as file:
             found = (file.schema_arrow.metadata or {}).get(b"faceprint", b"{}")
             head = json.loads(found)
             yield head if isinstance(head, dict) else {}
-            if not file.schema_arrow.equals(_parquet_schema(head), check_metadata=False):
+            schema = _parquet_schema(head)
+            if pq.read_schema(opened).remove_metadata() != schema.remove_metadata():
                 raise DatasetError(f"{path}: the columns are not an export's")
-            for batch in file.iter_batches(batch_size=500):
-                for record in batch.to_pylist():
+            _check_sizes(path, file.metadata, head["model"]["dim"])
+            for batch in file.iter_batches(batch_size=_BATCH):
+                for row in range(batch.num_rows):
+                    # One row at a time: as objects of Python all of a batch would be copies.
+                    record = {name: batch.column(name)[row].as_py() for name in schema.names}
                     vector = np.asarray(record["vector"] or [], "<f4").tobytes()
                     yield record | {"vector": vector}
-    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError) as error:
+    except (pa.ArrowException, OSError, ValueError, TypeError, KeyError, RecursionError) as error:
         if isinstance(error, (DatasetError, ModelMismatchError, UsageError)):
             raise
         raise DatasetError(f"{path}: {error}") from error
+
+
+def _check_sizes(path: Path, metadata: Any, dim: int) -> None:
+    """Refuse row groups that would unfold to more than an export's do, before one is read."""
+    most = {"box.list.element": 4, "vector.list.element": dim}
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        for place in range(group.num_columns):
+            column = group.column(place)
+            values = group.num_rows * most.get(column.path_in_schema, 1)
+            if column.num_values > values or column.total_uncompressed_size > _LARGEST_COLUMN:
+                raise DatasetError(
+                    f"{path}: row group {number} has {column.num_values} values of "
+                    f"{column.path_in_schema} in {column.total_uncompressed_size} bytes, more than "
+                    "an export has"
+                )

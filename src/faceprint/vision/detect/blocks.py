@@ -16,6 +16,7 @@ from typing import TypeVar
 import cv2
 import numpy as np
 
+from faceprint.errors import NotFiniteError
 from faceprint.runtime.session import Session
 from faceprint.types import Array, Image
 
@@ -56,7 +57,7 @@ class BlockRunner:
     def crops(self, session: Session, crops: Image, rows: int) -> tuple[Array, ...]:
         """(n, s, s, 3) uint8 crops through a network, `rows` in each call; its outputs."""
         parts = [slice(start, start + rows) for start in range(0, len(crops), rows)]
-        outputs = list(self._map(lambda part: session.run(_blob(crops[part])), parts))
+        outputs = list(self._map(lambda part: _finite(session.run(_blob(crops[part]))), parts))
         return tuple(np.concatenate(pieces) for pieces in zip(*outputs, strict=True))
 
     def proposals(self, session: Session, levels: Iterable[Image]) -> list[tuple[Array, Array]]:
@@ -92,7 +93,16 @@ def _propose(session: Session, images: Image, tile: Tile, found: tuple[Array, Ar
     which, down, across = tile
     (rows, columns), (height, width) = found[0].shape[1:], images.shape[1:3]
     window = images[which, _pixels(down, height, rows), _pixels(across, width, columns)]
-    found[0][which, down, across], found[1][which, :, down, across] = session.run(_blob(window))
+    outputs = _finite(session.run(_blob(window)))
+    found[0][which, down, across], found[1][which, :, down, across] = outputs
+
+
+def _finite(outputs: tuple[Array, ...]) -> tuple[Array, ...]:
+    """The outputs, which must not look like "no face" where they are no numbers."""
+    # The sum of numbers of this kind is finite where all of them are, and is quicker to see.
+    if not all(np.isfinite(output.sum()) for output in outputs):
+        raise NotFiniteError("a network of the detector gave NaN or infinity")
+    return outputs
 
 
 def _tiles(count: int, height: int, width: int) -> Iterator[Tile]:

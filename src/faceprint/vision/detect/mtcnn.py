@@ -8,6 +8,7 @@ gives five landmarks. All crops of a stage, over all images of a call, go throug
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from faceprint.geometry import nms
 from faceprint.runtime.session import Session
 from faceprint.types import Array, Detections, Image
 from faceprint.vision.detect.blocks import CELL, STRIDE, BlockRunner
+from faceprint.vision.detect.framing import FRAMES, Framed
 from faceprint.vision.detect.pyramid import Level, levels_of, pyramid
 from faceprint.vision.warp import Mipmaps, averaged, box_crops
 
@@ -49,6 +51,8 @@ class MtcnnSettings:
         border: pixels added around each coarse pyramid level, so that faces which fill or leave
             the frame are proposed too.
         max_proposals: proposals an image may send to R-Net, best first.
+        frame: width of the frame in which a photograph without a face is searched again, as a
+            share of its longer side; 0 for no such search.
     """
 
     pnet_threshold: float = 0.6
@@ -61,6 +65,7 @@ class MtcnnSettings:
     clear_face_share: float = 0.03
     border: int = 6
     max_proposals: int = 4000
+    frame: float = 0.5
 
     @classmethod
     def from_options(cls, options: Mapping[str, float]) -> MtcnnSettings:
@@ -73,6 +78,15 @@ class MtcnnSettings:
             border=int(settings.border),
             max_proposals=int(settings.max_proposals),
         )
+
+    def framed(self) -> MtcnnSettings:
+        """For the search of a framed photograph: large faces alone, at lower thresholds.
+
+        The frame makes R-Net and O-Net less sure of a face, and nothing else was found there
+        (docs/decisions/0012-edge-of-the-image.md).
+        """
+        rnet, onet = min(0.6, self.rnet_threshold), min(0.7, self.onet_threshold)
+        return replace(self, min_face_share=0.2, rnet_threshold=rnet, onet_threshold=onet)
 
     def smallest_face(self, width: int, height: int) -> float:
         """Side in pixels of the smallest face searched for in an image of that size."""
@@ -121,8 +135,28 @@ class MtcnnDetector:
         return min(1.0, _RNET_SIDE / self.settings.smallest_face(width, height))
 
     def detect(self, images: Sequence[Image | Mipmaps]) -> list[Detections]:
-        """Faces of each image, best score first."""
+        """Faces of each image, best score first.
+
+        Where none is found, the photograph is searched again with a frame around it, for a face
+        that fills it: the networks were trained on faces with something around them.
+        """
         mipmaps = [Mipmaps.of(image) for image in images]
+        found = self._cascade(mipmaps)
+        for kind in FRAMES if self.settings.frame > 0 else ():
+            empty = [index for index, faces in enumerate(found) if not len(faces)]
+            framed = [Framed.of(mipmaps[index], kind, self.settings.frame) for index in empty]
+            again = self._with(self.settings.framed())._cascade([each.mips for each in framed])
+            for index, each, faces in zip(empty, framed, again, strict=True):
+                found[index] = each.undo(faces)
+        return found
+
+    def _with(self, settings: MtcnnSettings) -> MtcnnDetector:
+        other = copy(self)
+        other.settings = settings
+        return other
+
+    def _cascade(self, mipmaps: Sequence[Mipmaps]) -> list[Detections]:
+        """All three stages, once."""
         found = self._propose(mipmaps)
         boxes = _square(_shift(found.boxes, found.offsets))
         scores, offsets = self._refine(mipmaps, boxes, found.owner)
@@ -209,15 +243,15 @@ class MtcnnDetector:
 
 
 def _crops(mipmaps: Sequence[Mipmaps], boxes: Array, owner: NDArray[np.intp], size: int) -> Image:
-    """What a stage sees of each box.
+    """What a stage sees of each box; where it leaves the image, the image's edge is repeated.
 
-    As published, a box that leaves the image is cut to it and stretched, so that the networks see
-    what they were trained on; the offsets they answer with are meant for the whole box.
+    The authors' code fills with black there, which costs more faces and moves landmarks no less.
+    Cutting the box to the image and stretching the rest, as some ports do, moves the landmarks of
+    faces that fill the frame (docs/decisions/0012-edge-of-the-image.md).
     """
     # R-Net's 24 pixels are few: averaging 2 x 2 samples keeps fine structure from aliasing.
     over = 2 if size == _RNET_SIDE else 1
-    limits = np.asarray([(mips.width, mips.height) * 2 for mips in mipmaps], np.float32)
-    crops = box_crops(mipmaps, np.clip(boxes, 0, limits[owner]), owner, size * over)
+    crops = box_crops(mipmaps, boxes, owner, size * over)
     if over == 2:
         # The crops below one another are one tall image; halving it averages 2 x 2 samples.
         crops = averaged(crops.reshape(-1, 2 * size, 3)).reshape(-1, size, size, 3)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from faceprint.errors import CardError, ModelError
+from faceprint.errors import CardError, NotFiniteError
 from faceprint.types import Array, Detections
 
 __all__ = ["Cells", "Chosen", "by_width", "cells", "choose", "exp", "gather"]
@@ -58,10 +58,10 @@ def choose(scores: Array, threshold: float) -> Chosen:
     """Candidates of (batch, rows) scores that reach the threshold.
 
     Raises:
-        ModelError: a score is NaN or infinite: that is no answer, and must not look like "no face".
+        NotFiniteError: a score is NaN or infinite; it must not look like "no face".
     """
     if not np.isfinite(scores).all():
-        raise ModelError(_BROKEN)
+        raise NotFiniteError(_BROKEN)
     image, row = np.nonzero(scores >= threshold)
     return Chosen(len(scores), image, row, np.minimum(scores[image, row], 1).astype(np.float32))
 
@@ -110,10 +110,10 @@ def gather(chosen: Chosen, boxes: Array, landmarks: Array | None) -> list[Detect
         boxes: (m, 4) xyxy canvas pixels; landmarks: (m, 5, 2) or None.
 
     Raises:
-        ModelError: a coordinate is NaN or infinite.
+        NotFiniteError: a coordinate is NaN or infinite.
     """
     if not np.isfinite(boxes).all() or not (landmarks is None or np.isfinite(landmarks).all()):
-        raise ModelError(_BROKEN)
+        raise NotFiniteError(_BROKEN)
     found = Detections(
         boxes.astype(np.float32),
         chosen.scores,

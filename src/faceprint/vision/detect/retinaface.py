@@ -37,7 +37,7 @@ def decode(
 
     Raises:
         CardError: the outputs are not RetinaFace's for that canvas.
-        ModelError: NaN or infinity in the outputs.
+        NotFiniteError: NaN or infinity in the outputs.
     """
     classes, boxes, points = (by_width(outputs, width) for width in (2, 4, 10))
     if not len(classes) == len(boxes) == len(points) == 1:

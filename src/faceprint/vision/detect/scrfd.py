@@ -34,7 +34,7 @@ def decode(
 
     Raises:
         CardError: the outputs are not SCRFD's for that canvas.
-        ModelError: NaN or infinity in the outputs.
+        NotFiniteError: NaN or infinity in the outputs.
     """
     classes, boxes, points = (by_width(outputs, width) for width in (1, 4, 10))
     levels = len(classes)

@@ -124,7 +124,7 @@ class SingleShotDetector:
 
         Raises:
             InvalidImageArrayError: an array of another kind.
-            CardError, ModelError: outputs that are not the decoder's, or not finite.
+            CardError, NotFiniteError: outputs that are not the decoder's, or not finite.
         """
         mipmaps = [Mipmaps.of(image) for image in images]
         sizes = [(mips.width, mips.height) for mips in mipmaps]

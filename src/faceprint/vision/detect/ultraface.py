@@ -31,7 +31,7 @@ def decode(
 
     Raises:
         CardError: the outputs are not UltraFace's.
-        ModelError: NaN or infinity in the outputs.
+        NotFiniteError: NaN or infinity in the outputs.
     """
     classes, boxes = by_width(outputs, 2), by_width(outputs, 4)
     alone = len(outputs) == 2 and len(classes) == len(boxes) == 1

@@ -35,7 +35,7 @@ def decode(
 
     Raises:
         CardError: the outputs are not YuNet's for that canvas.
-        ModelError: NaN or infinity in the outputs.
+        NotFiniteError: NaN or infinity in the outputs.
     """
     pairs, boxes, points = (by_width(outputs, width) for width in (1, 4, 10))
     if (len(pairs), len(boxes), len(points)) != (6, 3, 3):

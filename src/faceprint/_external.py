@@ -1,23 +1,29 @@
 """Where an ONNX file's external data lies, read from the protobuf itself.
 
 A walk over the message that skips tensor bytes: no graph is built, nothing is loaded, and the onnx
-package is not needed. Field numbers are those of onnx.proto3.
+package is not needed. Field numbers are those of onnx.proto3. Runtimes differ in what they skip and
+in which paths they follow, so what this walk can't read is refused for all of them.
 """
 
 from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-__all__ = ["external_locations", "outside_location"]
+from faceprint._sketch import mapped
+from faceprint.errors import CardError, ChecksumError
+
+__all__ = ["external_locations", "outside_location", "refuse_outside"]
 
 _DEPTH = 32
 """Graphs nested in graphs (If, Loop) deeper than this are refused."""
 
 # Message kind -> field number -> kind of the message in it. "" marks the entry that is wanted.
 _INNER: Mapping[str, Mapping[int, str]] = {
-    "model": {7: "graph", 25: "function"},
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
     "function": {7: "node", 11: "attribute"},
     "node": {5: "attribute"},
@@ -34,13 +40,8 @@ def external_locations(path: Path) -> tuple[str, ...]:
         ValueError: not a protobuf message.
         OSError: not readable.
     """
-    with path.open("rb") as stream:
-        try:
-            view = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
-        except ValueError as error:
-            raise ValueError(f"{path.name} is empty") from error
-        with view:
-            return tuple(sorted(set(_walk(view, "model", 0, len(view), 0))))
+    with mapped(path) as view:
+        return tuple(sorted(set(_walk(view, "model", 0, len(view), 0))))
 
 
 def outside_location(path: Path) -> str:
@@ -62,6 +63,30 @@ def outside_location(path: Path) -> str:
         ):
             return location
     return ""
+
+
+def refuse_outside(path: Path) -> None:
+    """Refuse a model whose external data leads out of its folder, or that can't be read.
+
+    Raises:
+        ChecksumError: not a protobuf message, or one that is nested too deeply.
+        CardError: external data outside of its folder.
+        OSError: not readable.
+    """
+    status = path.stat()
+    try:
+        outside = _outside(path, status.st_size, status.st_mtime_ns)
+    except ValueError as error:
+        raise ChecksumError(
+            f"{path.name}: not an ONNX file, or a damaged one; fetch it again ({error})"
+        ) from error
+    if outside:
+        raise CardError(f"{path}: its external data points outside its folder ({outside}); refused")
+
+
+@lru_cache(maxsize=64)
+def _outside(path: Path, size: int, mtime_ns: int) -> str:
+    return outside_location(path)
 
 
 def _walk(view: mmap.mmap, kind: str, start: int, end: int, depth: int) -> Iterator[str]:

@@ -1,0 +1,178 @@
+"""Writing a file whole or not at all, and finding the file of a name that was stored."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+__all__ = ["atomic_write", "file_of", "is_gone", "replacing", "sync_file", "sync_folder"]
+
+_LONGEST = 120
+"""Characters of a file's name that its temporary file repeats: a name has room for 255 bytes."""
+
+
+def atomic_write(
+    path: Path,
+    content: bytes | str | Callable[[IO[bytes]], object],
+    *,
+    private: bool = False,
+) -> None:
+    """Write a file whole or not at all; it is durable when this returns.
+
+    A private file has no name until it is whole, where the system can: a process that is killed
+    leaves no half of it behind.
+
+    Args:
+        content: bytes, text (stored as UTF-8), or a function that writes to the open file.
+        private: only the owner may read the file, whoever could read the one before it. For
+            everything that holds a face, an embedding or a name of a person.
+
+    Raises:
+        OSError: it can't be written; nothing is left behind.
+    """
+    target = _target(path)
+    mode = _mode(target)
+    unnamed = _unnamed(target.parent) if private and (mode is None or stat.S_ISREG(mode)) else None
+    if unnamed is None:
+        with replacing(path, private=private) as temporary, temporary.open("wb") as file:
+            _fill(file, content)
+        return
+    with os.fdopen(unnamed, "w+b") as file:
+        _fill(file, content)
+        file.flush()
+        os.fsync(unnamed)
+        _name(unnamed, target)
+    sync_folder(target.parent)
+
+
+def _fill(file: IO[bytes], content: bytes | str | Callable[[IO[bytes]], object]) -> None:
+    if isinstance(content, str):
+        file.write(content.encode("utf-8", "backslashreplace"))
+    elif isinstance(content, bytes):
+        file.write(content)
+    else:
+        content(file)
+
+
+def _unnamed(folder: Path) -> int | None:
+    """The descriptor of a new file without a name that its owner alone can read, or None."""
+    flag = getattr(os, "O_TMPFILE", None)
+    if flag is None or not os.path.isdir("/proc/self/fd"):  # noqa: PTH112 - no Path for a constant
+        return None
+    with contextlib.suppress(OSError):  # a file system that can't; other reasons show up again
+        return os.open(folder, flag | os.O_RDWR, 0o600)
+    return None
+
+
+def _name(unnamed: int, target: Path) -> None:
+    """Put a file without a name in the place of `target`."""
+    temporary = _temporary(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        # A folder's descriptor makes this linkat(2), which follows the link to the open file.
+        place = f"/proc/self/fd/{unnamed}"
+        os.link(place, temporary, src_dir_fd=folder, follow_symlinks=True)
+        temporary.replace(target)
+    finally:
+        os.close(folder)
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
+    """Give a temporary file beside `path` that takes its place when the block ends without error.
+
+    A link is followed: the file that it points at is replaced. What is not a regular file (a pipe,
+    a terminal) is written to directly.
+
+    Args:
+        private: see `atomic_write`.
+
+    Raises:
+        OSError: it can't be written; nothing is left behind.
+    """
+    target = _target(path)
+    mode = _mode(target)
+    if mode is not None and not stat.S_ISREG(mode):
+        # A folder is refused by whoever opens it.
+        yield target
+        return
+    temporary = _temporary(target)
+    flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+    os.close(os.open(temporary, flags, 0o600 if private else 0o666))
+    try:
+        if mode is not None and not private:
+            temporary.chmod(stat.S_IMODE(mode) & 0o777)
+        yield temporary
+        sync_file(temporary)
+        temporary.replace(target)
+        sync_folder(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_file(path: Path) -> None:
+    """Make a file's content durable.
+
+    Raises:
+        OSError: the disk does not take it.
+    """
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a folder's entries durable, where the system can: a crash may else forget a new name."""
+    if os.name == "nt":
+        return
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def file_of(name: str) -> Path:
+    """The file of a name that was stored with `printable`."""
+    path = Path(name)
+    if "\\x" not in name or os.name == "nt" or os.path.lexists(path):
+        return path
+    raw = re.sub(rb"\\x([89a-f][0-9a-f])", lambda m: bytes([int(m[1], 16)]), os.fsencode(name))
+    other = Path(os.fsdecode(raw))
+    return other if os.path.lexists(other) else path
+
+
+def is_gone(path: str | os.PathLike[str]) -> bool:
+    """Whether nothing of that name exists; False where a folder's permissions don't let us know."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _target(path: Path) -> Path:
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _temporary(target: Path) -> Path:
+    temporary = target.with_name(f".{target.name[:_LONGEST]}.{secrets.token_hex(6)}.part")
+    if len(os.fsencode(temporary.name)) > 255:
+        temporary = target.with_name(f".{secrets.token_hex(12)}.part")
+    return temporary
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None

@@ -1,0 +1,47 @@
+"""`faceprint cache`: what evaluations keep of photographs."""
+
+from __future__ import annotations
+
+import typer
+
+from faceprint.cli import options
+from faceprint.cli.exit_codes import DONE
+from faceprint.cli.output import counted, note, print_json, print_table, say
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="What `evaluate` and `calibrate` keep of photographs: faces' places and vectors.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command()
+def show(as_json: options.Json = False) -> int:
+    """What is kept, and where. JSON: folder, files[]: file, rows, bytes."""
+    from faceprint import settings
+    from faceprint.evaluation.embedding_cache import held
+
+    folder = settings.home() / "embeddings"
+    files = [{"file": path.name, "rows": rows, "bytes": size} for path, rows, size in held(folder)]
+    if as_json:
+        print_json({"folder": str(folder), "files": files})
+        return DONE
+    note(f"{folder}: read it with care, vectors are biometric data")
+    print_table(("file", "rows", "bytes"), [list(file.values()) for file in files])
+    return DONE
+
+
+@app.command()
+def clear(as_json: options.Json = False) -> int:
+    """Remove all of it; the next evaluation computes it again. JSON: files (how many)."""
+    from faceprint import settings
+    from faceprint.evaluation.embedding_cache import clear
+
+    count = clear(settings.home() / "embeddings")
+    if as_json:
+        print_json({"files": count})
+    else:
+        say(f"{counted(count, 'file', 'files')} removed")
+    return DONE

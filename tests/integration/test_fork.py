@@ -1,0 +1,104 @@
+"""A forked child analyses on sessions of its own; nothing of the parent's is touched in it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import faceprint
+from faceprint.errors import UsageError
+from faceprint.vision.stream import map_lists
+
+SAMPLES = sorted(Path(str(resources.files("faceprint") / "samples")).glob("*.jpg"))
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+
+BOUND = 240
+"""Seconds after which a process is taken to hang; none is expected to come near."""
+
+FORKED = """
+import os, sys, warnings
+warnings.simplefilter("ignore")
+import faceprint
+from faceprint.vision import helpers
+helpers._PAYS = 1
+runtime, processes, *photographs = sys.argv[1:]
+fp = faceprint.load(threads=2, runtime=runtime, processes=int(processes))
+def work():
+    one = fp.analyze(photographs[0])
+    many = list(fp.analyze_many(photographs))
+    return [face.embedding.vector.tobytes() for result in many for face in result.faces], len(one)
+expected = work()
+child = os.fork()
+if not child:
+    # Ends as programs do: what the parent left behind is not waited for at the end either.
+    sys.exit(7 if work()[1] == expected[1] else 8)
+status = os.waitpid(child, 0)[1]
+assert work() == expected, "the parent's sessions and helpers are what they were"
+print(os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+
+def run(*arguments: str) -> str:
+    command = [sys.executable, "-c", FORKED, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=BOUND, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    ("runtime", "needs"),
+    [
+        ("onnxruntime", ()),
+        ("opencv", ()),
+        ("openvino", ("openvino",)),
+        ("pytorch", ("torch", "onnx")),
+    ],
+)
+def test_a_forked_child_analyses(runtime: str, needs: tuple[str, ...]) -> None:
+    for module in needs:
+        pytest.importorskip(module)
+    assert run(runtime, "1", *map(str, SAMPLES[:2])) == "7"
+
+
+def test_a_forked_child_leaves_its_parents_helpers_alone() -> None:
+    assert run("onnxruntime", "2", *map(str, SAMPLES[:2])) == "7"
+
+
+def test_a_stream_that_the_parent_began_says_so_in_the_child() -> None:
+    stream = map_lists(lambda chunk: chunk, iter([[1], [2]]), workers=1)
+    assert next(stream) == 1
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            next(stream)
+        except UsageError as error:
+            os.write(writing, str(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answer:
+        assert b"parent process" in answer.read()
+    os.waitpid(child, 0)
+    assert list(stream) == [2]
+
+
+def test_models_are_pickled_as_their_cards_and_options() -> None:
+    fp = faceprint.load(threads=1, mirror=True)
+    (face, *_) = fp.analyze(SAMPLES[0])
+    packed = pickle.dumps(fp)
+    assert len(packed) < 100_000, "the weights stay where they are"
+    again = pickle.loads(packed)
+    (same, *_) = again.analyze(SAMPLES[0])
+    assert face.embedding is not None
+    assert same.embedding is not None
+    assert same.embedding.model == face.embedding.model
+    np.testing.assert_array_equal(same.embedding.vector, face.embedding.vector)
