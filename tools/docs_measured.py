@@ -58,6 +58,8 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "albums": docs_people.albums,
     "clustering": docs_people.clustering,
     "clustering-halves": docs_people.clustering_halves,
+    "clustering-whole": docs_people.clustering_whole,
+    "clustering-small": docs_people.clustering_small,
     "clustering-scale": docs_people.clustering_scale,
     "incremental": docs_people.incremental,
     "face-size": docs_speed.face_size,

@@ -90,7 +90,9 @@ def clustering(results: Results) -> str:
         ),
         ("the same, halves exchanged", *(cell(side["faceprint"]["second half"]) for side in both)),
     ]
-    rows += [(name, *(cell(side["methods"][name]) for side in both)) for name in both[0]["methods"]]
+    # What an album says itself is measured by clustering_albums.py by now.
+    others = [name for name in both[0]["methods"] if not name.startswith("faceprint")]
+    rows += [(name, *(cell(side["methods"][name]) for side in both)) for name in others]
     return table(("method", "w600k-mbf (dequantised), YuNet", "starter"), rows)
 
 
@@ -136,6 +138,56 @@ def clustering_halves(results: Results) -> str:
         "other half with these, F",
     )
     return table(head, rows)
+
+
+_PACKS = (
+    ("w600k-mbf (dequantized), YuNet", "clustering_albums_mbf"),
+    ("MobileFaceNet, YuNet", "clustering_albums_mobileface"),
+    ("dlib-resnet; MTCNN on LFW, YuNet on FaceScrub", "clustering_albums_starter"),
+)
+_HALVES, _SETS = ("first half", "second half"), ("LFW", "FaceScrub")
+
+
+def clustering_whole(results: Results) -> str:
+    """The half of the people that no parameter comes from, two data sets."""
+    ways = ("faceprint", "average linkage", "told by the album itself")
+    rows = []
+    for models, key in _PACKS:
+        for data_set in _SETS:
+            parts = [results[key][half][data_set]["whole"] for half in _HALVES]
+            rows.append(
+                (
+                    models,
+                    data_set,
+                    *(" / ".join(f"{part[way]['f']:.4f}" for part in parts) for way in ways),
+                )
+            )
+    head = ("models", "photographs", "faceprint", "average linkage, best threshold there")
+    return table((*head, "faceprint, told by the album itself"), rows)
+
+
+def clustering_small(results: Results) -> str:
+    """Small albums: what an album counts as, and what it says itself."""
+    rows = []
+    for models, key in _PACKS:
+        for kind, count in (("drawn", "30"), ("drawn", "100"), ("family", "5"), ("family", "10")):
+            parts = [results[key][half][name][kind][count] for half in _HALVES for name in _SETS]
+            ways = [f"counts as {fewest} or more" for fewest in ("1,000", "300", "100")]
+            name = f"{count} people" if kind == "drawn" else f"{count} people alike"
+            rows.append((models, name, *(_small(parts, way) for way in ways),
+                         _small(parts, "told by the album itself")))  # fmt: skip
+    head = ("models", "album", "counts as 1,000 faces or more", "300", "100")
+    return table((*head, "told by the album itself"), rows)
+
+
+def _small(parts: list[dict[str, Any]], way: str) -> str:
+    """Mean F and the least precision over both halves of both data sets."""
+    found = [part[way] for part in parts if way in part]
+    albums = sum(row["albums"] for row in found)
+    if not albums:
+        return "says nothing"
+    f = sum(row["f"] * row["albums"] for row in found) / albums
+    return f"{f:.3f} / {min(row['least_precision'] for row in found):.3f}"
 
 
 def clustering_scale(results: Results) -> str:

@@ -92,7 +92,19 @@ def test_an_album_keeps_what_lies_in_a_folder_that_cannot_be_read(
     closed.add("z")
     again = run("cluster", album, "--out", out, "--json", code=3)
     assert len(again.json["people"]) == 2
-    assert "0 new, 1 known, 0 removed" in again.err
+    assert "0 new, 1 known\n" in again.err
+    # What lies there is not known to be missing, so it is not forgotten either.
+    assert again.json["missing"] == []
+    (album / "a" / "1.jpg").unlink()
+    put("obama2.jpg", album / "a" / "3.jpg")
+    kept = run("cluster", album, "--out", out, "--forget-missing", "--json", code=3)
+    assert [one["source"] for one in kept.json["missing"]] == [str(album / "a" / "1.jpg")]
+    assert "nothing that is missing was forgotten" in kept.err
+    closed.clear()
+    done = run("cluster", album, "--out", out, "--forget-missing", "--json")
+    assert done.json["missing"] == []
+    sources = {face["source"] for person in done.json["people"] for face in person["faces"]}
+    assert sources == {str(album / "a" / "3.jpg"), str(album / "z" / "2.jpg")}
 
 
 def test_a_photograph_that_cannot_be_read_is_a_failure_of_an_evaluation(

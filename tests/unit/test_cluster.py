@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 from faceprint.errors import UsageError
 from faceprint.evaluation.cluster_scores import cluster_scores
 from faceprint.recognition.albums.constraints import united
-from faceprint.recognition.albums.demand import Demand, crowding, similarities_of
+from faceprint.recognition.albums.demand import Demand, Similarities, crowding, similarities_of
 from faceprint.recognition.albums.edges import clustering_point
 from faceprint.recognition.albums.graph import Edges, neighbor_graph
 from faceprint.recognition.albums.incremental import match_ids
+from faceprint.recognition.albums.mixture import fit_mixture
 from faceprint.recognition.albums.partition import average_linkage
 from faceprint.recognition.albums.self_measured import own_similarities
 from faceprint.recognition.albums.sorting import Links, partition
 from faceprint.recognition.cluster import check_demand, cluster, cluster_embeddings
-from faceprint.types import OperatingPoint
+from faceprint.types import Measurement, OperatingPoint
 
 
 def people(count: int, each: int, noise: float = 0.6, dim: int = 32, seed: int = 0):
@@ -165,6 +166,50 @@ def test_an_album_of_people_photographed_once_tells_what_strangers_have():
     assert len(set(labels.tolist())) > 0.95 * 400
 
 
+@pytest.mark.parametrize("photographs", [(3,) * 20, (2,) * 19 + (30,), (2, 9) * 15])
+@pytest.mark.parametrize("skewed", [False, True])
+def test_thirty_people_tell_their_own_similarities(photographs, skewed):
+    # Mated pairs are up to a fifth of all: counted as non-mated, they hid every person.
+    rng = np.random.default_rng(7)
+    truth = np.repeat(np.arange(len(photographs)), photographs)
+    centers = rng.standard_normal((len(photographs), 128))
+    noise = rng.standard_normal((len(truth), 128)) * rng.uniform(0.6, 1.1, (len(truth), 1))
+    rows = centers[truth] + noise
+    if skewed:  # a common part, as dlib's network has: two people's similarities skew downwards
+        rows[:, 0] += 30 * rng.uniform(0.95, 1.05, len(truth))
+    rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    known = own_similarities(rows, [str(i) for i in range(len(rows))])
+    assert known is not None
+    labels = cluster_embeddings(rows, threshold=known)
+    assert cluster_scores(truth, labels).bcubed.f > 0.95
+
+
+def test_a_small_album_without_mated_pairs_says_nothing():
+    rows, _ = people(60, 1, dim=64)
+    assert own_similarities(rows, [str(i) for i in range(len(rows))]) is None
+
+
+def test_a_mixture_of_two_normals_is_told_apart():
+    rng = np.random.default_rng(0)
+    scores = np.concatenate([rng.normal(0.1, 0.07, 9_000), rng.normal(0.6, 0.1, 1_000)])
+    found = fit_mixture(scores.astype(np.float32))
+    assert (found.origin, found.step) == pytest.approx((0.1, 0.07), abs=0.005)
+    assert (found.mean, found.spread) == pytest.approx((0.6, 0.1), abs=0.01)
+    assert found.share == pytest.approx(0.1, abs=0.005)
+
+
+def test_a_long_tail_of_two_people_is_nobody():
+    # 500,000 pairs of which one in 300 is in a second, wider slope; no similarity stands out.
+    rng = np.random.default_rng(0)
+    scores = rng.normal(0.02, 0.07, 500_000).astype(np.float32)
+    scores[:1_700] = 0.02 + np.abs(rng.normal(0.13, 0.08, 1_700))
+    scores[-1] = 0.99
+    with np.errstate(invalid="raise"):
+        found = fit_mixture(scores)
+    assert found.share * len(scores) < 1_000 / 4  # the pairs of 1,000 faces
+    assert found.origin == pytest.approx(0.02, abs=0.005)
+
+
 def test_ids_go_to_the_group_with_most_of_the_faces_and_are_never_given_twice():
     labels = np.array([0, 0, 0, 1, 1, 2, -1])
     before = np.array([7, 7, 4, 4, -1, -1, 7])
@@ -205,7 +250,68 @@ def test_two_faces_are_one_person_where_that_is_as_likely_as_not(spread):
         two, one = non_mated.pdf(demand.alone) * faces / 5, mated.pdf(demand.alone)
         assert two == pytest.approx(one, rel=1e-3)
         assert max(demand.least, demand.many) < demand.alone
-    assert known.demand(10).alone == known.demand(1_000).alone, "few say nothing of their number"
+    assert known.demand(10).alone == known.demand(300).alone, "few say nothing of their number"
+    assert known.demand(400).alone > known.demand(300).alone
+
+
+def test_of_two_data_sets_the_one_with_more_false_matches_counts():
+    easy, hard = NormalDist(0.05, 0.07), NormalDist(0.06, 0.08)
+    mated = {"easy": NormalDist(0.6, 0.1), "hard": NormalDist(0.5, 0.12)}
+    thresholds = [hard.inv_cdf(1 - rate) for rate in (1e-2, 1e-3, 1e-4)]
+    points = [
+        OperatingPoint(
+            threshold,
+            fmr=rate,
+            fnmr=mated["hard"].cdf(threshold),
+            measurements=tuple(
+                Measurement(name, 1 - others.cdf(threshold), fnmr=mated[name].cdf(threshold))
+                for name, others in (("easy", easy), ("hard", hard))
+            ),
+        )
+        for threshold, rate in zip(thresholds, (1e-2, 1e-3, 1e-4), strict=True)
+    ]
+    known = similarities_of(points)
+    assert known is not None
+    assert (known.origin, known.step) == pytest.approx((0.06, 0.08), rel=1e-6)
+    assert known.origin + known.step * known.mean == pytest.approx(0.5, rel=1e-6)
+    assert known.step * known.spread == pytest.approx(0.12, rel=1e-6)
+    # The rates of the headline are of both, or of another data set than the FMR's: not a fit.
+    mixed = [replace(point, fnmr=0.4) for point in points]
+    assert similarities_of(mixed) == known
+    bare = [replace(point, measurements=(Measurement("easy", 0.0),)) for point in points]
+    assert similarities_of(bare) == similarities_of(
+        [replace(point, measurements=()) for point in points]
+    ), "rates that lead to no fit leave the point's own"
+
+
+def test_a_collage_is_one_person_and_neighbors_in_a_photograph_are_two():
+    # The starter pack on a collage of two photographs: 0.957, and 0.967 between the photographs.
+    def at(*cosines: float):
+        """Unit rows with these similarities to the first axis, in a plane of their own."""
+        return [[c, *(np.sqrt(1 - c * c) * (np.arange(9) == i))] for i, c in enumerate(cosines)]
+
+    starter = Similarities(0.8659, 0.0208, 4.83, 1.088)  # as measured on LFW
+    for alike, threshold in ((0.967, 0.939), (0.967, starter), (0.957, starter)):
+        rows = np.array(at(*[np.sqrt(alike)] * 3), np.float32)
+        for photos in ([0, 0, 1], [0, 0, 0], [0, 1, 2]):
+            labels = cluster_embeddings(rows, threshold=threshold, photos=photos)
+            assert len(set(labels.tolist())) == 1
+    rows = np.array(at(*[np.sqrt(0.945)] * 2), np.float32)
+    assert len(set(cluster_embeddings(rows, threshold=0.939, photos=[0, 1]).tolist())) == 1
+    assert len(set(cluster_embeddings(rows, threshold=0.939, photos=[0, 0]).tolist())) == 2
+    # The first is like the third by the second: 0.966 and 0.866 where 0.9 is needed.
+    angles = np.deg2rad([0, 15, 30])
+    rows = np.stack([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
+    labels = cluster_embeddings(rows, threshold=0.85, photos=[0, 0, 0])
+    assert len(set(labels.tolist())) == 1
+
+
+def test_faces_of_one_photograph_may_be_one_person_when_as_alike_as_photographs_of_one_are():
+    assert Demand.constant(0.5).twins == pytest.approx(0.5 + 0.5 / 3)
+    for usual, expected in ((0.7, 0.7), (0.9, 0.75), (0.45, 0.625)):
+        assert Demand(0.5, 0.4, 0.3, usual=usual).twins == pytest.approx(expected)
+    known = Similarities(0.0, 0.1, 6.0, 1.0)
+    assert known.demand(100).usual == pytest.approx(0.5), "one standard deviation below the mean"
 
 
 def test_what_is_demanded_falls_with_the_number_of_photographs():

@@ -11,21 +11,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceprint._text import printable
 from faceprint.cli import options
+from faceprint.cli.cluster_report import report
 from faceprint.cli.exit_codes import DONE, INPUT, NO
-from faceprint.cli.output import counted, note, print_json, say, search_notes
+from faceprint.cli.output import counted, note, search_notes
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
 from faceprint.recognition.albums.corrections import Corrections, read_corrections
-from faceprint.recognition.albums.people import Album
 
 if TYPE_CHECKING:
     from faceprint.recognition.albums.faces import FaceTable
     from faceprint.recognition.albums.store import AlbumFile
     from faceprint.recognition.albums.tasks import Run
     from faceprint.vision.pipeline import FacePrint
-    from faceprint.vision.search_report import SearchReport
 
 __all__ = ["cluster"]
 
@@ -69,6 +67,10 @@ def cluster(
         list[str] | None,
         typer.Option("--forget", metavar="SOURCE", help="Remove this photograph from the album."),
     ] = None,
+    forget_missing: Annotated[
+        bool,
+        typer.Option("--forget-missing", help="Remove the photographs that could not be found."),
+    ] = False,
     fmr: Annotated[
         float | None, typer.Option("--fmr", help="Strictness, as a false match rate. [5e-5]")
     ] = None,
@@ -104,10 +106,12 @@ def cluster(
 
     With --out, DIR/index.html shows the people and takes corrections, DIR/people has a folder for
     each, and DIR/album.db is what the next run goes on from: run it again with new photographs and
-    --corrections, and people keep their numbers. JSON: people[]: id, name, faces[]: source, box;
-    unassigned[]: source, box, reason; threshold, measured_on (in words), evidence (measured, copy,
-    album, borrowed, published or given), provisional; unreadable{folder: reason}, passed_over{kind:
-    how many}. Exit code 3: some photographs or folders could not be used.
+    --corrections, and people keep their numbers. Photographs are known by their content: names stay
+    when files are moved, and what is not found waits. JSON: people[]: id, name, faces[]: source,
+    box; unassigned[]: source, box, reason; missing[]: source, names; threshold, measured_on (in
+    words), evidence (measured, copy, album, borrowed, published or given), provisional;
+    unreadable{folder: reason}, passed_over{kind: how many}. Exit code 3: some photographs or
+    folders could not be used.
 
     --scratch is for a table that is larger than memory; the people then go to --out FILE or --json.
     With --engine ray a cluster compares the faces.
@@ -131,8 +135,9 @@ def cluster(
         raise UsageError("--scratch goes with --from TABLE, and with --out FILE or --json")
     if table is None and not paths and (state is None or not state.exists()):
         raise UsageError("give photographs or folders, --from TABLE, or --state FILE of an album")
-    if state is None and forget:
-        raise UsageError("--forget needs an album: --out DIR or --state FILE")
+    if state is None and (forget or forget_missing):
+        option = "--forget" if forget else "--forget-missing"
+        raise UsageError(f"{option} needs an album: --out DIR or --state FILE")
     said = _read(must_link, cannot_link, corrections)
     given = {"threshold": threshold, "fmr": fmr}
     clustering.check_demand(**given)
@@ -151,21 +156,21 @@ def cluster(
             demand = clustering.demand_for(faces, _detector(analyzer, table), **given)
             album = clustering.cluster_table(faces, demand, said, run=run)
     else:
-        from faceprint.recognition.albums.incremental import forget as let_go
         from faceprint.recognition.albums.said import correct
         from faceprint.recognition.albums.store import AlbumFile
 
         with AlbumFile(state) as file:
-            let_go(file, [printable(source) for source in forget or []])
             failed = _grown(file, analyzer, paths, table, exclude or ())
+            sure = not failed and not search.unreadable
+            _forget(file, forget or [], forget_missing, sure)
             notes = correct(file, said)
             finder = _detector(analyzer, table)
             demand = clustering.demand_for(file.stored().table, finder, **given)
             album = clustering.cluster_file(file, demand, run=run)
-            album = replace(album, failed=failed, notes=notes)
+            album = replace(album, failed=failed, notes=(*notes, *album.notes))
     if not album.people and not album.unassigned and not no_photographs:
         note("no face was found in what was named")
-    _report(album, out, folders, search if as_json else None)
+    report(album, out, folders, search if as_json else None)
     if album.failed or search.unreadable:
         return INPUT
     return DONE if album.people or album.unassigned else NO
@@ -228,13 +233,35 @@ def _grown(
 
     if analyzer is not None:
         done = grow(file, paths or [], analyzer, exclude=exclude, progress=progress("photographs"))
-        note(f"{done.added} new, {done.known} known, {done.removed} removed")
+        more = [
+            f", {n} {word}"
+            for n, word in ((done.changed, "changed"), (done.missing, "missing"))
+            if n
+        ]
+        note(f"{done.added} new, {done.known} known{''.join(more)}")
         return done.failed
     if table is None:
         return ()
     from faceprint.recognition.albums.tables import read_table
 
     return take_in(file, read_table(table)).failed
+
+
+def _forget(file: AlbumFile, sources: list[str], missing: bool, sure: bool) -> None:
+    """Remove what the owner asked for, once everything else went well."""
+    from faceprint.recognition.albums import incremental
+
+    for source in sources:
+        if not incremental.forget(file, [source]):
+            note(f"{source}: not in the album, nothing to forget")
+    if not missing:
+        return
+    if not sure:
+        note("nothing that is missing was forgotten, as some of what was named could not be used")
+        return
+    count, lost = incremental.forget_missing(file)
+    whom = f"; nothing is left of {', '.join(lost)}" if lost else ""
+    note(f"{counted(count, 'missing photograph', 'missing photographs')} forgotten{whom}")
 
 
 def _detector(analyzer: FacePrint | None, table: Path | None) -> str:
@@ -265,42 +292,3 @@ def _read(must_link: _Files, cannot_link: _Files, corrections: _Files) -> Correc
     for path in corrections or []:
         said |= read_corrections(path)
     return said
-
-
-def _report(album: Album, out: Path | None, folders: str, search: SearchReport | None) -> None:
-    from faceprint.recognition.albums.people_table import is_table, write_people
-
-    for source, error in album.failed:
-        note(f"faceprint: {error if source in error else f'{source}: {error}'}")
-    for line in album.notes:
-        note(line)
-    empty = not album.people and not album.unassigned
-    if out is not None and is_table(out):
-        write_people(album, out)
-        note(f"people: {out}")
-    elif out is not None and (not empty or (out / "index.html").exists()):
-        from faceprint.recognition.albums.output import write_folders
-        from faceprint.recognition.albums.sheet import write_sheet
-
-        write_sheet(album, out / "index.html")
-        if folders != "none":
-            write_folders(album, out / "people", folders)  # type: ignore[arg-type]
-        note(f"contact sheet: {out / 'index.html'}")
-    if search is not None:
-        print_json(album.to_json() | search.to_json())
-        return
-    faces = sum(len(person.faces) for person in album.people)
-    say(
-        f"{counted(len(album.people), 'person', 'people')} in {counted(faces, 'face', 'faces')}; "
-        f"{counted(len(album.unassigned), 'face', 'faces')} unassigned"
-    )
-    if empty:
-        return
-    for person in album.people[:20]:
-        label = f"{person.id} {person.name}".strip()
-        say(f"  {label}: {len(person.faces)}, as {person.faces[0].source}")
-    if len(album.people) > 20:
-        say(f"  and {len(album.people) - 20} more; --json or --out shows all")
-    demand = album.demand
-    many = f", of many photographs {demand.many:.3f}" if demand.many < demand.alone else ""
-    note(f"similarity of one person: {demand.alone:.3f}{many} ({demand.evidence})")

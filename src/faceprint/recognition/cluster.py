@@ -10,15 +10,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from faceprint._text import printable
 from faceprint.errors import UsageError
 from faceprint.recognition.albums.constraints import Pairs
 from faceprint.recognition.albums.corrections import Corrections, find_faces
 from faceprint.recognition.albums.demand import Demand, Similarities
 from faceprint.recognition.albums.faces import FaceTable, Fitness, collect
 from faceprint.recognition.albums.graph import Ints
-from faceprint.recognition.albums.incremental import keep_people, links_of, named_people
-from faceprint.recognition.albums.people import Album, arrange
+from faceprint.recognition.albums.growing import take_results
+from faceprint.recognition.albums.incremental import (
+    keep_people,
+    links_of,
+    missing_photographs,
+    named_people,
+)
+from faceprint.recognition.albums.people import Album, MissingPhotograph, arrange
 from faceprint.recognition.albums.said import check_consistent, correct
 from faceprint.recognition.albums.sorting import Links, partition, sort_faces
 from faceprint.recognition.albums.store import AlbumFile
@@ -77,18 +82,11 @@ def cluster(
             fitness,
         )
     with AlbumFile(Path(state)) as album:
-        known = set(album.photos())
-        failed = []
-        for result in results:
-            if result.error is not None:
-                failed.append((printable(result.source), str(result.error)))
-            elif (source := printable(result.source)) not in known:
-                known.add(source)
-                album.put_photos({source: collect([result])})
+        failed = take_results(album, results).failed
         notes = correct(album, corrections or Corrections())
         demand = demand_for(album.stored().table, detector, threshold=threshold, fmr=fmr)
         done = cluster_file(album, demand, fitness)
-    return replace(done, failed=tuple(failed), notes=notes)
+    return replace(done, failed=failed, notes=(*notes, *done.notes))
 
 
 def cluster_table(
@@ -130,10 +128,32 @@ def cluster_file(
     """Sort the faces of an album file and keep the outcome in it; `run` as in `cluster_table`."""
     stored = album.stored()
     links = links_of(album, stored)
-    labels, reasons = sort_faces(stored.table, demand, links, fitness, run)
+    labels, reasons = sort_faces(stored.table, demand, links, fitness, run, photos=stored.photos)
     ids = keep_people(album, stored, labels)
-    people, waiting = arrange(stored.table, ids, reasons, demand, named_people(album))
-    return Album(people, waiting, demand, stored.table.embedder)
+    # Faces of missing photographs help to sort the others, and wait.
+    there = np.flatnonzero(~stored.missing)
+    names = named_people(album)
+    people, waiting = arrange(
+        stored.table.pick(there), ids[there], [reasons[i] for i in there], demand, names
+    )
+    missing = missing_photographs(album)
+    return Album(
+        people,
+        waiting,
+        demand,
+        stored.table.embedder,
+        notes=_said_of(missing),
+        missing=missing,
+    )
+
+
+def _said_of(missing: tuple[MissingPhotograph, ...]) -> tuple[str, ...]:
+    if not missing:
+        return ()
+    names = sorted({name for one in missing for name in one.names})
+    whom = f", with what was said of {', '.join(names)}" if names else ""
+    count = f"{len(missing)} photograph{'s' if len(missing) > 1 else ''}"
+    return (f"{count} could not be found and wait{'' if len(missing) > 1 else 's'}{whom}",)
 
 
 def cluster_embeddings(

@@ -74,10 +74,14 @@ def constrain(
         if one != other:
             apart.add((min(one, other), max(one, other)))
     if photos is not None:
-        for a, b in same_photo_pairs(np.asarray(photos)):
+        pairs = same_photo_pairs(np.asarray(photos))
+        alike = [(a, b) for a, b in pairs if float(vectors[a] @ vectors[b]) >= twins]
+        # Three pictures of one person in a collage: the first may be like the third by the second.
+        twin = united(n, alike)
+        for a, b in pairs:
             one, other = int(groups[a]), int(groups[b])
             # What the owner said goes before what is likely.
-            if one != other and float(vectors[a] @ vectors[b]) < twins:
+            if one != other and twin[a] != twin[b]:
                 apart.add((min(one, other), max(one, other)))
     return Constraints(groups, frozenset(apart), held)
 

@@ -16,8 +16,9 @@ from __future__ import annotations
 import csv
 import json
 import math
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -27,6 +28,7 @@ import numpy as np
 from faceprint._text import printable
 from faceprint.errors import InputError, SourceNotFoundError
 from faceprint.geometry import iou_matrix
+from faceprint.recognition.albums.photographs import real_path
 from faceprint.types import Array
 
 __all__ = ["FORMAT", "Corrections", "FaceKey", "find_faces", "read_corrections"]
@@ -103,19 +105,19 @@ def find_faces(
 ) -> dict[FaceKey, int | None]:
     """The row of each face: in that photograph, with the box that overlaps most, by half at least.
 
-    A photograph is found by the name it has in the album, or by the same file's absolute path.
+    A photograph is found by the name it has in the album, by the path of the same file, or by a
+    name that is the end of one path alone: `2024/a.jpg` of `/home/ada/2024/a.jpg`.
     """
     rows: dict[str, list[int]] = defaultdict(list)
     for row, source in enumerate(sources):
         rows[source].append(row)
-    absolute: dict[str, str] = {}
+    paths: dict[str, list[int]] = {}
     found: dict[FaceKey, int | None] = {}
     for key in keys:
-        if key.source not in rows and not absolute:
-            absolute = {str(Path(source).absolute()): source for source in rows}
-        own = rows.get(key.source) or rows.get(
-            absolute.get(str(Path(key.source).absolute()), ""), []
-        )
+        if key.source not in rows and not paths:
+            paths = {real_path(source): own for source, own in rows.items()}
+        own = rows.get(key.source) or paths.get(real_path(key.source)) or []
+        own = own or _by_ending(key.source, paths)
         found[key] = None
         if own:
             overlap = iou_matrix(np.asarray([key.box], np.float32), boxes[own])[0]
@@ -123,6 +125,12 @@ def find_faces(
             if overlap[best] >= _SAME_BOX:
                 found[key] = own[best]
     return found
+
+
+def _by_ending(name: str, paths: Mapping[str, list[int]]) -> list[int]:
+    end = os.sep + os.path.normpath(name)
+    matches = [] if end.startswith(f"{os.sep}..") else [p for p in paths if p.endswith(end)]
+    return paths[matches[0]] if len(matches) == 1 else []
 
 
 def _from_json(text: str, path: Path) -> Corrections:

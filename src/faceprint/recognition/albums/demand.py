@@ -31,8 +31,8 @@ _NORMAL = NormalDist()
 OTHERS = 5
 """Photographs that an album has of somebody besides the one looked at, expected beforehand."""
 
-FEWEST = 1_000
-"""Faces from which an album counts by its own size: a family's few people resemble each other more
+FEWEST = 300
+"""A smaller album counts as one of so many faces: a family's few people resemble each other more
 than a crowd does."""
 
 MANY = 2.9
@@ -42,6 +42,12 @@ people have: at FMR 1.9e-3 of a pair."""
 STRANGERS = 10
 """Nearest strangers that say how crowded it is around a face; pairs rarer than that many of an
 album's strangers are looked at."""
+
+_COMPARED = 1e-4
+"""The FMR at which fits for several data sets are compared: near what an album demands."""
+
+_Rates = tuple[float, float | None, float | None]
+"""A threshold with its FMR and FNMR."""
 
 _GIVE = 0.3
 """In steps: a pair that is less similar than is demanded by more can be forgotten."""
@@ -59,6 +65,7 @@ class Demand:
         crowded: whether a face's similarity to strangers counts.
         evidence: where the numbers come from, in words.
         basis: the same in one word: an `Evidence`, or `album` when this album showed them.
+        usual: what five of six pairs of photographs of one person reach; None where not known.
     """
 
     alone: float
@@ -68,6 +75,7 @@ class Demand:
     crowded: bool = False
     evidence: str = ""
     basis: str = ""
+    usual: float | None = None
 
     @property
     def provisional(self) -> bool:
@@ -78,6 +86,17 @@ class Demand:
     def constant(threshold: float, evidence: str = "") -> Demand:
         """The same for all sizes: plain average linkage."""
         return Demand(threshold, threshold, threshold, evidence=evidence)
+
+    @property
+    def twins(self) -> float:
+        """Similarity from which two faces of one photograph may be one person: a collage, a mirror.
+
+        What is usual among photographs of one person, so that siblings who stand side by side stay
+        two: between a quarter and half of the way from what joins two faces to equality, and a
+        third of it where nothing is known.
+        """
+        quarter, third, half = (self.alone + (1 - self.alone) / part for part in (4, 3, 2))
+        return third if self.usual is None else min(half, max(quarter, self.usual))
 
     def between(self, a: Array, b: Array) -> Array:
         """(e,) similarities demanded of groups of (e,) and (e,) faces."""
@@ -113,6 +132,7 @@ class Similarities:
             self._at(least),
             give=_GIVE * self.step,
             crowded=True,
+            usual=self._at(self.mean - self.spread),
             evidence=f"for {faces:,} faces, from what was {self.source}",
         )
 
@@ -137,29 +157,43 @@ class Similarities:
 def similarities_of(points: Sequence[OperatingPoint]) -> Similarities | None:
     """Both distributions through a model's operating points, by least squares on a probit plot.
 
+    Where the points name the data sets that they were measured on, each data set has a fit of its
+    own, through the rates that were found there, and the one with the higher FMR counts: the album
+    may be like either.
+
     None when fewer than two rates have an FNMR, or these do not rise with the threshold.
     """
-    strictest: dict[float, OperatingPoint] = {}
+    by_set: dict[str, list[_Rates]] = {}
     for point in points:
+        for found in point.measurements:
+            by_set.setdefault(found.data_set, []).append((point.threshold, found.fmr, found.fnmr))
+    source = next((point.source for point in points if point.source), "measured")
+    fits = [fit for rates in by_set.values() if (fit := _fitted(rates, source)) is not None]
+    if fits:
+        return max(fits, key=lambda fit: fit.at(_COMPARED))
+    return _fitted([(point.threshold, point.fmr, point.fnmr) for point in points], source)
+
+
+def _fitted(rates: Sequence[_Rates], source: str) -> Similarities | None:
+    strictest: dict[float, _Rates] = {}
+    for threshold, fmr, fnmr in rates:
         # Where the detector is not known, points of several come with the same rate.
-        known = point.fmr is not None and point.fnmr is not None
-        if known and 0 < (point.fmr or 0) < 0.5 and 0 < (point.fnmr or 0) < 1:
-            before = strictest.get(point.fmr or 0)
-            if before is None or before.threshold < point.threshold:
-                strictest[point.fmr or 0] = point
-    chosen = sorted(strictest.values(), key=lambda p: p.threshold)
+        if fmr is not None and fnmr is not None and 0 < fmr < 0.5 and 0 < fnmr < 1:
+            before = strictest.get(fmr)
+            if before is None or before[0] < threshold:
+                strictest[fmr] = (threshold, fmr, fnmr)
+    chosen = sorted(strictest.values(), key=lambda row: row[0])
     if len(chosen) < 2:
         return None
-    thresholds = np.array([p.threshold for p in chosen])
-    step, origin = np.polyfit([-_NORMAL.inv_cdf(p.fmr or 0) for p in chosen], thresholds, 1)
+    thresholds = np.array([threshold for threshold, _, _ in chosen])
+    step, origin = np.polyfit([-_NORMAL.inv_cdf(fmr or 0) for _, fmr, _ in chosen], thresholds, 1)
     if not step > 0:
         return None
     rise, start = np.polyfit(
-        (thresholds - origin) / step, [_NORMAL.inv_cdf(p.fnmr or 0) for p in chosen], 1
+        (thresholds - origin) / step, [_NORMAL.inv_cdf(fnmr or 0) for _, _, fnmr in chosen], 1
     )
     if not rise > 0:
         return None
-    source = next((point.source for point in chosen if point.source), "measured")
     return Similarities(float(origin), float(step), float(-start / rise), float(1 / rise), source)
 
 

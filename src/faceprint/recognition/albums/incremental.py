@@ -8,37 +8,57 @@ from itertools import pairwise
 
 import numpy as np
 
+from faceprint._text import printable
 from faceprint.recognition.albums.constraints import united
 from faceprint.recognition.albums.graph import Ints
+from faceprint.recognition.albums.people import MissingPhotograph
+from faceprint.recognition.albums.photographs import real_path
 from faceprint.recognition.albums.said import bridge
 from faceprint.recognition.albums.sorting import Links
 from faceprint.recognition.albums.store import AlbumFile, Stored
 
-__all__ = ["forget", "keep_people", "links_of", "match_ids", "named_people"]
+__all__ = [
+    "forget",
+    "forget_missing",
+    "keep_people",
+    "links_of",
+    "match_ids",
+    "missing_photographs",
+    "named_people",
+]
 
 _NOBODY = "DELETE FROM people WHERE id NOT IN (SELECT person FROM faces WHERE person NOT NULL)"
 
 
 def forget(album: AlbumFile, sources: Collection[str]) -> int:
-    """Remove photographs with all that was known of their faces; returns how many there were.
+    """Remove photographs, by name or path, with all that was known of their faces.
 
-    What the owner said of other faces by way of a removed one stays said: if a and b were both tied
-    to it, they are tied to each other now.
+    Returns how many there were. What the owner said of other faces by way of a removed one stays
+    said: if a and b were both tied to it, they are tied to each other now.
     """
-    known = [source for source in sources if source in album.photos()]
+    names = {*map(printable, sources), *(real_path(source) for source in sources)}
+    return _remove(album, [p.key for p in album.photographs() if {p.source, p.name} & names])
+
+
+def forget_missing(album: AlbumFile) -> tuple[int, tuple[str, ...]]:
+    """Remove the photographs that are missing; how many, and the names of whom nothing is left."""
+    before = named_people(album)
+    count = _remove(album, [p.key for p in album.photographs() if p.missing])
+    after = named_people(album)
+    return count, tuple(name for person, name in before.items() if person not in after)
+
+
+def _remove(album: AlbumFile, photos: Collection[int]) -> int:
     with album.write() as connection:
-        for source in known:
-            faces = connection.execute(
-                "SELECT faces.key FROM faces JOIN photos ON photos.key = photo WHERE source = ?",
-                (source,),
-            ).fetchall()
+        for photo in photos:
+            faces = connection.execute("SELECT key FROM faces WHERE photo = ?", (photo,)).fetchall()
             for (face,) in faces:
                 bridge(connection, face)
-            connection.execute("DELETE FROM photos WHERE source = ?", (source,))
+            connection.execute("DELETE FROM photos WHERE key = ?", (photo,))
         connection.execute(_NOBODY)
-    if known:
+    if photos:
         album.scrub()
-    return len(known)
+    return len(photos)
 
 
 def links_of(album: AlbumFile, stored: Stored) -> Links:
@@ -69,6 +89,18 @@ def named_people(album: AlbumFile) -> dict[int, str]:
     """Names by id."""
     rows = album.rows("SELECT id, name FROM people WHERE name <> '' ORDER BY id")
     return {int(str(person)): str(name) for person, name in rows}
+
+
+def missing_photographs(album: AlbumFile) -> tuple[MissingPhotograph, ...]:
+    """Photographs that were not found, with the names of people on them."""
+    names: dict[int, set[str]] = {}
+    for photo, name in album.rows(
+        "SELECT photo, people.name FROM faces JOIN people ON people.id = person "
+        "JOIN photos ON photos.key = photo WHERE missing IS NOT NULL AND people.name <> ''"
+    ):
+        names.setdefault(int(str(photo)), set()).add(str(name))
+    gone = sorted((p.source, p.key) for p in album.photographs() if p.missing)
+    return tuple(MissingPhotograph(s, tuple(sorted(names.get(key, ())))) for s, key in gone)
 
 
 def match_ids(

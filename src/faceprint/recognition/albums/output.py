@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 import re
@@ -18,17 +19,19 @@ __all__ = ["How", "write_folders"]
 How = Literal["link", "copy"]
 
 _MANIFEST = ".faceprint-album.json"
+_FORMAT = "faceprint-links/1"
 _UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]+')
 
 
 def write_folders(album: Album, folder: Path, how: How = "link") -> int:
     """Write `folder/0001 Ada/photo.jpg` for every person and photograph.
 
-    What an earlier call wrote is taken away first; whatever else lies there stays. Photographs that
+    Links that an earlier call made are removed first, if they still point where they were made to
+    point. Everything else stays: files, copies, and links that anybody changed. Photographs that
     are not on this machine are passed over.
 
     Returns:
-        how many links or copies were made.
+        how many links or copies there are.
 
     Raises:
         UsageError: `how` is neither.
@@ -39,18 +42,24 @@ def write_folders(album: Album, folder: Path, how: How = "link") -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _clear(folder)
-        written: list[str] = []
+        links: dict[str, str] = {}
+        count = 0
         for person in album.people:
             home = folder / folder_name(person)
             for source in dict.fromkeys(face.source for face in person.faces):
                 target = _place(file_of(source), home, how)
-                if target is not None:
-                    written.append(str(target.relative_to(folder)))
+                count += target is not None
+                if target is not None and target.is_symlink():
+                    links[str(target.relative_to(folder))] = str(target.readlink())
+        document = {"format": _FORMAT, "folder": folder.stat().st_ino, "links": links}
+        manifest = folder / _MANIFEST
+        if manifest.is_symlink():
+            manifest.unlink()  # what it points at is not ours to write
         # In ASCII, so that it holds names that are not UTF-8 too.
-        atomic_write(folder / _MANIFEST, json.dumps(written, indent=0), private=True)
+        atomic_write(manifest, json.dumps(document, indent=0), private=True)
     except OSError as error:
         raise InputError(f"{folder} can't be written: {error}") from error
-    return len(written)
+    return count
 
 
 def folder_name(person: Person) -> str:
@@ -63,32 +72,54 @@ def _place(source: Path, home: Path, how: How) -> Path | None:
     if not os.path.isfile(source):  # noqa: PTH113 - False, and no error, below a closed folder
         return None
     home.mkdir(exist_ok=True)
+    points_to = os.path.relpath(source.absolute(), home.resolve())
     target, counter = home / source.name, 1
     while os.path.lexists(target):
+        if _is_link_to(target, points_to) if how == "link" else _is_copy(target, source):
+            return target
         counter += 1
         target = home / f"{source.stem}-{counter}{source.suffix}"
     if how == "copy":
         shutil.copy2(source, target)
     else:
-        target.symlink_to(os.path.relpath(source.absolute(), home.resolve()))
+        target.symlink_to(points_to)
     return target
 
 
 def _clear(folder: Path) -> None:
-    manifest = folder / _MANIFEST
-    try:
-        names = json.loads(manifest.read_text("utf-8"))
-    except FileNotFoundError:
-        return
-    except ValueError as error:
-        raise InputError(f"{manifest}: damaged; remove the folder and run again") from error
-    for name in names:
-        path = folder / str(name)
-        # Two parts, never upwards: a manifest from elsewhere cannot reach outside.
-        if len(Path(str(name)).parts) != 2 or ".." in Path(str(name)).parts:
+    """Remove the links that an earlier call made here."""
+    for name, points_to in _made_here(folder).items():
+        path = folder / name
+        # Two parts, never upwards: nothing outside is reached.
+        if len(Path(name).parts) != 2 or ".." in Path(name).parts or path.parent.is_symlink():
             continue
-        if path.parent.is_symlink():
+        if not _is_link_to(path, points_to):
             continue
-        path.unlink(missing_ok=True)
-        if path.parent.is_dir() and not any(path.parent.iterdir()):
+        path.unlink()
+        if not any(path.parent.iterdir()):
             path.parent.rmdir()
+
+
+def _made_here(folder: Path) -> dict[str, str]:
+    """The links of an earlier call: name -> where it pointed; none from a list of elsewhere.
+
+    A list that was unpacked or copied with somebody's folder names another folder's inode.
+    """
+    try:
+        document = json.loads((folder / _MANIFEST).read_text("utf-8"))
+    except (FileNotFoundError, ValueError, RecursionError):
+        return {}
+    if not isinstance(document, dict) or document.get("format") != _FORMAT:
+        return {}
+    links = document.get("links")
+    if document.get("folder") != folder.stat().st_ino or not isinstance(links, dict):
+        return {}
+    return {name: target for name, target in links.items() if isinstance(target, str)}
+
+
+def _is_link_to(path: Path, points_to: str) -> bool:
+    return path.is_symlink() and str(path.readlink()) == points_to
+
+
+def _is_copy(path: Path, source: Path) -> bool:
+    return path.is_file() and not path.is_symlink() and filecmp.cmp(path, source, shallow=False)

@@ -14,7 +14,7 @@ from faceprint.recognition.albums.graph import Ints
 from faceprint.recognition.albums.mapped import group_sums, slices
 from faceprint.types import Array
 
-__all__ = ["Album", "AlbumFace", "Person", "arrange"]
+__all__ = ["Album", "AlbumFace", "MissingPhotograph", "Person", "arrange"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +55,14 @@ class Person:
     faces: tuple[AlbumFace, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class MissingPhotograph:
+    """A photograph that was not found where it was, and the names of people on it."""
+
+    source: str
+    names: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Album:
     """People by number of faces, and what is left.
@@ -63,6 +71,7 @@ class Album:
         demand: the similarities that made groups one person, and the evidence for them.
         failed: photographs that could not be used, with the reason.
         notes: what its owner should know: corrections that found no face, and the like.
+        missing: photographs that the album knows and that are not on the disk: their faces wait.
     """
 
     people: tuple[Person, ...]
@@ -71,6 +80,7 @@ class Album:
     embedder: str
     failed: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
+    missing: tuple[MissingPhotograph, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The document of `cluster --json`."""
@@ -88,6 +98,7 @@ class Album:
             "provisional": self.demand.provisional,
             "embedder": self.embedder,
             "notes": list(self.notes),
+            "missing": [{"source": m.source, "names": list(m.names)} for m in self.missing],
         }
 
 

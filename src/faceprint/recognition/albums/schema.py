@@ -7,7 +7,7 @@ from functools import cache
 
 from faceprint.errors import GalleryCorruptError
 
-__all__ = ["APPLICATION_ID", "VERSION", "check_schema", "create"]
+__all__ = ["APPLICATION_ID", "VERSION", "check_schema", "create", "migrate"]
 
 APPLICATION_ID = 0x4650616C  # "FPal", in the file's header: what `file` and we tell albums by
 
@@ -57,6 +57,21 @@ _STEPS: tuple[tuple[str, ...], ...] = (
 ) STRICT""",
         "CREATE INDEX joined_person ON joined (person)",
     ),
+    (  # a photograph is its content at a place; what is gone waits
+        """CREATE TABLE photos_2 (
+  key INTEGER PRIMARY KEY,
+  source TEXT NOT NULL,
+  name TEXT NOT NULL,
+  digest BLOB CHECK (length(digest) = 32),
+  size INTEGER,
+  modified INTEGER,
+  missing TEXT
+) STRICT""",
+        "INSERT INTO photos_2 SELECT key, source, source, NULL, size, modified, NULL FROM photos",
+        "DROP TABLE photos",
+        "ALTER TABLE photos_2 RENAME TO photos",
+        "CREATE INDEX photos_source ON photos (source)",
+    ),
 )
 
 VERSION = len(_STEPS)
@@ -66,14 +81,37 @@ _Schema = frozenset[tuple[str, str, str, str | None]]
 def create(connection: sqlite3.Connection) -> None:
     """Lay out an empty file, inside the caller's transaction."""
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
-    for step in _STEPS:
+    _apply(connection, 0, VERSION)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring an album of an earlier version up to this one, all of it or nothing."""
+    # A table that is dropped to be laid out anew would take the faces with it.
+    connection.execute("PRAGMA foreign_keys = OFF")
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            _apply(connection, version, VERSION)
+            if connection.execute("PRAGMA foreign_key_check").fetchone() is not None:
+                raise sqlite3.IntegrityError("faces of photographs that are not there")
+            connection.execute("COMMIT")
+        finally:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+    finally:
+        connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _apply(connection: sqlite3.Connection, start: int, stop: int) -> None:
+    for step in _STEPS[start:stop]:
         for statement in step:
             connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {VERSION:d}")
+    connection.execute(f"PRAGMA user_version = {stop:d}")
 
 
-def check_schema(connection: sqlite3.Connection, location: str) -> None:
-    """Make sure that every table, index and trigger is ours, to the letter.
+def check_schema(connection: sqlite3.Connection, location: str) -> int:
+    """The schema's version, if every table, index and trigger is ours, to the letter.
 
     Raises:
         GalleryCorruptError: another application's file, a newer album, or anything added or
@@ -88,12 +126,14 @@ def check_schema(connection: sqlite3.Connection, location: str) -> None:
             f"{location} was made by a newer faceprint (album version {version}, this one knows "
             f"{VERSION}); upgrade faceprint"
         )
-    odd = sorted(f"{kind} {name!r}" for kind, name, _, _ in _read(connection) ^ _expected())[:5]
-    if odd:
+    expected = _expected(version) if version >= 1 else frozenset()
+    odd = sorted(f"{kind} {name!r}" for kind, name, _, _ in _read(connection) ^ expected)[:5]
+    if odd or version < 1:
         raise GalleryCorruptError(
             f"{location}: the schema is not an album's ({', '.join(odd)}); refused, as it could "
             "run a stranger's code"
         )
+    return int(version)
 
 
 def _read(connection: sqlite3.Connection) -> _Schema:
@@ -105,10 +145,10 @@ def _read(connection: sqlite3.Connection) -> _Schema:
 
 
 @cache
-def _expected() -> _Schema:
+def _expected(version: int) -> _Schema:
     connection = sqlite3.connect(":memory:", isolation_level=None)
     try:
-        create(connection)
+        _apply(connection, 0, version)
         return _read(connection)
     finally:
         connection.close()

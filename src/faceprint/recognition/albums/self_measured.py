@@ -1,21 +1,25 @@
 """How a model's similarities are distributed, from an album itself: for a model nobody measured.
 
-Pairs drawn at random are of two people nearly always when an album has many. Sorting with a first
-guess tells the pairs of one person from the rest, which say what both distributions are, and so
-again until that no longer changes anything. docs/decisions/0006-clustering.md has how near this
-comes to measured operating points.
+Which pairs are of one person is not known, and it must not be guessed from the groups alone: mated
+pairs that are not joined yet would count as non-mated, and in an album of 30 people they are most
+of what is similar. So the similarities are taken as a mixture (`mixture.py`), which needs no
+groups. Sorting with that tells most of the mated pairs; each of the others counts as non-mated
+by its probability alone, and the non-mated pairs that are left give the upper tail as it is, where
+a normal distribution through all of them would be too steep or too flat.
+docs/decisions/0006-clustering.md has how near this comes to measured operating points.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from statistics import NormalDist
 
 import numpy as np
+from numpy.typing import NDArray
 
 from faceprint.recognition.albums.demand import Similarities
 from faceprint.recognition.albums.graph import Ints
+from faceprint.recognition.albums.mixture import TYPICAL, fit_mixture, mated_part
 from faceprint.recognition.albums.sorting import Links, partition
 from faceprint.types import Array
 
@@ -23,11 +27,19 @@ __all__ = ["own_similarities"]
 
 _NORMAL = NormalDist()
 _SOURCE = "estimated from this album, as nobody has measured the model: faceprint calibrate"
-_ENOUGH_PHOTOS, _ENOUGH_PEOPLE, _ENOUGH_PAIRS = 40, 20, 50
-_SAMPLE, _ROUNDS, _OF_EACH = 3_000, 5, 20
-_RATES = (1e-2, 1e-3)
-_TYPICAL = (5.5, 1.2)
-"""Mean and spread of one person's similarities, as a first guess."""
+_ENOUGH_PHOTOS, _ENOUGH_PEOPLE = 40, 10
+_SAMPLE, _OF_EACH = 3_000, 20
+_TAILED = 3
+"""Rounds that read the tail, after two of the mixture."""
+
+_FEW_MATED = 25
+"""Mated pairs (or one for four faces) below which an album says nothing of them."""
+
+_ENOUGH_STRANGERS = 200
+"""Faces from which an album of people photographed once says what non-mated similarities are."""
+
+_RAREST, _FEWEST_PAIRS = 1e-3, 10
+"""The tail is read at the rate 1e-3 and ten times of it, or where ten pairs are left."""
 
 
 def own_similarities(
@@ -35,58 +47,79 @@ def own_similarities(
 ) -> Similarities | None:
     """Both distributions of (n, d) unit rows.
 
-    None for under 40 photographs or 20 people, of which nothing can be said.
+    None for an album of which nothing can be said: under 40 photographs or 10 people, or under 200
+    faces without mated pairs that stand out.
     """
     if len(set(photos)) < _ENOUGH_PHOTOS:
         return None
     chosen = np.sort(np.random.default_rng(seed).permutation(len(vectors))[:_SAMPLE])
     rows = np.asarray(vectors[chosen], np.float32)
     products = rows @ rows.T
-    known = Similarities(*_line_at_first(products), *_TYPICAL, source=_SOURCE)
-    for _ in range(_ROUNDS):
-        labels = partition(rows, known.demand(len(rows)), Links())
-        if int(labels.max()) + 1 < _ENOUGH_PEOPLE:
-            return None
-        better = _seen(products, labels, known)
-        if better == known:
-            break
-        known = better
+    known, mated = _mixed(products)
+    if mated < max(_FEW_MATED, len(rows) / 4):
+        return _of_strangers(products) if len(rows) >= _ENOUGH_STRANGERS else None
+    for number in range(1 + _TAILED):
+        demand = known.demand(len(rows))
+        labels = partition(rows, demand, Links())
+        if not _ENOUGH_PEOPLE <= int(labels.max()) + 1 < len(rows):
+            return None  # too few people, or mated pairs of which not one is joined
+        # Somebody's thousand photographs would be half a million pairs.
+        few = np.flatnonzero(_rank_within(labels) < _OF_EACH)
+        part = products[np.ix_(few, few)]
+        known = _tailed(part, labels[few], known, demand.alone) if number else _mixed(part)[0]
     return known
 
 
-def _line_at_first(products: Array) -> tuple[float, float]:
-    """Origin and step of two people's similarities.
+def _mixed(products: Array) -> tuple[Similarities, float]:
+    """The distributions by similarities alone, and the number of mated pairs."""
+    scores = products[np.triu_indices(len(products), 1)]
+    found = fit_mixture(scores)
+    known = _similarities(found.origin, found.step, found.mean, found.spread)
+    return known, found.share * len(scores)
 
-    A normal distribution through the lower half tells which pairs are too similar for that; they
-    are left out, and the line goes through the 84 % and 97.7 % quantiles of the rest, as the upper
-    tail is what decides and need not mirror the lower one.
+
+def _of_strangers(products: Array) -> Similarities:
+    """The distributions of an album with hardly a mated pair."""
+    scores = products[np.triu_indices(len(products), 1)]
+    origin, step = _line(scores, np.ones(len(scores)), max(_RAREST, _FEWEST_PAIRS / len(scores)))
+    return Similarities(origin, step, *TYPICAL, _SOURCE)
+
+
+def _tailed(products: Array, labels: Ints, before: Similarities, alone: float) -> Similarities:
+    """The same with most mated pairs told by `labels`, and the tail as it is.
+
+    How many mated pairs are not joined is not known. The square root of the share that is less
+    similar than `alone` did better than that share, and than all, in albums of 50 to 5,000 faces.
     """
-    every = products[np.triu_indices(len(products), 1)]
-    low, middle = np.quantile(every, [_NORMAL.cdf(-1), 0.5]).tolist()
-    rest = every[every < middle + (middle - low) * -_NORMAL.inv_cdf(1e-3)]
-    one, two = np.quantile(rest, [_NORMAL.cdf(1), _NORMAL.cdf(2)]).tolist()
-    return 2 * one - two, max(two - one, 1e-6)
-
-
-def _seen(products: Array, labels: Ints, before: Similarities) -> Similarities:
-    """The distributions if those labels are right."""
     pair = np.triu_indices(len(products), 1)
-    same = labels[pair[0]] == labels[pair[1]]
-    scores = products[pair]
-    z = [-_NORMAL.inv_cdf(rate) for rate in _RATES]
-    common, rare = np.quantile(scores[~same], [1 - rate for rate in _RATES]).tolist()
-    step = max((rare - common) / (z[1] - z[0]), 1e-6)
-    known = replace(before, origin=common - step * z[0], step=step)
-    # Somebody's thousand photographs would be half a million pairs.
-    few = _rank_within(labels) < _OF_EACH
-    mated = scores[same & few[pair[0]] & few[pair[1]]]
-    if len(mated) < _ENOUGH_PAIRS:
-        return known
-    # Pairs that the last round left apart are missing below: the upper half shows the spread.
-    middle, high = np.quantile(mated, [0.5, _NORMAL.cdf(1)]).tolist()
-    return replace(
-        known, mean=(middle - known.origin) / step, spread=max(high - middle, step / 2) / step
-    )
+    same, scores = labels[pair[0]] == labels[pair[1]], products[pair]
+    rarest = max(_RAREST, _FEWEST_PAIRS / len(scores))
+    if 10 * rarest > 0.1:
+        return before
+    z = (scores - before.origin) / before.step
+    apart = _NORMAL.cdf(((alone - before.origin) / before.step - before.mean) / before.spread)
+    share = float(same.mean()) * apart**0.5
+    two = (1 - share) * np.exp(-0.5 * np.maximum(z, 0) ** 2)
+    one = share * np.exp(-0.5 * ((z - before.mean) / before.spread) ** 2) / before.spread
+    mated = np.where(same | (z >= before.mean), 1.0, one / (one + two))
+    origin, step = _line(scores, 1 - mated, rarest)
+    mean, spread = mated_part(scores, mated, origin, step)
+    return _similarities(origin, step, mean, spread)
+
+
+def _similarities(origin: float, step: float, mean: float, spread: float) -> Similarities:
+    return Similarities(origin, step, (mean - origin) / step, spread / step, _SOURCE)
+
+
+def _line(scores: Array, weights: NDArray[np.float64], rarest: float) -> tuple[float, float]:
+    """Origin and step of the tail of weighted scores, through a rate and ten times of it."""
+    order = np.argsort(-scores)
+    total = np.cumsum(weights[order])
+    places = np.searchsorted(total, np.array([10 * rarest, rarest]) * total[-1])
+    common, rare = scores[order[np.minimum(places, len(order) - 1)]].tolist()
+    z_common, z_rare = -_NORMAL.inv_cdf(10 * rarest), -_NORMAL.inv_cdf(rarest)
+    step = max((rare - common) / (z_rare - z_common), 1e-6)
+    return common - step * z_common, step
 
 
 def _rank_within(labels: Ints) -> Ints:

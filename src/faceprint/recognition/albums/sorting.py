@@ -38,11 +38,21 @@ class Links:
 
 
 def sort_faces(
-    table: FaceTable, demand: Demand, links: Links, fitness: Fitness, run: Run | None = None
+    table: FaceTable,
+    demand: Demand,
+    links: Links,
+    fitness: Fitness,
+    run: Run | None = None,
+    *,
+    photos: Ints | None = None,
 ) -> tuple[Ints, tuple[str, ...]]:
     """(n,) labels from 0, -1 for faces that wait, and the reason of each (empty: none).
 
-    A face that the owner linked takes part whatever its quality. `run` finds the neighbours.
+    A face that the owner linked takes part whatever its quality.
+
+    Args:
+        run: finds the neighbours.
+        photos: (n,) the photograph of each face, where its name does not tell.
     """
     reasons = fitness.reasons(table.quality)
     spoken_for = np.zeros(len(table), bool)
@@ -58,12 +68,13 @@ def sort_faces(
 
     labels = np.full(len(table), -1)
     numbers: dict[str, int] = {}
-    photos = np.asarray([numbers.setdefault(table.sources[i], len(numbers)) for i in chosen])
+    if photos is None:
+        photos = np.asarray([numbers.setdefault(name, len(numbers)) for name in table.sources])
     labels[chosen] = partition(
         take_rows(table.vectors, chosen),
         demand,
         Links(*(tuple(within(p)) for p in (links.must, links.cannot, links.pins, links.separate))),
-        photos=photos,
+        photos=photos[chosen] if len(chosen) else np.empty(0, np.int64),
         run=run,
     )
     waiting = tuple("" if at >= 0 else why for at, why in zip(place, reasons, strict=True))
@@ -101,7 +112,7 @@ def partition(
             must_link=must,
             cannot_link=links.cannot,
             separate=links.separate,
-            twins=(1 + demand.alone) / 2,
+            twins=demand.twins,
         )
 
     strict = limits_with((*links.must, *links.pins))  # refuses what contradicts itself

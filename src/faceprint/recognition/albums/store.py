@@ -11,36 +11,48 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from faceprint._files import file_of
 from faceprint.errors import (
     GalleryCorruptError,
     GalleryError,
     ModelMismatchError,
     SourceNotFoundError,
 )
+from faceprint.geometry import iou_matrix
 from faceprint.recognition.albums import schema
 from faceprint.recognition.albums.faces import FaceTable
 from faceprint.recognition.albums.graph import Ints
+from faceprint.recognition.albums.photographs import Content, Found, Photograph, shown
 from faceprint.recognition.gallery.records import now
 from faceprint.recognition.gallery.sqlite_connect import configured, plain_errors
 from faceprint.types import Array
 
-__all__ = ["AlbumFile", "Stamp", "stamp"]
-
-Stamp = tuple[int | None, int | None]
-"""Size in bytes and time of the last change in nanoseconds; (None, None) of what is no file."""
+__all__ = ["AlbumFile", "Stored"]
 
 _MAGIC = b"SQLite format 3\x00"
+
+_SAME_BOX, _SAME_FACE = 0.5, 0.95
+"""Overlap and cosine similarity from which a face of an edited photograph is the one before."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stored:
-    """All faces of an album: their keys, and whose each was after the last run (-1: nobody's)."""
+    """All faces of an album.
+
+    Attributes:
+        table: the faces; their photographs by the names that lead to them.
+        keys: (n,) of the faces.
+        people: (n,) whose each was after the last run (-1: nobody's).
+        photos: (n,) keys of their photographs.
+        missing: (n,) whether their photograph was not found.
+    """
 
     table: FaceTable
     keys: Ints
     people: Ints
+    photos: Ints
+    missing: NDArray[np.bool_]
 
 
 class AlbumFile:
@@ -54,7 +66,9 @@ class AlbumFile:
             _check_header(path)
             self._connection = configured(path)
             try:
-                schema.check_schema(self._connection, str(path))
+                if schema.check_schema(self._connection, str(path)) < schema.VERSION:
+                    schema.migrate(self._connection)
+                    schema.check_schema(self._connection, str(path))
             except BaseException:
                 self._connection.close()
                 raise
@@ -86,36 +100,49 @@ class AlbumFile:
         with plain_errors(str(self.path)):
             return self._connection.execute(sql, tuple(values)).fetchall()
 
-    def photos(self) -> dict[str, Stamp]:
-        """Every photograph that was taken in, with what its file was like then."""
-        found = self.rows("SELECT source, size, modified FROM photos")
-        return {str(source): (size, modified) for source, size, modified in found}  # type: ignore[misc]
+    def photographs(self) -> list[Photograph]:
+        """Every photograph that was taken in."""
+        found = self.rows("SELECT key, source, name, digest, size, modified, missing FROM photos")
+        return [
+            Photograph(key, source, name, Content(digest, size, modified), missing is not None)  # type: ignore[arg-type]
+            for key, source, name, digest, size, modified, missing in found
+        ]
 
-    def put_photos(self, photos: Mapping[str, FaceTable]) -> None:
-        """Take in photographs that are not there yet, those without faces too.
+    def put_photos(self, photos: Iterable[tuple[Found, FaceTable, Photograph | None]]) -> None:
+        """Take in photographs, those without faces too: all of them or none.
+
+        Args:
+            photos: each with its faces, and with what was at its place before: faces that are still
+                there keep their person and corrections; the rest of it waits as missing.
 
         Raises:
             ModelMismatchError: faces of another model than the album's.
         """
         with self.write() as connection:
-            for source, faces in photos.items():
+            for found, faces, before in photos:
                 self._check_model(connection, faces)
-                sql = "INSERT INTO photos (source, size, modified) VALUES (?, ?, ?)"
-                key = connection.execute(sql, (source, *stamp(source))).lastrowid
-                columns = zip(
-                    faces.boxes.astype("<f4"),
-                    faces.scores,
-                    faces.quality.astype("<f4"),
-                    faces.vectors.astype("<f4"),
-                    faces.thumbnails,
-                    strict=True,
-                )
-                connection.executemany(
-                    "INSERT INTO faces (photo, box, score, quality, vector, thumbnail) "
-                    "VALUES (?, ?, ?, ?, ?, ?)",
-                    [(key, b.tobytes(), float(s), q.tobytes(), v.tobytes(), t)
-                     for b, s, q, v, t in columns],
-                )  # fmt: skip
+                kept = {} if before is None else _carried(connection, before.key, faces)
+                _put(connection, found, faces, kept)
+                if before is not None:
+                    connection.execute(
+                        "DELETE FROM photos WHERE key = ? AND NOT EXISTS "
+                        "(SELECT 1 FROM faces WHERE photo = photos.key)",
+                        (before.key,),
+                    )
+                    _mark(connection, [before.key])
+
+    def update_photos(self, known: Mapping[int, Found], missing: Iterable[int]) -> None:
+        """Keep where photographs lie now, and which were not found."""
+        with self.write() as connection:
+            connection.executemany(
+                "UPDATE photos SET source = ?, name = ?, digest = ?, size = ?, modified = ?, "
+                "missing = NULL WHERE key = ?",
+                [
+                    (f.source, f.name, f.content.digest, f.content.size, f.content.modified, key)
+                    for key, f in known.items()
+                ],
+            )
+            _mark(connection, missing)
 
     def stored(self) -> Stored:
         """Every face.
@@ -125,14 +152,16 @@ class AlbumFile:
         """
         ((embedder, dim),) = self.rows("SELECT embedder, dim FROM album")
         rows = self.rows(
-            "SELECT source, box, score, quality, vector, thumbnail, faces.key, person FROM faces "
-            "JOIN photos ON photos.key = photo ORDER BY source, faces.key"
+            "SELECT source, box, score, quality, vector, thumbnail, faces.key, person, photo, "
+            "missing IS NOT NULL, name FROM faces JOIN photos ON photos.key = photo "
+            "ORDER BY source, faces.key"
         )
         if any(len(row[4]) != 4 * int(str(dim)) for row in rows):  # type: ignore[arg-type]
             raise GalleryCorruptError(f"{self.path}: a vector that is not {dim} numbers long")
         n = len(rows)
+        names = {row[8]: shown(str(row[0]), str(row[10])) for row in rows}
         table = FaceTable(
-            tuple(str(row[0]) for row in rows),
+            tuple(names[row[8]] for row in rows),
             _floats([row[1] for row in rows], n, 4),
             np.asarray([row[2] for row in rows], np.float32),
             _floats([row[3] for row in rows], n, 4),
@@ -142,7 +171,11 @@ class AlbumFile:
         )
         people = [-1 if row[7] is None else row[7] for row in rows]
         return Stored(
-            table, np.asarray([row[6] for row in rows], np.int64), np.asarray(people, np.int64)
+            table,
+            np.asarray([row[6] for row in rows], np.int64),
+            np.asarray(people, np.int64),
+            np.asarray([row[8] for row in rows], np.int64),
+            np.asarray([row[9] for row in rows], bool),
         )
 
     def scrub(self) -> None:
@@ -164,13 +197,61 @@ class AlbumFile:
             )
 
 
-def stamp(source: str) -> Stamp:
-    """Size and time of change of a file, to see whether it is still the same."""
-    try:
-        status = file_of(source).stat()
-    except (OSError, ValueError):
-        return None, None
-    return status.st_size, status.st_mtime_ns
+def _put(
+    connection: sqlite3.Connection, found: Found, faces: FaceTable, kept: Mapping[int, int]
+) -> None:
+    """Insert a photograph; faces of `kept` (row -> key) move to it from another one."""
+    content = found.content
+    photo = connection.execute(
+        "INSERT INTO photos (source, name, digest, size, modified) VALUES (?, ?, ?, ?, ?)",
+        (found.source, found.name, content.digest, content.size, content.modified),
+    ).lastrowid
+    columns = zip(
+        faces.boxes.astype("<f4"),
+        faces.scores,
+        faces.quality.astype("<f4"),
+        faces.vectors.astype("<f4"),
+        faces.thumbnails,
+        strict=True,
+    )
+    connection.executemany(
+        "INSERT INTO faces (key, photo, box, score, quality, vector, thumbnail) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET photo = excluded.photo, "
+        "box = excluded.box, score = excluded.score, quality = excluded.quality, "
+        "vector = excluded.vector, thumbnail = excluded.thumbnail",
+        [
+            (kept.get(row), photo, b.tobytes(), float(s), q.tobytes(), v.tobytes(), t)
+            for row, (b, s, q, v, t) in enumerate(columns)
+        ],
+    )
+
+
+def _mark(connection: sqlite3.Connection, missing: Iterable[int]) -> None:
+    connection.executemany(
+        "UPDATE photos SET missing = ? WHERE key = ? AND missing IS NULL",
+        [(now(), key) for key in missing],
+    )
+
+
+def _carried(connection: sqlite3.Connection, photo: int, faces: FaceTable) -> dict[int, int]:
+    """Faces that are where one was before and look the same: row -> key of that one."""
+    rows = connection.execute(
+        "SELECT key, box, vector FROM faces WHERE photo = ? ORDER BY key", (photo,)
+    ).fetchall()
+    if not rows or not len(faces) or len(rows[0][2]) != 4 * faces.vectors.shape[1]:
+        return {}
+    boxes = _floats([row[1] for row in rows], len(rows), 4)
+    overlap = iou_matrix(faces.boxes, boxes)
+    alike = faces.vectors @ _floats([row[2] for row in rows], len(rows), faces.vectors.shape[1]).T
+    overlap[alike < _SAME_FACE] = 0
+    kept: dict[int, int] = {}
+    for place in np.argsort(-overlap, axis=None, kind="stable").tolist():
+        row, old = divmod(place, len(rows))
+        if overlap[row, old] < _SAME_BOX:
+            break
+        if row not in kept and rows[old][0] not in kept.values():
+            kept[row] = rows[old][0]
+    return kept
 
 
 def _floats(blobs: list[object], n: int, width: int) -> Array:
