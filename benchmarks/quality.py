@@ -59,7 +59,12 @@ def main() -> None:
 def _with(fp: FacePrint, mirror: bool) -> FacePrint:
     """The models without a measure, with or without the mirrored crop."""
     card = fp.embedder_card
-    bare = replace(card, quality=None, input=replace(card.input, mirror=mirror))
+    contract = card.input
+    if not mirror:
+        contract = replace(contract, mirror=False, crops=1)
+    elif not contract.mirrored:
+        contract = replace(contract, mirror=True)
+    bare = replace(card, quality=None, input=contract)
     options = LoadOptions(threads=1, accept_license=True)
     return FacePrint(fp.name, fp.detector_card, bare, options)
 
@@ -67,7 +72,7 @@ def _with(fp: FacePrint, mirror: bool) -> FacePrint:
 def table(fp: FacePrint, plain: Sample, mirrored: Sample) -> dict[str, Any]:
     """The figures of each candidate, on the half of the people that chose nothing."""
     card = fp.embedder_card
-    sample = mirrored if card.input.mirror else plain
+    sample = mirrored if card.input.mirrored else plain
     candidates = {
         "norm": plain.norms,
         "agreement of plain and mirrored": agreement(plain, mirrored),
