@@ -85,7 +85,7 @@ def test_a_folder_of_people_is_counted(
         "obama": True,
         "biden": False,
     }
-    assert "1 enrolled, 1 not used, 1 of them for the quality" in said
+    assert "1 not used, 1 of them for the quality of the face" in said
 
 
 def test_a_blurred_stranger_is_nobody(
