@@ -49,6 +49,7 @@ class OpenCvSession:
             ) from error
         inputs = [TensorSpec(*item) for item in sketch.inputs if item[0] not in sketch.dims]
         self._input = one_input(model, inputs)
+        _refuse_branches(sketch, model.name)
         try:
             self._net = cv2.dnn.readNetFromONNX(str(path))
         except cv2.error as error:
@@ -89,6 +90,13 @@ def open_session(model: Path, options: RuntimeOptions) -> OpenCvSession:
         ModelMissingError, ChecksumError, CardError: no file, a damaged one, a graph it can't take.
     """
     return OpenCvSession(model, options)
+
+
+def _refuse_branches(sketch: _sketch.Sketch, name: str) -> None:
+    """OpenCV 5.0 ends the process on graphs within graphs, sound ones too."""
+    for node in sketch.nodes:
+        if node.op in ("If", "Loop", "Scan"):
+            raise CardError(f"{name}: OpenCV DNN can't run {node.op}; use another runtime")
 
 
 def _refused(error: Exception, name: str) -> CardError:

@@ -76,12 +76,12 @@ class PyTorchSession:
         from faceprint.runtime.torch_operators import OPERATORS
 
         weights = self._weights
-        inputs = tuple(
-            None if not name else values[name] if name in values else weights[name]
-            for name in step.inputs
-        )
-        call = Call(inputs, attributes, self._opset, len(step.outputs))
         try:
+            inputs = tuple(
+                None if not name else values[name] if name in values else weights[name]
+                for name in step.inputs
+            )
+            call = Call(inputs, attributes, self._opset, len(step.outputs))
             result = OPERATORS[step.op](call)
         except (RuntimeError, ValueError, KeyError, IndexError, TypeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
