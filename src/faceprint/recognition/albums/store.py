@@ -124,19 +124,23 @@ class AlbumFile:
             GalleryCorruptError: a vector that is not the album's.
         """
         ((embedder, dim),) = self.rows("SELECT embedder, dim FROM album")
+        width = int(str(dim))
         rows = self.rows(
             "SELECT source, box, score, quality, vector, thumbnail, faces.key, person FROM faces "
             "JOIN photos ON photos.key = photo ORDER BY source, faces.key"
         )
-        if any(len(row[4]) != 4 * int(str(dim)) for row in rows):  # type: ignore[arg-type]
-            raise GalleryCorruptError(f"{self.path}: a vector that is not {dim} numbers long")
+        for name, column, length in (("box", 1, 4), ("quality", 3, 4), ("vector", 4, width)):
+            if any(len(row[column]) != 4 * length for row in rows):  # type: ignore[arg-type]
+                raise GalleryCorruptError(
+                    f"{self.path}: a {name} that is not {length} numbers long"
+                )
         n = len(rows)
         table = FaceTable(
             tuple(str(row[0]) for row in rows),
             _floats([row[1] for row in rows], n, 4),
             np.asarray([row[2] for row in rows], np.float32),
             _floats([row[3] for row in rows], n, 4),
-            _floats([row[4] for row in rows], n, int(str(dim))),
+            _floats([row[4] for row in rows], n, width),
             str(embedder),
             tuple(row[5] for row in rows),  # type: ignore[misc]
         )
