@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from faceprint._sketch import scan
 from faceprint.errors import CardError, ChecksumError, ModelError
 from faceprint.runtime.session import open_session
 from faceprint.zoo.graph_facts import read_graph
-from faceprint.zoo.legacy import plan_of
+from faceprint.zoo.legacy import plan_of, prepare
 from faceprint.zoo.legacy_passes import rewrite
 
 onnx = pytest.importorskip("onnx")
@@ -60,6 +61,18 @@ def damaged() -> dict[str, bytes]:
         "dims": model(product(), weights=(weight(dims=[12, 12]),)).SerializeToString(),
         "location": model(product(), weights=(no_location(),)).SerializeToString(),
         "gone": model(branch).SerializeToString(),
+        "twice": model(product(), product(), weights=(weight(),)).SerializeToString(),
+        "left out": model(
+            onnx.helper.make_node("PRelu", ["x", ""], ["y"]), weights=(weight(),)
+        ).SerializeToString(),
+        "no slope": model(onnx.helper.make_node("PRelu", ["x"], ["y"])).SerializeToString(),
+        "circle": model(
+            onnx.helper.make_node("Relu", ["a"], ["b"]),
+            onnx.helper.make_node("Relu", ["b"], ["a"]),
+            onnx.helper.make_node("PRelu", ["a", "w"], ["y"]),
+            weights=(onnx.numpy_helper.from_array(np.ones(3, np.float32), "w"),),
+        ).SerializeToString(),
+        "no output": model().SerializeToString(),
         "scalar": model(product(), weights=(weight(),), shape=()).SerializeToString(),
         "text": named,
         "wire": sound.SerializeToString() + b"\x3a\x7f",
@@ -74,6 +87,8 @@ def test_every_runtime_says_what_is_wrong(what: str, runtime: str, tmp_path: Pat
         pytest.importorskip({"pytorch": "torch"}.get(runtime, runtime))
     path = tmp_path / "g.onnx"
     path.write_bytes(damaged()[what])
+    with contextlib.suppress(ModelError):
+        prepare(path, tmp_path)
     try:
         session = open_session(path, runtime=runtime)
         session.run(np.ones((1, 3), np.float32))

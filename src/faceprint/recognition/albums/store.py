@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,8 @@ Stamp = tuple[int | None, int | None]
 """Size in bytes and time of the last change in nanoseconds; (None, None) of what is no file."""
 
 _MAGIC = b"SQLite format 3\x00"
+_LONGEST = 4096
+"""Numbers of a vector, as the schema has it."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,17 +125,16 @@ class AlbumFile:
         Raises:
             GalleryCorruptError: a vector that is not the album's.
         """
-        ((embedder, dim),) = self.rows("SELECT embedder, dim FROM album")
-        width = int(str(dim))
+        heads = self.rows("SELECT embedder, dim FROM album")
+        embedder, width = heads[0] if len(heads) == 1 else ("", -1)
+        if not isinstance(width, int) or not 0 <= width <= _LONGEST:
+            raise GalleryCorruptError(f"{self.path}: its head is damaged")
         rows = self.rows(
             "SELECT source, box, score, quality, vector, thumbnail, faces.key, person FROM faces "
             "JOIN photos ON photos.key = photo ORDER BY source, faces.key"
         )
-        for name, column, length in (("box", 1, 4), ("quality", 3, 4), ("vector", 4, width)):
-            if any(len(row[column]) != 4 * length for row in rows):  # type: ignore[arg-type]
-                raise GalleryCorruptError(
-                    f"{self.path}: a {name} that is not {length} numbers long"
-                )
+        for row in rows:
+            _check_face(row, width, self.path)
         n = len(rows)
         table = FaceTable(
             tuple(str(row[0]) for row in rows),
@@ -166,6 +167,18 @@ class AlbumFile:
             raise ModelMismatchError(
                 f"{self.path} holds faces of {embedder}, not of {faces.embedder}; start a new album"
             )
+
+
+def _check_face(row: Sequence[object], width: int, path: Path) -> None:
+    """Refuse a face that SQLite's own checks would not have let in, and what nobody can count."""
+    for name, column, length in (("box", 1, 4), ("quality", 3, 4), ("vector", 4, width)):
+        value = row[column]
+        if not isinstance(value, bytes) or len(value) != 4 * length:
+            raise GalleryCorruptError(f"{path}: a {name} that is not {length} numbers long")
+    picture, key, person = row[5:8]
+    whole = isinstance(key, int) and isinstance(person, int | None)
+    if not whole or not isinstance(row[2], int | float) or not isinstance(picture, bytes | None):
+        raise GalleryCorruptError(f"{path}: a face whose score, picture or person is damaged")
 
 
 def stamp(source: str) -> Stamp:
