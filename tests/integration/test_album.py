@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,20 @@ def test_contradictions_models_and_strangers_files_are_refused(tmp_path):
     (tmp_path / "b.db").write_bytes(b"nothing")
     with pytest.raises(GalleryCorruptError):
         AlbumFile(tmp_path / "b.db")
+
+
+@pytest.mark.parametrize("change", ["box = x'00'", "quality = x''", "vector = x'0000'"])
+def test_a_face_of_another_length_than_the_album_has_is_damage(change, tmp_path):
+    path = tmp_path / "a.db"
+    with AlbumFile(path) as file:
+        take_in(file, album_of(2, 2))
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    connection.execute(f"UPDATE faces SET {change} WHERE key = 2")
+    connection.commit()
+    connection.close()
+    with AlbumFile(path) as file, pytest.raises(GalleryCorruptError, match=change.split()[0]):
+        file.stored()
 
 
 def test_correction_files(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,7 +15,7 @@ from faceprint.evaluation.labelled import all_pairs
 from faceprint.evaluation.result import About, verification_result
 from faceprint.evaluation.run_people import split_open_set
 from faceprint.evaluation.validate import compare_published, data_set_name
-from faceprint.recognition.calibration_file import CalibrationFile
+from faceprint.recognition.calibration_file import CalibrationFile, load_calibration
 from faceprint.recognition.calibrations import (
     calibration_for,
     decide_by,
@@ -154,3 +155,10 @@ def test_published_figures_agree_inside_the_interval(value: float, agrees: bool)
     assert data_set_name("cfp_fp") == "CFP-FP"
     assert data_set_name("agedb_30") == "AgeDB-30"
     assert data_set_name("ours") == "ours"
+
+
+def test_a_file_nested_without_end_is_no_calibration(tmp_path: Path) -> None:
+    path = tmp_path / "office.json"
+    path.write_text("[" * 100_000)
+    with pytest.raises(DatasetError, match="not JSON"):
+        load_calibration(path)

@@ -246,3 +246,9 @@ def test_the_hash_is_of_what_determines_the_embeddings() -> None:
 def test_the_hash_never_changes_its_form() -> None:
     # Galleries hold this value: a change of the canonical form would orphan all of them.
     assert card_hash(parse()) == "d9239cdc24a78c81a97ba8872f90dfa488dc6a014d191bd7b04c91e633aa9548"
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 2000 + "]" * 2000, "x = " + "{a=" * 2000])
+def test_tables_nested_without_end_are_no_card(text: str) -> None:
+    with pytest.raises(CardError, match=r"mine\.toml: not TOML"):
+        parse(CARD.replace("dim = 128", text))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint._columns import read_npz
 from faceprint._files import atomic_write
 from faceprint.errors import DatasetError
 from faceprint.types import Array, Face, Quality
@@ -90,9 +90,8 @@ def read_column(path: Path, name: str) -> Array:
         DatasetError: the file is gone or damaged.
     """
     try:
-        with np.load(path, allow_pickle=False) as columns:
-            return np.asarray(columns[name])
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        return read_npz(path, (name,))[name]
+    except (OSError, ValueError, KeyError) as error:
         raise DatasetError(f"{path}: damaged or gone ({error}); --overwrite starts anew") from error
 
 

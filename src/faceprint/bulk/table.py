@@ -12,6 +12,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint._columns import Texts, open_parquet, read_npz
 from faceprint._files import atomic_write
 from faceprint._optional import require
 from faceprint.bulk.rows import FIELDS
@@ -86,10 +87,9 @@ def head_of(path: Path) -> dict[str, Any] | None:
             with path.open("rb") as file:  # pyarrow takes names in UTF-8 alone
                 text = (pq.read_schema(file).metadata or {}).get(b"faceprint", b"")
         else:
-            with np.load(path, allow_pickle=False) as columns:
-                text = str(columns["head"])
+            text = str(read_npz(path, ("head",))["head"])
         head = json.loads(text)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, RecursionError):
         return None
     return head if isinstance(head, dict) else None
 
@@ -106,7 +106,7 @@ def read_table(path: Path, size: int = 4096) -> Iterator[Columns]:
     read = _read_parquet if path.suffix.lower() == ".parquet" else _read_npz
     try:
         yield from read(path, size)
-    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, DatasetError):
             raise
         raise DatasetError(f"{path}: not a table of embeddings: {error}") from error
@@ -180,19 +180,20 @@ def _blanked(pa: Any, arrays: list[Any], columns: Columns) -> list[Any]:
 
 
 def _read_parquet(path: Path, size: int) -> Iterator[Columns]:
-    pa, pq = require("pyarrow", extra="bulk"), require("pyarrow.parquet", extra="bulk")
+    pa = require("pyarrow", extra="bulk")
     try:
-        with path.open("rb") as opened, pq.ParquetFile(opened) as file:
+        with path.open("rb") as opened, open_parquet(opened, path) as file:
+            texts = Texts(path)
             width = file.schema_arrow.field("embedding").type.list_size
             # Asked for all at once, pyarrow would keep what it has read until the end.
             for group in range(file.num_row_groups):
                 some = file.iter_batches(size, row_groups=[group], columns=list(COLUMNS))
-                yield from (_numpy(batch, width) for batch in some)
+                yield from (_numpy(batch, width, texts) for batch in some)
     except (pa.ArrowException, AttributeError) as error:
         raise DatasetError(f"{path}: not a table of embeddings: {error}") from error
 
 
-def _numpy(batch: Any, width: int) -> Columns:
+def _numpy(batch: Any, width: int, texts: Texts) -> Columns:
     columns: Columns = {}
     rows = batch.num_rows
     shapes = {"box": (4,), "landmarks": (5, 2), "embedding": (width,)}
@@ -214,7 +215,7 @@ def _numpy(batch: Any, width: int) -> Columns:
         elif name == "face":
             columns[name] = array.fill_null(-1).to_numpy().astype(np.int32)
         else:
-            columns[name] = np.asarray([*array.to_pylist(), None], object)[:-1]
+            columns[name] = np.asarray([*texts.column(array), None], object)[:-1]
     return columns
 
 
@@ -284,8 +285,8 @@ def _header(file: IO[bytes], kind: str, dims: tuple[int, ...]) -> None:
 
 
 def _read_npz(path: Path, size: int) -> Iterator[Columns]:
-    with np.load(path, allow_pickle=False) as columns:
-        table = {name: np.asarray(columns[name]) for name in COLUMNS}
+    held = read_npz(path, COLUMNS)
+    table = {name: held[name] for name in COLUMNS}
     for name in ("embedder", "error", "duplicate_of"):
         texts = table[name].astype(object)
         texts[texts == ""] = None

@@ -129,7 +129,7 @@ def load_calibration(path: Path) -> CalibrationFile:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DatasetError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: not JSON ({error})") from error
     if not isinstance(value, dict) or value.get("format") != _FORMAT:
         raise DatasetError(f"{path}: not a calibration of faceprint")

@@ -43,6 +43,8 @@ def one_input(model: Path, inputs: Sequence[TensorSpec]) -> TensorSpec:
     if len(inputs) != 1:
         names = ", ".join(spec.name for spec in inputs) or "none"
         raise CardError(f"{model.name}: a face model takes one input, this graph takes {names}")
+    if not inputs[0].shape:
+        raise CardError(f"{model.name}: its input is a single number, not a batch of images")
     return inputs[0]
 
 

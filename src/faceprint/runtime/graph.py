@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint._onnx import reading
 from faceprint._optional import require
 from faceprint.errors import CardError, ChecksumError
 from faceprint.runtime.session import TensorSpec
@@ -51,13 +52,11 @@ def load_graph(model: Path, *, extra: str) -> Graph:
         CardError: operators of another domain than ONNX's own.
     """
     onnx = require("onnx", extra=extra)
-    messages = require("google.protobuf.message", extra=extra)
-    try:
-        proto = onnx.load(str(model))
-    except (messages.DecodeError, ValueError, OSError) as error:
-        raise ChecksumError(
-            f"{model.name}: not an ONNX file, or a damaged one; fetch it again ({error})"
-        ) from error
+    with reading(model.name, extra=extra, kind=ChecksumError):
+        return _graph(onnx, onnx.load(str(model)), model)
+
+
+def _graph(onnx: Any, proto: Any, model: Path) -> Graph:
     if not proto.graph.node:
         raise ChecksumError(f"{model.name}: not an ONNX file; it has no nodes; fetch it again")
     weights = {item.name: onnx.numpy_helper.to_array(item) for item in proto.graph.initializer}

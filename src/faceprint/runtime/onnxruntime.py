@@ -64,6 +64,8 @@ class OnnxRuntimeSession:
             )
         except _ERRORS as error:
             raise _translated(error, model) from error
+        except UnicodeDecodeError as error:  # of a message that names what it can't take
+            raise ChecksumError(f"{model.name}: damaged: a name is not text ({error})") from error
         running = self._session.get_providers()
         if running[0] != provider:
             raise RuntimeUnavailableError(

@@ -20,6 +20,12 @@ _OLDEST = 5
 """Major version: with 4.10 to 4.13 three of eleven models fail their golden values."""
 
 
+_ALL_NEEDED = frozenset(
+    {"Add", "BatchNormalization", "Concat", "Div", "MatMul", "Mul", "PRelu", "Reshape", "Sub"}
+)
+"""Operators without inputs that may be left out."""
+
+
 class OpenCvSession:
     """A graph on OpenCV DNN; calls from several threads take turns.
 
@@ -49,6 +55,7 @@ class OpenCvSession:
             ) from error
         inputs = [TensorSpec(*item) for item in sketch.inputs if item[0] not in sketch.dims]
         self._input = one_input(model, inputs)
+        _refuse_fatal(sketch, model.name)
         try:
             self._net = cv2.dnn.readNetFromONNX(str(path))
         except cv2.error as error:
@@ -89,6 +96,28 @@ def open_session(model: Path, options: RuntimeOptions) -> OpenCvSession:
         ModelMissingError, ChecksumError, CardError: no file, a damaged one, a graph it can't take.
     """
     return OpenCvSession(model, options)
+
+
+def _refuse_fatal(sketch: _sketch.Sketch, name: str) -> None:
+    """Refuse what OpenCV 5.0 answers by ending the process.
+
+    Graphs within graphs, sound ones too; and tensors that nobody makes, that two nodes make, or
+    that an operator needs and is not given.
+
+    Raises:
+        CardError: such a graph.
+    """
+    known = set(sketch.dims) | {item for item, _ in sketch.inputs}
+    for node in sketch.nodes:
+        if node.op in ("If", "Loop", "Scan"):
+            raise CardError(f"{name}: OpenCV DNN can't run {node.op}; use another runtime")
+        for at, item in enumerate(node.inputs):
+            if item not in known and (item or at == 0 or node.op in _ALL_NEEDED):
+                raise CardError(f"{name}: not a sound graph: {node.op} takes {item!r}, not made")
+        for item in node.outputs:
+            if item and item in known:
+                raise CardError(f"{name}: not a sound graph: {item!r} is made twice")
+            known.add(item)
 
 
 def _refused(error: Exception, name: str) -> CardError:

@@ -39,6 +39,8 @@ class OpenVinoSession:
             raise  # a RuntimeError too, and with the better words
         except RuntimeError as error:
             raise _translated(error, model) from error
+        except UnicodeDecodeError as error:  # of a message that names what it can't take
+            raise ChecksumError(f"{model.name}: damaged: a name is not text ({error})") from error
         self._requests = threading.local()
         self._model = model
         self.info = SessionInfo(

@@ -36,7 +36,7 @@ class PyTorchSession:
         self._device = _device(torch, options.device)
         graph = load_graph(require_file(model), extra="torch")
         self._input = one_input(model, graph.inputs)
-        unknown = sorted({step.op for step in graph.steps if step.op not in OPERATORS})
+        unknown = sorted({str(step.op) for step in graph.steps if step.op not in OPERATORS})
         if unknown:
             raise CardError(
                 f"{model.name}: the PyTorch runtime has no operator {', '.join(unknown)}; "
@@ -68,6 +68,9 @@ class PyTorchSession:
                 self._step(step, attributes, values)
                 for name in dead:
                     del values[name]
+            missing = [item.name for item in self._outputs if item.name not in values]
+            if missing:
+                raise CardError(f"{self._name}: no node makes its output {missing[0]!r}")
             found = [values[item.name] for item in self._outputs]
             return [np.array(value.float().cpu().numpy(), np.float32) for value in found]
 
@@ -76,14 +79,14 @@ class PyTorchSession:
         from faceprint.runtime.torch_operators import OPERATORS
 
         weights = self._weights
-        inputs = tuple(
-            None if not name else values[name] if name in values else weights[name]
-            for name in step.inputs
-        )
-        call = Call(inputs, attributes, self._opset, len(step.outputs))
         try:
+            inputs = tuple(
+                None if not name else values[name] if name in values else weights[name]
+                for name in step.inputs
+            )
+            call = Call(inputs, attributes, self._opset, len(step.outputs))
             result = OPERATORS[step.op](call)
-        except (RuntimeError, ValueError, KeyError, IndexError, TypeError) as error:
+        except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise CardError(
                 f"{self._name}: PyTorch can't run {step.name} ({reason}); use another runtime"

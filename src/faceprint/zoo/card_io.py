@@ -87,7 +87,7 @@ def parse_card(text: str, *, where: str, origin: str) -> ModelCard:
     """
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise CardError(f"{where}: not TOML ({error})") from error
     fields = Fields(table, where)
     task = cast("Task", fields.choice("task", ("detect", "embed")))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from faceprint._external import outside_location
+from faceprint._onnx import reading
 from faceprint._optional import require
 from faceprint.errors import CardError
 
@@ -60,19 +61,19 @@ def read_graph(path: Path) -> GraphFacts:
         MissingExtraError: the onnx package is not installed.
     """
     onnx = require("onnx", extra="onnx")
-    try:
-        outside = outside_location(path)
+    with reading(str(path), extra="onnx", kind=CardError):
+        try:
+            outside = outside_location(path)
+        except OSError as error:
+            raise CardError(f"{path}: cannot be read ({error.strerror})") from error
         if outside:
             raise CardError(
                 f"{path}: its external data points outside its folder ({outside}); refused"
             )
-        model = onnx.load(str(path), load_external_data=False)
-    except OSError as error:
-        raise CardError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        if isinstance(error, CardError):
-            raise
-        raise CardError(f"{path}: not an ONNX graph ({error})") from error
+        return _facts(onnx.load(str(path), load_external_data=False), path)
+
+
+def _facts(model: Any, path: Path) -> GraphFacts:
     if not model.graph.node:
         raise CardError(f"{path}: not an ONNX graph (it has no nodes)")
     graph = model.graph

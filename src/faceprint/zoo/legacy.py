@@ -146,7 +146,14 @@ def keep(target: Path, content: bytes) -> None:
 
 
 def plan_of(sketch: Sketch) -> Plan:
-    """What is old about a graph."""
+    """What is old about a graph.
+
+    Raises:
+        ValueError: a node that has fewer inputs than its operator takes.
+    """
+    for node in sketch.nodes:
+        if len(node.inputs) < (2 if node.op in ("PRelu", "Gemm", "MatMul") else 0):
+            raise ValueError(f"a {node.op} of {len(node.inputs)} inputs")
     return Plan(
         spatial=any(
             node.op == "BatchNormalization" and node.integers.get("spatial") == 0
@@ -175,7 +182,9 @@ def is_feature_map(
 ) -> bool:
     """Whether a tensor has (n, c, h, w): it comes out of a convolution, not of a dense layer."""
     node = producers.get(name)
-    while node is not None and node.op in through:
+    for _ in range(len(producers)):  # a damaged graph may lead back to itself
+        if node is None or node.op not in through:
+            break
         node = next((producers[item] for item in node.inputs if item in producers), None)
     return node is not None and node.op in _SPATIAL
 

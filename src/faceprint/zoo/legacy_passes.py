@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from faceprint._external import refuse_outside
+from faceprint._onnx import reading
 from faceprint._optional import require
-from faceprint.errors import CardError, ModelError
+from faceprint.errors import CardError
 
 if TYPE_CHECKING:
     from faceprint.types import Array
@@ -46,22 +47,19 @@ def rewrite(model: Path, plan: Plan, steps: Sequence[Pass] | None = None) -> byt
         CardError: the file is not a graph, or comes out of the rewriting unsound.
     """
     onnx = require("onnx", extra="onnx")
-    messages = require("google.protobuf.message", extra="onnx")
-    try:
+    with reading(str(model), extra="onnx", kind=CardError):
         refuse_outside(model)
         proto = onnx.load(str(model))
-    except ModelError:
-        raise  # a ValueError too, and with the better words
-    except (messages.DecodeError, ValueError, OSError) as error:
-        raise CardError(f"{model}: not an ONNX graph ({error})") from error
-    for step in PASSES if steps is None else steps:
-        step(proto, plan)
-    content: bytes = proto.SerializeToString(deterministic=True)
-    try:
-        onnx.checker.check_model(content)
-    except onnx.checker.ValidationError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CardError(f"{model}: can't be rewritten for today's runtimes ({reason})") from error
+        for step in PASSES if steps is None else steps:
+            step(proto, plan)
+        content: bytes = proto.SerializeToString(deterministic=True)
+        try:
+            onnx.checker.check_model(content)
+        except onnx.checker.ValidationError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise CardError(
+                f"{model}: can't be rewritten for today's runtimes ({reason})"
+            ) from error
     return content
 
 

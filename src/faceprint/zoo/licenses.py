@@ -47,7 +47,7 @@ def accepted() -> tuple[Acceptance, ...]:
         return tuple(Acceptance(**row) for row in document["accepted"])
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         _LOG.warning("%s cannot be read (%s): no licence counts as accepted", _path(), error)
         return ()
 

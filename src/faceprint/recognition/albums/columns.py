@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint._columns import Texts, open_parquet, read_npz
 from faceprint._optional import require
 from faceprint.errors import InputError
 from faceprint.types import Array
@@ -52,9 +52,8 @@ def read_columns(path: Path, wanted: Sequence[str]) -> tuple[int, Iterator[Colum
 
 def _npz(path: Path, wanted: Sequence[str]) -> tuple[int, Iterator[Columns]]:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            columns = {name: archive[name] for name in wanted if name in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        columns: Columns = dict(read_npz(path, wanted))
+    except (ValueError, OSError) as error:
         raise InputError(f"{path}: not an npz table: {error}") from error
     rows = columns.get("embedding")
     if rows is not None:
@@ -65,11 +64,11 @@ def _npz(path: Path, wanted: Sequence[str]) -> tuple[int, Iterator[Columns]]:
 
 
 def _parquet(path: Path, wanted: Sequence[str]) -> tuple[int, Iterator[Columns]]:
-    pa, pq = require("pyarrow", extra="bulk"), require("pyarrow.parquet", extra="bulk")
+    pa = require("pyarrow", extra="bulk")
     opened = None
     try:
         opened = path.open("rb")  # pyarrow takes names in UTF-8 alone
-        file = pq.ParquetFile(opened)
+        file, texts = open_parquet(opened, path), Texts(path)
     except (OSError, ValueError, pa.ArrowException) as error:
         if opened is not None:
             opened.close()
@@ -83,19 +82,23 @@ def _parquet(path: Path, wanted: Sequence[str]) -> tuple[int, Iterator[Columns]]
                 for group in range(file.num_row_groups):
                     some = file.iter_batches(_ROWS, row_groups=[group], columns=names)
                     for batch in some:
-                        yield {name: _column(pa, name, batch.column(name)) for name in names}
+                        yield {name: _column(pa, name, batch.column(name), texts) for name in names}
             pa.default_memory_pool().release_unused()
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, ValueError, pa.ArrowException) as error:
+            if isinstance(error, InputError):
+                raise
             raise InputError(f"{path}: not a Parquet table: {error}") from error
 
     return file.metadata.num_rows, batches()
 
 
-def _column(pa: Any, name: str, array: Any) -> Any:
+def _column(pa: Any, name: str, array: Any, texts: Texts) -> Any:
     if pa.types.is_list(array.type) or pa.types.is_large_list(array.type) or (
         pa.types.is_fixed_size_list(array.type)
     ):  # fmt: skip
         return _vectors(pa, name, array)
+    if pa.types.is_dictionary(array.type):
+        return texts.column(array)
     return array.to_pylist()
 
 

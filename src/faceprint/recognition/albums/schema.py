@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 from faceprint.errors import GalleryCorruptError
 
-__all__ = ["APPLICATION_ID", "VERSION", "check_schema", "create", "migrate"]
+__all__ = ["APPLICATION_ID", "VERSION", "check_face", "check_schema", "create", "migrate"]
 
 APPLICATION_ID = 0x4650616C  # "FPal", in the file's header: what `file` and we tell albums by
 
@@ -152,3 +154,15 @@ def _expected(version: int) -> _Schema:
         return _read(connection)
     finally:
         connection.close()
+
+
+def check_face(row: Sequence[object], width: int, path: Path) -> None:
+    """Refuse a face that SQLite's own checks would not have let in, and what nobody can count."""
+    for name, column, length in (("box", 1, 4), ("quality", 3, 4), ("vector", 4, width)):
+        value = row[column]
+        if not isinstance(value, bytes) or len(value) != 4 * length:
+            raise GalleryCorruptError(f"{path}: a {name} that is not {length} numbers long")
+    picture, key, person = row[5:8]
+    whole = isinstance(key, int) and isinstance(person, int | None)
+    if not whole or not isinstance(row[2], int | float) or not isinstance(picture, bytes | None):
+        raise GalleryCorruptError(f"{path}: a face whose score, picture or person is damaged")

@@ -31,6 +31,8 @@ from faceprint.types import Array
 __all__ = ["AlbumFile", "Stored"]
 
 _MAGIC = b"SQLite format 3\x00"
+_LONGEST = 4096
+"""Numbers of a vector, as the schema has it."""
 
 _SAME_BOX, _SAME_FACE = 0.5, 0.95
 """Overlap and cosine similarity from which a face of an edited photograph is the one before."""
@@ -150,14 +152,17 @@ class AlbumFile:
         Raises:
             GalleryCorruptError: a vector that is not the album's.
         """
-        ((embedder, dim),) = self.rows("SELECT embedder, dim FROM album")
+        heads = self.rows("SELECT embedder, dim FROM album")
+        embedder, width = heads[0] if len(heads) == 1 else ("", -1)
+        if not isinstance(width, int) or not 0 <= width <= _LONGEST:
+            raise GalleryCorruptError(f"{self.path}: its head is damaged")
         rows = self.rows(
             "SELECT source, box, score, quality, vector, thumbnail, faces.key, person, photo, "
             "missing IS NOT NULL, name FROM faces JOIN photos ON photos.key = photo "
             "ORDER BY source, faces.key"
         )
-        if any(len(row[4]) != 4 * int(str(dim)) for row in rows):  # type: ignore[arg-type]
-            raise GalleryCorruptError(f"{self.path}: a vector that is not {dim} numbers long")
+        for row in rows:
+            schema.check_face(row, width, self.path)
         n = len(rows)
         names = {row[8]: shown(str(row[0]), str(row[10])) for row in rows}
         table = FaceTable(
@@ -165,7 +170,7 @@ class AlbumFile:
             _floats([row[1] for row in rows], n, 4),
             np.asarray([row[2] for row in rows], np.float32),
             _floats([row[3] for row in rows], n, 4),
-            _floats([row[4] for row in rows], n, int(str(dim))),
+            _floats([row[4] for row in rows], n, width),
             str(embedder),
             tuple(row[5] for row in rows),  # type: ignore[misc]
         )
@@ -252,6 +257,15 @@ def _carried(connection: sqlite3.Connection, photo: int, faces: FaceTable) -> di
         if row not in kept and rows[old][0] not in kept.values():
             kept[row] = rows[old][0]
     return kept
+
+
+def stamp(source: str) -> Stamp:
+    """Size and time of change of a file, to see whether it is still the same."""
+    try:
+        status = file_of(source).stat()
+    except (OSError, ValueError):
+        return None, None
+    return status.st_size, status.st_mtime_ns
 
 
 def _floats(blobs: list[object], n: int, width: int) -> Array:

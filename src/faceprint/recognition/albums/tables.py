@@ -91,6 +91,12 @@ def _faces(columns: Columns, path: Path) -> tuple[FaceTable, list[tuple[str, str
     """The faces among some rows of a table, with vectors as they are, and the failed files."""
     found = columns["embedding"]
     sources = columns["source"]
+    if not isinstance(found, Vectors):
+        raise InputError(f"{path}: embedding is not a row of numbers a face")
+    for name in ("source", "face", "error"):
+        held = columns.get(name, [])
+        if isinstance(held, Vectors) or (isinstance(held, np.ndarray) and held.ndim != 1):
+            raise InputError(f"{path}: {name} is not one value a face")
     n = len(sources)
     if any(len(c) != n for c in columns.values() if isinstance(c, (list, Vectors)) or np.ndim(c)):
         raise InputError(f"{path}: columns of different lengths")
@@ -113,7 +119,7 @@ def _faces(columns: Columns, path: Path) -> tuple[FaceTable, list[tuple[str, str
         scores = np.nan_to_num(_matrix(columns.get("score"), good, 1)[:, 0])
         quality = _qualities(columns.get("quality"), good)
         vectors = found.rows[good]
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         if isinstance(error, ModelMismatchError):
             raise
         raise InputError(f"{path}: a column holds something else than numbers: {error}") from error

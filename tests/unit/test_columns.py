@@ -1,0 +1,134 @@
+"""Tables that unfold to more than their file can honestly hold, or lie in their headers."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mutations_tables import npz_unfolding, parquet_unfolding
+
+from faceprint._columns import read_npz
+from faceprint.bulk.table import head_of, read_table
+from faceprint.errors import DatasetError, InputError
+from faceprint.recognition.albums import tables
+
+VECTORS = np.eye(3, 128, dtype=np.float32)
+
+
+def refuse(path: Path, says: str) -> None:
+    with pytest.raises(DatasetError, match=says):
+        list(read_table(path))
+    with pytest.raises(InputError, match=says):
+        tables.read_table(path)
+
+
+def test_columns_come_back_as_they_were_written(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    np.savez_compressed(path, embedding=VECTORS, source=np.array(["a", "b", "c"]), other=np.ones(9))
+    found = read_npz(path, ("embedding", "source", "face"))
+    assert sorted(found) == ["embedding", "source"]
+    np.testing.assert_array_equal(found["embedding"], VECTORS)
+    assert found["source"].tolist() == ["a", "b", "c"]
+
+
+def test_two_megabytes_do_not_become_two_gigabytes(tmp_path: Path) -> None:
+    from random import Random
+
+    path = tmp_path / "t.npz"
+    path.write_bytes(npz_unfolding(b"", Random(3)))
+    assert path.stat().st_size < 4 << 20
+    with pytest.raises(ValueError, match=r"its columns take 2,147,483,\d{3} bytes"):
+        read_npz(path)
+
+
+def npy(header: bytes, body: bytes = b"") -> bytes:
+    """A column as the format describes it: magic, version 1.0, length of the header, header."""
+    return b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + body
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        b"{",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (",
+        b"[" * 150,
+        b"{'descr': '|O', 'fortran_order': False, 'shape': (3,), }",
+        b"{'descr': '<f4', 'fortran_order': False, 'shape': (1099511627776, 128), }",
+        b"{'descr': 'nonsense', 'fortran_order': False, 'shape': (3,), }",
+        b"__import__('os')",
+    ],
+)
+def test_a_column_whose_header_lies_is_damage(header: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in ("embedding", "source", "head", "face"):
+            archive.writestr(f"{name}.npy", npy(header, bytes(48)))
+    assert head_of(path) is None
+    refuse(path, r"t\.npz")
+
+
+def test_a_column_whose_compressed_bytes_are_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    out = io.BytesIO()
+    np.savez_compressed(
+        out, embedding=VECTORS, source=np.array(["a", "b", "c"]), head=np.array("{}")
+    )
+    data = bytearray(out.getvalue())
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        for item in archive.infolist():
+            # Past the local header; a deflate block of type 3 does not exist (RFC 1951, 3.2.3).
+            data[item.header_offset + 30 + len(item.filename) + 20] = 0xFF
+    path.write_bytes(data)
+    with pytest.raises((zipfile.BadZipFile, zlib.error)), np.load(path) as columns:
+        columns["embedding"]
+    with pytest.raises(ValueError):
+        read_npz(path)
+    refuse(path, r"t\.npz")
+
+
+@pytest.mark.parametrize("column", ["source", "embedder", "error"])
+def test_one_long_text_in_fifty_thousand_rows_is_refused(column: str, tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    rows = 50_000
+    text = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array(["x" * 100_000]))
+    plain = {"source": pa.array(["a"] * rows), "embedder": pa.array(["m"] * rows)}
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.ones(rows * 2, np.float32)), 2)
+    columns = plain | {"embedding": vectors, column: text}
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table(columns), path, store_schema=False, compression="zstd")
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(InputError, match="more text than a table of its size holds"):
+        tables.read_table(path)
+
+
+def test_a_run_of_one_number_does_not_become_gigabytes(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "t.parquet"
+    width, rows = 100_000, 200
+    vectors = pa.FixedSizeListArray.from_arrays(pa.array(np.zeros(width * rows, np.float32)), width)
+    schema = pa.schema([("embedding", vectors.type), ("source", pa.string())])
+    with pq.ParquetWriter(path, schema) as writer:
+        for _ in range(8):
+            writer.write_table(pa.table([vectors, ["a"] * rows], schema=schema))
+    assert path.stat().st_size < 1 << 20
+    refuse(path, r"it holds 160,001,600 values")
+
+
+def test_the_mutator_for_parquet_makes_what_is_refused(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    from random import Random
+
+    out = io.BytesIO()
+    pq.write_table(pa.table({"source": ["a"], "embedding": [[1.0, 2.0]]}), out)
+    path = tmp_path / "t.parquet"
+    path.write_bytes(parquet_unfolding(out.getvalue(), Random(1)))
+    with pytest.raises(InputError, match="more text"):
+        tables.read_table(path)
