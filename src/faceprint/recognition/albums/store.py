@@ -259,15 +259,6 @@ def _carried(connection: sqlite3.Connection, photo: int, faces: FaceTable) -> di
     return kept
 
 
-def stamp(source: str) -> Stamp:
-    """Size and time of change of a file, to see whether it is still the same."""
-    try:
-        status = file_of(source).stat()
-    except (OSError, ValueError):
-        return None, None
-    return status.st_size, status.st_mtime_ns
-
-
 def _floats(blobs: list[object], n: int, width: int) -> Array:
     data = b"".join(blobs)  # type: ignore[arg-type]
     return np.frombuffer(data, "<f4").reshape(n, width).astype(np.float32)
