@@ -6,7 +6,7 @@ Photographs and models come from ../shared. Each photograph's face is the one ne
 as LFW has bystanders in one photograph of eight; a photograph without a detection is cut around
 its middle, as `faceprint evaluate lfw` does, so that every pair counts. Accuracy is
 `protocols.fold_accuracy`: on each fold at the threshold that is best on the other four. "Mirrored"
-adds the embedding of the mirrored crop.
+adds the embedding of the mirrored crop, enlarged by a tenth where the card asks for two crops.
 dlib's own detector, landmarks and network are measured on the same pairs. With --side or
 --detectors, other rows stay as they were measured last.
 docs/models.md holds the table, made from benchmarks/results/lfw.json by tools/make_docs.py.
@@ -98,7 +98,7 @@ def _measure(pairs: PairSet, detector: str) -> list[dict[str, Any]]:
     rows = []
     for embedder in EMBEDDERS:
         card = get_card(embedder)
-        network = load_embedder(card, LoadOptions(threads=THREADS))
+        network = load_embedder(card, LoadOptions(threads=THREADS, mirror=True))
         alignment = card.alignment
         assert alignment is not None
 
@@ -107,21 +107,30 @@ def _measure(pairs: PairSet, detector: str) -> list[dict[str, Any]]:
             found = None if points is None else points[None]
             return align(picture, found, boxes[index][None], alignment)[0]
 
-        plain, mirrored = _embed(pairs, cut, network.raw)
+        def other(crops: Image, network: Any = network) -> Array:
+            # What the pack adds to the crop's vector: the mirror image, of a card with two crops
+            # enlarged.
+            summed = np.stack([each.vector * each.norm for each in network.embed(crops)])
+            return summed - network.raw(crops)
+
+        plain, mirrored = _embed(pairs, cut, network.raw, other)
         rows += _rows(pairs, plain, mirrored, detector=detector, embedder=embedder, missed=missed)
     return rows
 
 
 def _embed(
-    pairs: PairSet, cut: Callable[[Image, int], Image], raw: Callable[[Image], Array]
+    pairs: PairSet,
+    cut: Callable[[Image, int], Image],
+    raw: Callable[[Image], Array],
+    other: Callable[[Image], Array],
 ) -> tuple[Array, Array]:
-    """Raw embeddings of all pictures' crops and of the mirrored crops."""
+    """Raw embeddings of all pictures' crops, and of their mirror images."""
     plain, mirrored = [], []
     for start in range(0, len(pairs.pictures), _BATCH):
         numbers = range(start, min(start + _BATCH, len(pairs.pictures)))
         crops = np.stack([cut(images.decode(pairs.pictures[i].read()), i) for i in numbers])
         plain.append(raw(crops))
-        mirrored.append(raw(np.ascontiguousarray(crops[:, :, ::-1])))
+        mirrored.append(other(crops))
     return np.concatenate(plain), np.concatenate(mirrored)
 
 
