@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,6 +26,7 @@ from faceprint.recognition.calibrations import (
     model_hashes,
     named_calibration,
 )
+from faceprint.recognition.json_reader import JsonReader
 from faceprint.types import OperatingPoint
 from faceprint.zoo.card import PublishedFigure
 from faceprint.zoo.catalog import get_card
@@ -155,6 +158,14 @@ def test_published_figures_agree_inside_the_interval(value: float, agrees: bool)
     assert data_set_name("cfp_fp") == "CFP-FP"
     assert data_set_name("agedb_30") == "AgeDB-30"
     assert data_set_name("ours") == "ours"
+
+
+@pytest.mark.parametrize("number", ["1" + "0" * 400, "-1", "Infinity", "NaN"])
+def test_a_number_that_no_measurement_gives_is_refused(number: str, tmp_path: Path) -> None:
+    path = tmp_path / "office.json"
+    path.write_text(f'{{"pairs": [{number}]}}')
+    with pytest.raises(DatasetError, match="pairs is"):
+        JsonReader(path).numbers(json.loads(path.read_text()), "pairs", 0, math.inf)
 
 
 def test_a_file_nested_without_end_is_no_calibration(tmp_path: Path) -> None:

@@ -252,3 +252,11 @@ def test_the_hash_never_changes_its_form() -> None:
 def test_tables_nested_without_end_are_no_card(text: str) -> None:
     with pytest.raises(CardError, match=r"mine\.toml: not TOML"):
         parse(CARD.replace("dim = 128", text))
+
+
+@pytest.mark.parametrize(
+    ("key", "old"), [("width", "width = 112"), ("height", "height = 112"), ("dim", "dim = 128")]
+)
+def test_a_size_that_no_network_has_is_refused(key: str, old: str) -> None:
+    with pytest.raises(CardError, match=rf"{key}.* is 100,000; 4,096 is the most"):
+        parse(CARD.replace(old, f"{key} = 100000"))

@@ -54,6 +54,9 @@ def damaged() -> dict[str, bytes]:
     """Each by what is wrong with it."""
     sound = model(product(), weights=(weight(),))
     branch = onnx.helper.make_node("MatMul", ["x", "gone"], ["y"])
+    whole = sound.SerializeToString()
+    given = whole.replace(b"\n\x01x\x12\x0c", b"\n\x01\xb2\x12\x0c")
+    given = given if given != whole else whole.replace(b"\n\x01x", b"\n\x01\xb2")
     named = sound.SerializeToString().replace(b"\n\x01w", b"\n\x01\xb2")
     assert named != sound.SerializeToString()
     return {
@@ -75,6 +78,7 @@ def damaged() -> dict[str, bytes]:
         "no output": model().SerializeToString(),
         "scalar": model(product(), weights=(weight(),), shape=()).SerializeToString(),
         "text": named,
+        "input": given,
         "wire": sound.SerializeToString() + b"\x3a\x7f",
         "negative": sound.SerializeToString() + b"\x08",
     }
@@ -96,7 +100,7 @@ def test_every_runtime_says_what_is_wrong(what: str, runtime: str, tmp_path: Pat
         assert "g.onnx" in str(error)
 
 
-@pytest.mark.parametrize("what", ["wire", "negative"])
+@pytest.mark.parametrize("what", ["wire", "negative", "input"])
 @pytest.mark.parametrize("use", [read_graph, lambda path: rewrite(path, plan_of(scan(path)))])
 def test_inspection_and_rewriting_too(
     what: str, use: Callable[[Path], object], tmp_path: Path

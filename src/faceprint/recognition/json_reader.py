@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +63,6 @@ class JsonReader:
     def _within(self, value: object, key: str, low: float, high: float) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise DatasetError(f"{self.path}: {key} holds {value!r:.40}, expected numbers")
-        if not low <= value <= high or not math.isfinite(value):
-            raise DatasetError(f"{self.path}: {key} is {value}; it lies in {low:g}..{high:g}")
+        if not low <= value <= min(high, sys.float_info.max):
+            raise DatasetError(f"{self.path}: {key} is {value!s:.40}; it lies in {low:g}..{high:g}")
         return float(value)

@@ -95,5 +95,7 @@ def _constant(attributes: Mapping[str, Any]) -> NDArray[Any]:
 
 
 def _spec(item: Any) -> TensorSpec:
+    if not isinstance(item.name, str):  # protobuf gives bytes for what is no UTF-8
+        raise ValueError(f"a name that is not text: {item.name!r}")
     sizes = [dim.dim_value for dim in item.type.tensor_type.shape.dim]
     return TensorSpec(item.name, tuple(size if size > 0 else None for size in sizes))

@@ -62,9 +62,11 @@ class OnnxRuntimeSession:
             self._session = ort.InferenceSession(
                 str(require_file(model)), _session_options(options), providers=[provider]
             )
+            inputs = [_spec(node) for node in self._session.get_inputs()]
+            outputs = tuple(_spec(node) for node in self._session.get_outputs())
         except _ERRORS as error:
             raise _translated(error, model) from error
-        except UnicodeDecodeError as error:  # of a message that names what it can't take
+        except UnicodeDecodeError as error:  # a tensor's name, or one in a message
             raise ChecksumError(f"{model.name}: damaged: a name is not text ({error})") from error
         running = self._session.get_providers()
         if running[0] != provider:
@@ -73,8 +75,7 @@ class OnnxRuntimeSession:
                 f"install {source} and the driver's libraries, or choose device 'cpu'"
             )
         self._model = model
-        self._input = one_input(model, [_spec(node) for node in self._session.get_inputs()])
-        outputs = tuple(_spec(node) for node in self._session.get_outputs())
+        self._input = one_input(model, inputs)
         self.info = SessionInfo(
             "onnxruntime", ort.__version__, options.device, (self._input,), outputs
         )

@@ -102,12 +102,16 @@ def _refuse_fatal(sketch: _sketch.Sketch, name: str) -> None:
     """Refuse what OpenCV 5.0 answers by ending the process.
 
     Graphs within graphs, sound ones too; and tensors that nobody makes, that two nodes make, or
-    that an operator needs and is not given.
+    that an operator needs and is not given; names that are not text.
 
     Raises:
         CardError: such a graph.
     """
     known = set(sketch.dims) | {item for item, _ in sketch.inputs}
+    named = known.union(*(node.inputs + node.outputs for node in sketch.nodes))
+    for item in sorted(named):
+        if not item.isascii() and any("\ud800" <= letter <= "\udfff" for letter in item):
+            raise CardError(f"{name}: not a sound graph: a name that is not text, {item!r}")
     for node in sketch.nodes:
         if node.op in ("If", "Loop", "Scan"):
             raise CardError(f"{name}: OpenCV DNN can't run {node.op}; use another runtime")
@@ -118,6 +122,9 @@ def _refuse_fatal(sketch: _sketch.Sketch, name: str) -> None:
             if item and item in known:
                 raise CardError(f"{name}: not a sound graph: {item!r} is made twice")
             known.add(item)
+    for item, _ in sketch.outputs:
+        if item not in known:
+            raise CardError(f"{name}: not a sound graph: no node makes its output {item!r}")
 
 
 def _refused(error: Exception, name: str) -> CardError:

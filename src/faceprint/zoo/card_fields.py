@@ -59,13 +59,15 @@ class Fields:
             raise self.fail(key, f"must be true or false, is {_kind(value)}")
         return value
 
-    def whole(self, key: str) -> int | None:
-        """A positive whole number, or None where the key is absent."""
+    def whole(self, key: str, most: int | None = None) -> int | None:
+        """A positive whole number up to `most`, or None where the key is absent."""
         value = self._left.pop(key, None)
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:
             raise self.fail(key, f"must be a positive whole number, is {value!r}")
+        if most is not None and value > most:
+            raise self.fail(key, f"is {value:,}; {most:,} is the most")
         return value
 
     def number(self, key: str) -> float:

@@ -51,6 +51,10 @@ TEMPLATES: dict[str, tuple[int, tuple[tuple[float, float], ...]]] = {
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _CARD_LIMIT = 1 << 20
+_MOST_NUMBERS = 4096
+"""Of an embedding; galleries keep no longer ones."""
+_MOST_SIDE = 4096
+"""Pixels of a network's input: what a card claims is made, to compare golden values."""
 
 
 def read_card(path: Path, *, origin: str | None = None) -> ModelCard:
@@ -97,7 +101,7 @@ def parse_card(text: str, *, where: str, origin: str) -> ModelCard:
         decoder=fields.choice("decoder", DECODERS[task]),
         title=fields.text("title"),
         description=fields.text("description", ""),
-        dim=fields.whole("dim"),
+        dim=fields.whole("dim", _MOST_NUMBERS),
         landmarks=fields.flag("landmarks", True),
         training_data=fields.text("training_data", ""),
         paper=fields.text("paper", ""),
@@ -169,8 +173,8 @@ def _input(fields: Fields) -> InputContract:
         raise fields.fail("input", "is missing: colour and normalisation are never guessed")
     inside = table.flag("normalized_inside", False)
     found = InputContract(
-        width=table.whole("width"),
-        height=table.whole("height"),
+        width=table.whole("width", _MOST_SIDE),
+        height=table.whole("height", _MOST_SIDE),
         color=cast('Literal["RGB", "BGR"]', table.choice("color", ("RGB", "BGR"))),
         mean=_triple(table, "mean", 0.0 if inside else None),
         std=_triple(table, "std", 1.0 if inside else None),
@@ -207,7 +211,7 @@ def _alignment(fields: Fields) -> Alignment | None:
     if table is None:
         return None
     template = table.text("template")
-    size, points = table.whole("size"), table.pairs("points")
+    size, points = table.whole("size", _MOST_SIDE), table.pairs("points")
     if template in TEMPLATES:
         known_size, known = TEMPLATES[template]
         if (size or known_size, points or known) != (known_size, known):

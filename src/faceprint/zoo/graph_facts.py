@@ -103,6 +103,8 @@ def _facts(model: Any, path: Path) -> GraphFacts:
 
 
 def _tensor(value: Any) -> Tensor:
+    if not isinstance(value.name, str):  # protobuf gives bytes for what is no UTF-8
+        raise ValueError(f"a name that is not text: {value.name!r}")
     shape = tuple(
         side.dim_value if side.WhichOneof("value") == "dim_value" and side.dim_value > 0 else None
         for side in value.type.tensor_type.shape.dim
