@@ -159,7 +159,7 @@ def _album(path: Path, originals: Path) -> Iterator[Step]:
 
     def read() -> None:
         with AlbumFile(path) as album:
-            album.photos()
+            album.photographs()
             album.stored()
 
     yield "album", read

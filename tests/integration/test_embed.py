@@ -202,9 +202,10 @@ KILLS_A_HELPER = """
 import os, signal, sys
 from faceprint.cli.app import main
 from faceprint.vision import helpers
+from faceprint.vision.helper_process import Process
 
 helpers._PAYS = 1
-send, requests, killed = helpers._Helper._send, {}, []
+send, requests, killed = Process._send, {}, []
 
 def send_and_kill(self, message):
     # The first thing that a helper is sent is its models, the second is work.
@@ -217,7 +218,7 @@ def send_and_kill(self, message):
     if first:
         os.kill(self._process.pid, signal.SIGKILL)
 
-helpers._Helper._send = send_and_kill
+Process._send = send_and_kill
 try:
     sys.exit(main())
 finally:
