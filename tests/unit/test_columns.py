@@ -36,6 +36,29 @@ def test_columns_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert found["source"].tolist() == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("name", ["source", "face", "error", "box", "score", "quality"])
+@pytest.mark.parametrize("column", [np.array(5), np.ones((3, 2, 3)), np.ones(2)])
+def test_a_column_of_another_shape_is_refused(
+    name: str, column: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.npz"
+    names = np.array(["a", "b", "c"])
+    np.savez(path, **({"embedding": VECTORS, "source": names} | {name: column}))
+    with pytest.raises(InputError, match=r"t\.npz"):
+        tables.read_table(path)
+
+
+@pytest.mark.parametrize("name", ["source", "face", "error"])
+def test_rows_of_numbers_where_a_value_belongs_are_refused(name: str, tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "t.parquet"
+    columns = {"source": ["a", "b", "c"], "embedding": VECTORS.tolist(), name: [[1.0]] * 3}
+    pq.write_table(pa.table(columns), path)
+    with pytest.raises(InputError, match=f"{name} is not one value a face"):
+        tables.read_table(path)
+
+
 def test_two_megabytes_do_not_become_two_gigabytes(tmp_path: Path) -> None:
     from random import Random
 

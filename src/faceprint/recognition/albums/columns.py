@@ -60,6 +60,8 @@ def _npz(path: Path, wanted: Sequence[str]) -> tuple[int, Iterator[Columns]]:
         if rows.ndim != 2 or rows.dtype.kind not in "fiu":
             raise InputError(f"{path}: embedding {rows.shape} is not a row of numbers a face")
         columns["embedding"] = Vectors(np.asarray(rows, np.float32), np.ones(len(rows), bool))
+    if "source" in columns and columns["source"].ndim != 1:
+        raise InputError(f"{path}: source is not one value a face")
     return len(columns.get("source", ())), iter([columns])
 
 

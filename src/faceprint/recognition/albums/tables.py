@@ -119,7 +119,7 @@ def _faces(columns: Columns, path: Path) -> tuple[FaceTable, list[tuple[str, str
         scores = np.nan_to_num(_matrix(columns.get("score"), good, 1)[:, 0])
         quality = _qualities(columns.get("quality"), good)
         vectors = found.rows[good]
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         if isinstance(error, ModelMismatchError):
             raise
         raise InputError(f"{path}: a column holds something else than numbers: {error}") from error
