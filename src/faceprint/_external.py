@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from faceprint._sketch import mapped
+from faceprint._sketch import mapped, varint
 from faceprint.errors import CardError, ChecksumError
 
 __all__ = ["external_locations", "outside_location", "refuse_outside"]
@@ -115,31 +115,19 @@ def _fields(view: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, i
     """(number, begin, end) of the length-delimited fields of a message; others are skipped."""
     position = start
     while position < end:
-        key, position = _varint(view, position, end)
+        key, position = varint(view, position, end)
         wire = key & 7
         if wire == 2:
-            length, position = _varint(view, position, end)
+            length, position = varint(view, position, end)
             if length > end - position:
                 raise ValueError("not an ONNX file: a field is longer than its message")
             yield key >> 3, position, position + length
             position += length
         elif wire == 0:
-            _, position = _varint(view, position, end)
+            _, position = varint(view, position, end)
         elif wire in (1, 5):
             position += 8 if wire == 1 else 4
         else:
             raise ValueError(f"not an ONNX file: wire type {wire}")
     if position != end:
         raise ValueError("not an ONNX file: a message ends in the middle of a field")
-
-
-def _varint(view: mmap.mmap, position: int, end: int) -> tuple[int, int]:
-    value = shift = 0
-    while position < end and shift < 64:
-        byte = view[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-    raise ValueError("not an ONNX file: a number without an end")

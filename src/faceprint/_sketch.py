@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["NodeSketch", "Sketch", "mapped", "scan"]
+__all__ = ["NodeSketch", "Sketch", "mapped", "scan", "varint"]
 
 _POINTER = b"version https://git-lfs.github.com/spec/"
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -141,7 +141,7 @@ def _tensor(view: mmap.mmap, start: int, end: int) -> tuple[str, tuple[int, ...]
             shape.append(value)
         elif field == 1:
             while value < stop:  # packed
-                size, value = _varint(view, value, stop)
+                size, value = varint(view, value, stop)
                 shape.append(size)
     return name, tuple(shape)
 
@@ -177,16 +177,16 @@ def _fields(view: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, i
     """(number, begin, end) of each field of a message; (number, value, 0) where it is a varint."""
     position = start
     while position < end:
-        key, position = _varint(view, position, end)
+        key, position = varint(view, position, end)
         wire = key & 7
         if wire == _BYTES:
-            length, position = _varint(view, position, end)
+            length, position = varint(view, position, end)
             if length > end - position:
                 raise ValueError("not an ONNX file: a field is longer than its message")
             yield key >> 3, position, position + length
             position += length
         elif wire == _VARINT:
-            value, position = _varint(view, position, end)
+            value, position = varint(view, position, end)
             yield key >> 3, value, 0
         elif wire in (_FIXED64, _FIXED32):
             position += 8 if wire == _FIXED64 else 4
@@ -196,7 +196,12 @@ def _fields(view: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, i
         raise ValueError("not an ONNX file: a message ends in the middle of a field")
 
 
-def _varint(view: mmap.mmap, position: int, end: int) -> tuple[int, int]:
+def varint(view: mmap.mmap, position: int, end: int) -> tuple[int, int]:
+    """A variable-length integer at a position, and the position behind it.
+
+    Raises:
+        ValueError: it has no end within ten bytes.
+    """
     value = shift = 0
     while position < end and shift < 70:
         byte = view[position]
