@@ -11,7 +11,7 @@ MEGAPIXEL = 1_000_000
 
 
 def lfw(count: int) -> list[Path]:
-    """So many of Labeled Faces in the Wild, evenly spaced; 250 x 250 pixels, few of them grey."""
+    """So many of Labeled Faces in the Wild, evenly spaced; 250 x 250 pixels, few of them gray."""
     found = sorted((SHARED / "faces" / "lfw").rglob("*.jpg"))
     count = min(count, len(found))
     return [found[index * len(found) // count] for index in range(count)]

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from faceprint.recognition.gallery.factory import open_store
 from faceprint.recognition.gallery.guarded_store import GuardedStore
-from faceprint.recognition.gallery.opening import open_store
 from faceprint.recognition.gallery.records import Header, ModelPin, Policy, Subject, TemplateRow
 from faceprint.types import Array
 
@@ -22,20 +22,20 @@ SHAPES = ("isotropic", "embedding-like")
 
 
 def data(faces: int, probes: int, shape: str = "isotropic") -> tuple[Array, Array]:
-    """(faces, 512) unit vectors around faces / 10 centres, and probes around the same centres.
+    """(faces, 512) unit vectors around faces / 10 centers, and probes around the same centers.
 
-    Two of one centre have a similarity near 0.6, the nearest of ten near 0.65. Isotropic ones use
+    Two of one center have a similarity near 0.6, the nearest of ten near 0.65. Isotropic ones use
     all directions alike, which is the hardest case for every index.
     """
     scale = _deviations(shape)
     rng = np.random.default_rng(0)
-    centres = rng.standard_normal((max(faces // 10, 1), DIM), np.float32) * scale
-    centres /= np.linalg.norm(centres, axis=1, keepdims=True)
+    centers = rng.standard_normal((max(faces // 10, 1), DIM), np.float32) * scale
+    centers /= np.linalg.norm(centers, axis=1, keepdims=True)
     vectors = np.empty((faces, DIM), np.float32)
     for start in range(0, faces, 50_000):
-        which = np.arange(start, min(start + 50_000, faces)) % len(centres)
-        vectors[start : start + len(which)] = _draw(centres, which, scale, start + 1)
-    return vectors, _draw(centres, rng.integers(0, len(centres), probes), scale, 7_000_001)
+        which = np.arange(start, min(start + 50_000, faces)) % len(centers)
+        vectors[start : start + len(which)] = _draw(centers, which, scale, start + 1)
+    return vectors, _draw(centers, rng.integers(0, len(centers), probes), scale, 7_000_001)
 
 
 def nearest(vectors: Array, probes: Array) -> Any:
@@ -71,9 +71,9 @@ def fill(store: GuardedStore, vectors: Array, step: int = 20_000) -> None:
                 writer.put_template(TemplateRow(person.key, content, "drawn", blob))
 
 
-def _draw(centres: Array, which: Any, scale: Array, seed: int) -> Array:
+def _draw(centers: Array, which: Any, scale: Array, seed: int) -> Array:
     noise = np.random.default_rng(seed).standard_normal((len(which), DIM), np.float32)
-    rows: Array = centres[which] + np.float32(SPREAD) * scale * noise
+    rows: Array = centers[which] + np.float32(SPREAD) * scale * noise
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return rows
 

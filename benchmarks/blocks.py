@@ -22,7 +22,7 @@ from shared_cards import register
 
 from faceprint import settings
 from faceprint.runtime.session import RuntimeOptions, Session, open_session
-from faceprint.vision.detect.blocks import proposal_grid
+from faceprint.vision.detect.cascade_batching import proposal_grid
 from faceprint.vision.load import LoadOptions, load_embedder
 from faceprint.zoo import catalog, store
 
@@ -97,7 +97,7 @@ def main() -> None:
                     "side": shape[2:],
                     "ms_a_call": round(1000 * each, 3),
                     "ns_a_pixel": round(1e9 * each / pixels, 1),
-                    # What a tile is for; neighbours see 10 pixels of one another.
+                    # What a tile is for; neighbors see 10 pixels of one another.
                     "ns_a_cell": round(1e9 * each / cells, 1) if (cells := _cells(shape)) else None,
                 }
             )

@@ -74,7 +74,7 @@ class Watch:
 
 
 class Models:
-    """A `FacePrint` whose embedder has 512 components."""
+    """A `FaceAnalyzer` whose embedder has 512 components."""
 
     def __init__(self) -> None:
         fp = faceprint.load("starter")

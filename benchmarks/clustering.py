@@ -4,7 +4,8 @@
 
 TABLE is an embedding table of a folder a person, the central face of each photograph counts. Each
 method's parameter is chosen on half of the people and reported on the other half, then on all;
-faceprint's own demands (`albums/demand.py`) come from operating points of half of the people.
+faceprint's own thresholds (`thresholds/merge_threshold.py`) come from operating points of half of
+the people.
 Chinese whispers (Biemann 2006) is written out here; Leiden needs igraph and leidenalg.
 """
 
@@ -24,12 +25,12 @@ import numpy as np
 from _common import provenance, write
 
 from faceprint.evaluation.cluster_scores import cluster_scores
-from faceprint.recognition.albums import demand
-from faceprint.recognition.albums.demand import Similarities, similarities_of
-from faceprint.recognition.albums.graph import neighbor_graph
-from faceprint.recognition.albums.partition import merge_groups
-from faceprint.recognition.albums.self_measured import own_similarities
 from faceprint.recognition.cluster import cluster_embeddings
+from faceprint.recognition.clustering.knn_graph import neighbor_graph
+from faceprint.recognition.clustering.linkage import merge_groups
+from faceprint.recognition.clustering.unsupervised_calibration import unsupervised_distributions
+from faceprint.recognition.thresholds import merge_threshold
+from faceprint.recognition.thresholds.merge_threshold import ScoreDistributions, score_distributions
 from faceprint.types import OperatingPoint
 
 
@@ -42,8 +43,8 @@ def central_faces(path: Path) -> tuple[Any, Any]:
     with np.load(path) as columns:
         there = columns["face"] >= 0  # a photograph without a face is a row too
         table = {name: columns[name][there] for name in ("box", "source", "embedding")}
-    centre = (table["box"][:, :2] + table["box"][:, 2:]) / 2 - 125
-    order = np.lexsort((np.hypot(*centre.T), table["source"]))
+    center = (table["box"][:, :2] + table["box"][:, 2:]) / 2 - 125
+    order = np.lexsort((np.hypot(*center.T), table["source"]))
     sources = table["source"][order]
     first = np.concatenate([[True], sources[1:] != sources[:-1]])
     people = [Path(str(source)).parent.name for source in sources[first]]
@@ -62,7 +63,7 @@ def components(x: Any, t: float) -> Any:
 
 
 def whispers(x: Any, t: float) -> Any:
-    """Chinese whispers: 20 rounds in which each face takes the label its neighbours favour."""
+    """Chinese whispers: 20 rounds in which each face takes the label its neighbors favor."""
     e = neighbor_graph(x, k=32, least=t)
     ends, others = np.concatenate([e.a, e.b]), np.concatenate([e.b, e.a])
     weights = np.concatenate([e.similarity, e.similarity])
@@ -115,7 +116,7 @@ def hdbscan(x: Any, t: float) -> Any:
 
 
 def average(x: Any, t: float) -> Any:
-    """Average linkage on the neighbour graph, down to a constant threshold."""
+    """Average linkage on the neighbor graph, down to a constant threshold."""
     return cluster_embeddings(x, threshold=t)
 
 
@@ -165,7 +166,7 @@ def compare(x: Any, y: Any, fast: bool) -> dict[str, Any]:
             "seconds": round(time.perf_counter() - start, 2),
         }
         print(name, table[name], file=sys.stderr, flush=True)
-    known = own_similarities(x, [str(i) for i in range(len(x))])
+    known = unsupervised_distributions(x, [str(i) for i in range(len(x))])
     assert known is not None
     table["faceprint, told by the album itself"] = {
         "threshold": round(known.demand(len(x)).alone, 4),
@@ -177,21 +178,21 @@ def compare(x: Any, y: Any, fast: bool) -> dict[str, Any]:
 def from_half(x: Any, y: Any) -> dict[str, Any]:
     """faceprint as it is: operating points from half of the people, the other half and all sorted.
 
-    Twice, each half once; and for each what other constants of `demand.py` would have come to on
-    the half that the points are from, and the choice that would have been best there on the other.
+    Twice, each half once; and for each what other constants of `merge_threshold.py` would have come
+    to on the half that the points are from, and the best choice there on the other half.
     """
     halves = np.random.default_rng(0).permutation(y.max() + 1)[: (y.max() + 1) // 2]
     first = np.isin(y, halves)
     result = {}
     for name, develop in (("first half", first), ("second half", ~first)):
-        known = similarities_of(points_of(x[develop], y[develop]))
+        known = score_distributions(points_of(x[develop], y[develop]))
         assert known is not None
 
-        def run(which: Any, others: int, many: float, known: Similarities = known) -> Any:
-            kept = demand.OTHERS, demand.MANY
-            demand.OTHERS, demand.MANY = others, many
+        def run(which: Any, others: int, many: float, known: ScoreDistributions = known) -> Any:
+            kept = merge_threshold.OTHERS, merge_threshold.MANY
+            merge_threshold.OTHERS, merge_threshold.MANY = others, many
             labels = cluster_embeddings(x[which], threshold=known)
-            demand.OTHERS, demand.MANY = kept
+            merge_threshold.OTHERS, merge_threshold.MANY = kept
             return figures(y[which], labels)
 
         grid = [(o, m) for o in (3, 5, 10) for m in (2.6, 2.75, 2.9, 3.05, 3.2)]
@@ -202,8 +203,8 @@ def from_half(x: Any, y: Any) -> dict[str, Any]:
             "f_there_by_others_and_many": tried,
             "best_there": best,
             "other_half_with_the_best": run(~develop, *best),
-            "other_half": run(~develop, demand.OTHERS, demand.MANY),
-            "all": run(develop | True, demand.OTHERS, demand.MANY),
+            "other_half": run(~develop, merge_threshold.OTHERS, merge_threshold.MANY),
+            "all": run(develop | True, merge_threshold.OTHERS, merge_threshold.MANY),
         }
     return result
 

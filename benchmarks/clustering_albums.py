@@ -25,10 +25,10 @@ from _common import provenance, write
 from PIL import Image
 
 from faceprint.evaluation.cluster_scores import cluster_scores
-from faceprint.recognition.albums import demand
-from faceprint.recognition.albums.demand import Similarities, similarities_of
-from faceprint.recognition.albums.self_measured import own_similarities
 from faceprint.recognition.cluster import cluster_embeddings
+from faceprint.recognition.clustering.unsupervised_calibration import unsupervised_distributions
+from faceprint.recognition.thresholds import merge_threshold
+from faceprint.recognition.thresholds.merge_threshold import ScoreDistributions, score_distributions
 from faceprint.types import Measurement, OperatingPoint
 
 DRAWS, RATES = 12, (1e-2, 1e-3, 1e-4)
@@ -85,7 +85,7 @@ def figures(y: Any, labels: Any) -> dict[str, float]:
     return {name: round(getattr(found, name), 4) for name in ("precision", "recall", "f")}
 
 
-def grid(known: Similarities) -> list[float]:
+def grid(known: ScoreDistributions) -> list[float]:
     """Constant thresholds to choose from, by the normal quantile of two people's."""
     return [known.at(1 - NormalDist().cdf(z)) for z in np.linspace(2.2, 5, 15)]
 
@@ -118,21 +118,21 @@ def _album(data: Data, people: Any, rng: np.random.Generator) -> Data:
     return x[rows], np.unique(y[rows], return_inverse=True)[1]
 
 
-def small(make: Callable[[np.random.Generator], Data], known: Similarities) -> dict[str, Any]:
+def small(make: Callable[[np.random.Generator], Data], known: ScoreDistributions) -> dict[str, Any]:
     """Albums of one kind: mean F and least precision of each way."""
     ways: dict[str, list[dict[str, float]]] = {}
     unsaid = 0
     for number in range(DRAWS):
         x, y = make(np.random.default_rng(number))
         for fewest in FEWEST:
-            kept, demand.FEWEST = demand.FEWEST, fewest
+            kept, merge_threshold.FEWEST = merge_threshold.FEWEST, fewest
             labels = cluster_embeddings(x, threshold=known)
-            demand.FEWEST = kept
+            merge_threshold.FEWEST = kept
             ways.setdefault(f"counts as {fewest:,} or more", []).append(figures(y, labels))
         best = max((figures(y, cluster_embeddings(x, threshold=t)) for t in grid(known)),
                    key=lambda row: row["f"])  # fmt: skip
         ways.setdefault("average linkage, best for each album", []).append(best)
-        own = own_similarities(x, [str(i) for i in range(len(x))])
+        own = unsupervised_distributions(x, [str(i) for i in range(len(x))])
         unsaid += own is None
         if own is not None:
             row = figures(y, cluster_embeddings(x, threshold=own))
@@ -152,7 +152,7 @@ def small(make: Callable[[np.random.Generator], Data], known: Similarities) -> d
 def measured(sets: dict[str, Data], swapped: bool) -> dict[str, Any]:
     """One direction: points of one half, albums of the other."""
     split = {name: halves(data, swapped) for name, data in sets.items()}
-    known = similarities_of(points_of({name: parts[0] for name, parts in split.items()}))
+    known = score_distributions(points_of({name: parts[0] for name, parts in split.items()}))
     assert known is not None
     result: dict[str, Any] = {
         "similarities": {
@@ -161,7 +161,7 @@ def measured(sets: dict[str, Data], swapped: bool) -> dict[str, Any]:
     }
     for name, ((dx, dy), (x, y)) in split.items():
         best = max(grid(known), key=lambda t: figures(dy, cluster_embeddings(dx, threshold=t))["f"])
-        own = own_similarities(x, [str(i) for i in range(len(x))])
+        own = unsupervised_distributions(x, [str(i) for i in range(len(x))])
         assert own is not None
         result[name] = {
             "photographs": len(x),

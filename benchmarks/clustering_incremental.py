@@ -24,29 +24,29 @@ from _common import provenance, write
 
 from faceprint.evaluation.cluster_scores import cluster_scores
 from faceprint.recognition.albums.corrections import Corrections, FaceKey
+from faceprint.recognition.albums.corrections_store import correct
 from faceprint.recognition.albums.faces import FaceTable
-from faceprint.recognition.albums.growing import take_in
 from faceprint.recognition.albums.incremental import forget
 from faceprint.recognition.albums.people import Album
-from faceprint.recognition.albums.said import correct
 from faceprint.recognition.albums.store import AlbumFile
+from faceprint.recognition.albums.sync import sync_photographs
 from faceprint.recognition.albums.tables import read_table
-from faceprint.recognition.cluster import cluster_file, demand_for
+from faceprint.recognition.cluster import cluster_file, merge_threshold_for
 
 BATCHES, CORRECTIONS = 5, 20
 
 
 def central(table: FaceTable) -> FaceTable:
     """The face nearest to the middle of each photograph of 250 pixels."""
-    centre = (table.boxes[:, :2] + table.boxes[:, 2:]) / 2 - 125
-    order = np.lexsort((np.hypot(*centre.T), np.asarray(table.sources)))
+    center = (table.boxes[:, :2] + table.boxes[:, 2:]) / 2 - 125
+    order = np.lexsort((np.hypot(*center.T), np.asarray(table.sources)))
     sources = np.asarray(table.sources)[order]
     return table.pick(np.sort(order[np.concatenate([[True], sources[1:] != sources[:-1]])]))
 
 
 def sort_album(file: AlbumFile) -> Album:
     """As `cluster` does."""
-    return cluster_file(file, demand_for(file.stored().table))
+    return cluster_file(file, merge_threshold_for(file.stored().table))
 
 
 def owners(album: Album) -> dict[str, int]:
@@ -66,7 +66,7 @@ def grown(path: Path, table: FaceTable, parts: list[Any]) -> tuple[dict[str, Any
     kept = []
     with AlbumFile(path) as file:
         for part in parts:
-            take_in(file, table.pick(np.sort(part)))
+            sync_photographs(file, table.pick(np.sort(part)))
             now = owners(sort_album(file))
             kept += [[now.get(s) == person for s, person in before.items()]] if before else []
             before = now
@@ -107,7 +107,7 @@ def corrected(path: Path, table: FaceTable) -> dict[str, Any]:
             away = np.random.default_rng(run).permutation(others)[: len(others) // 5].tolist()
             forget(file, away)
             sort_album(file)
-            take_in(file, table.pick(np.asarray(sorted(row[s] for s in away))))
+            sync_photographs(file, table.pick(np.asarray(sorted(row[s] for s in away))))
             now = owners(sort_album(file))
             good = [now[a] == now[b] for a, b in must] + [now[a] != now[b] for a, b in cannot]
             obeyed.append(sum(good))

@@ -1,13 +1,13 @@
-"""What sorting 25,000 to 200,000 faces costs, and what the neighbour graph finds and misses.
+"""What sorting 25,000 to 200,000 faces costs, and what the neighbor graph finds and misses.
 
     python benchmarks/clustering_scale.py TABLE.npz --name clustering_scale_starter
     python benchmarks/clustering_scale.py TABLE.npz --sizes 100000 --methods graph hnsw
 
 TABLE is an embedding table of a folder a person (LFW); the central face of each photograph counts.
 More people are made of the real ones: each copy of all faces is reflected along some of the
-principal axes of the people's centres, drawn at random, so that similarities within a copy stay as
+principal axes of the people's centers, drawn at random, so that similarities within a copy stay as
 they are, and those of two copies are spread as those of two people of one copy are; then every face
-gets noise, a quarter of what a person's faces scatter around their centre. Every run is a process
+gets noise, a quarter of what a person's faces scatter around their center. Every run is a process
 of its own, so that the peak of memory is its own; it includes the vectors. One that takes longer
 than --timeout is cut off. Everybody knows how the model's similarities are distributed, as
 `cluster` does: from its operating points, or else from TABLE. DBSCAN gets the threshold that is
@@ -34,13 +34,18 @@ from clustering import central_faces, dbscan, hdbscan
 
 from faceprint.errors import UnknownModelError
 from faceprint.evaluation.cluster_scores import cluster_scores
-from faceprint.recognition.albums.demand import Demand, Similarities, crowding, similarities_of
-from faceprint.recognition.albums.graph import Edges, dots, neighbor_graph
-from faceprint.recognition.albums.partition import average_linkage
-from faceprint.recognition.albums.self_measured import own_similarities
 from faceprint.recognition.albums.tables import read_table
 from faceprint.recognition.cluster import cluster_embeddings
-from faceprint.recognition.operating import measured_points
+from faceprint.recognition.clustering.knn_graph import Edges, dots, neighbor_graph
+from faceprint.recognition.clustering.linkage import average_linkage
+from faceprint.recognition.clustering.unsupervised_calibration import unsupervised_distributions
+from faceprint.recognition.thresholds.merge_threshold import (
+    MergeThreshold,
+    ScoreDistributions,
+    as_norm,
+    score_distributions,
+)
+from faceprint.recognition.thresholds.operating_points import measured_points
 from faceprint.types import Array
 from faceprint.zoo.catalog import get_card
 
@@ -51,18 +56,18 @@ LABELS = {"dbscan": dbscan, "hdbscan": hdbscan}
 
 
 def multiplied(x: Array, y: Any, n: int) -> tuple[Array, Any]:
-    """n faces around real centres, and whose they are."""
+    """n faces around real centers, and whose they are."""
     rng = np.random.default_rng(1)
     d, people = x.shape[1], int(y.max()) + 1
     middle = x.mean(axis=0)
     middle /= np.linalg.norm(middle)
     across = x - (x @ middle)[:, None] * middle
-    centres = np.zeros((people, d), np.float32)
-    np.add.at(centres, y, across)
+    centers = np.zeros((people, d), np.float32)
+    np.add.at(centers, y, across)
     counts = np.bincount(y)
-    centres /= counts[:, None]
-    axes = np.linalg.eigh(centres.T @ centres)[1].astype(np.float32)  # one of them is the middle
-    scatter = np.linalg.norm(across - centres[y], axis=1)[counts[y] > 1]
+    centers /= counts[:, None]
+    axes = np.linalg.eigh(centers.T @ centers)[1].astype(np.float32)  # one of them is the middle
+    scatter = np.linalg.norm(across - centers[y], axis=1)[counts[y] > 1]
     noise = np.float32(0.25 * np.sqrt((scatter**2).mean() / d))
     rows, labels = np.empty((n, d), np.float32), np.empty(n, np.int64)
     for copy, start in enumerate(range(0, n, len(x))):
@@ -78,7 +83,7 @@ def multiplied(x: Array, y: Any, n: int) -> tuple[Array, Any]:
 
 
 def hnsw(x: Array, least: float) -> Edges:
-    """The neighbour graph as it was before: usearch's HNSW over int8 vectors."""
+    """The neighbor graph as it was before: usearch's HNSW over int8 vectors."""
     from usearch.index import Index
 
     n = len(x)
@@ -111,7 +116,7 @@ GRAPHS = {
 
 
 def found_of(x: Array, y: Any, edges: Edges, least: float) -> dict[str, float]:
-    """Recall of the true neighbours of some faces, by float32 products with all others."""
+    """Recall of the true neighbors of some faces, by float32 products with all others."""
     n = len(x)
     probes = np.sort(np.random.default_rng(2).permutation(n)[:PROBES])
     known = edges.a * n + edges.b
@@ -135,25 +140,25 @@ def found_of(x: Array, y: Any, edges: Edges, least: float) -> dict[str, float]:
     return {name: round(float(np.concatenate(parts).mean()), 5) for name, parts in hits.items()}
 
 
-def known_of(path: Path) -> Similarities:
+def known_of(path: Path) -> ScoreDistributions:
     """What is known of the table's model."""
     table = read_table(path)
     try:
-        known = similarities_of(measured_points(get_card(table.embedder), "mtcnn"))
+        known = score_distributions(measured_points(get_card(table.embedder), "mtcnn"))
     except UnknownModelError:
         known = None
-    known = known or own_similarities(table.vectors, table.sources)
+    known = known or unsupervised_distributions(table.vectors, table.sources)
     assert known is not None
     return known
 
 
-def linked(x: Array, edges: Edges, demand: Demand) -> Any:
+def linked(x: Array, edges: Edges, demand: MergeThreshold) -> Any:
     """What `cluster` does with a graph, without corrections."""
-    crowded = crowding(edges, average_linkage(x, edges, demand), demand.least)
+    crowded = as_norm(edges, average_linkage(x, edges, demand), demand.least)
     return average_linkage(x, edges, demand, crowded=crowded)
 
 
-def one(path: Path, method: str, n: int, known: Similarities, threshold: float) -> None:
+def one(path: Path, method: str, n: int, known: ScoreDistributions, threshold: float) -> None:
     """A process of its own: prints its row."""
     x, y = multiplied(*central_faces(path), n)
     demand = known.demand(n)
@@ -181,7 +186,7 @@ def one(path: Path, method: str, n: int, known: Similarities, threshold: float) 
 
 
 def run(
-    path: Path, method: str, n: int, known: Similarities, threshold: float, timeout: float
+    path: Path, method: str, n: int, known: ScoreDistributions, threshold: float, timeout: float
 ) -> dict[str, Any]:
     """One row, or what went wrong."""
     words = [method, str(n), json.dumps(asdict(known)), str(threshold)]
@@ -198,7 +203,7 @@ def run(
     return row
 
 
-def best_for(path: Path, method: str, n: int, known: Similarities, timeout: float) -> float:
+def best_for(path: Path, method: str, n: int, known: ScoreDistributions, timeout: float) -> float:
     """The threshold at which a method does best, given the answers: DBSCAN needs a stricter one."""
     threshold = known.demand(n).alone
     grid = [threshold + share * (1 - threshold) for share in (0.0, 0.06, 0.12, 0.18, 0.24, 0.3)]
@@ -233,7 +238,7 @@ def main() -> None:
     os.environ.setdefault("OMP_NUM_THREADS", "2")
     if given.one:
         method, n, words, threshold = given.one
-        known = Similarities(**json.loads(words))
+        known = ScoreDistributions(**json.loads(words))
         one(given.table, method, int(n), known, float(threshold))
         return
     path = RESULTS / f"{given.name}.json"

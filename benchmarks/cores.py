@@ -28,7 +28,7 @@ from faceprint import settings
 from faceprint._memory import give_back_memory
 from faceprint.bulk.local import LocalEngine
 from faceprint.bulk.run import embed_table
-from faceprint.vision import helpers as helper_processes
+from faceprint.vision.streaming import process_pool as helper_processes
 
 _ENOUGH = 8
 """Cores from which on the result says something."""

@@ -22,10 +22,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from _common import SHARED, provenance, write
 
 from faceprint.evaluation.cropped import evaluate_cropped
-from faceprint.evaluation.datasets import LabelledSet
+from faceprint.evaluation.datasets import LabeledSet
 from faceprint.evaluation.folders import open_folder
-from faceprint.recognition.operating import measured_points
-from faceprint.vision.pipeline import load
+from faceprint.recognition.thresholds.operating_points import measured_points
+from faceprint.vision.analyzer import load
 
 MOST = 4
 EMBEDDERS = {"mtcnn": "dlib-resnet"}
@@ -71,7 +71,7 @@ def main() -> int:
     return 0
 
 
-def few(data: LabelledSet, every: int) -> LabelledSet:
+def few(data: LabeledSet, every: int) -> LabeledSet:
     """At most `MOST` photographs of every N-th person."""
     counts: dict[int, int] = {}
     kept = []
@@ -80,7 +80,7 @@ def few(data: LabelledSet, every: int) -> LabelledSet:
         if counts[subject] <= MOST and subject % every == 0:
             kept.append(index)
     pictures = tuple(data.pictures[index] for index in kept)
-    return LabelledSet(data.name, pictures, np.asarray(data.subjects)[kept], data.names)
+    return LabeledSet(data.name, pictures, np.asarray(data.subjects)[kept], data.names)
 
 
 if __name__ == "__main__":

@@ -30,8 +30,8 @@ from shared_cards import register
 import faceprint
 from faceprint.runtime.session import Session
 from faceprint.types import Array
+from faceprint.vision.analyzer import FaceAnalyzer
 from faceprint.vision.load import LoadOptions
-from faceprint.vision.pipeline import FacePrint
 from faceprint.zoo.catalog import get_card
 
 Call = tuple[Session, Array]
@@ -53,7 +53,7 @@ class Recorder:
         return self._session.run(blob)
 
 
-def recorded(fp: FacePrint, paths: list[Path], embed: bool) -> list[Call]:
+def recorded(fp: FaceAnalyzer, paths: list[Path], embed: bool) -> list[Call]:
     """Every network call that a stream over `paths` makes."""
     engine: Any = fp._crew_for(1)._models
     calls: list[Call] = []
@@ -80,7 +80,7 @@ def replay(calls: list[Call], workers: int) -> None:
 
 
 def measure(
-    name: str, fp: FacePrint, paths: list[Path], rounds: int, *, embed: bool = True
+    name: str, fp: FaceAnalyzer, paths: list[Path], rounds: int, *, embed: bool = True
 ) -> dict[str, Any]:
     """Both sides in turn."""
     workers = fp._options.session.thread_count()
@@ -102,11 +102,11 @@ def measure(
     }
 
 
-def opened(detector: str, embedder: str, settings: dict[str, Any]) -> FacePrint:
+def opened(detector: str, embedder: str, settings: dict[str, Any]) -> FaceAnalyzer:
     """A detector with settings of its own, and an embedder."""
     card = get_card(detector)
     card = replace(card, options={**card.options, **settings})
-    return FacePrint("engine", card, get_card(embedder), LoadOptions(accept_license=True))
+    return FaceAnalyzer("engine", card, get_card(embedder), LoadOptions(accept_license=True))
 
 
 def of_peers(paths: list[Path], rounds: int) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""How large a face must be to be recognised: LFW's photographs shrunk until theirs are 20 pixels.
+"""How large a face must be to be recognized: LFW's photographs shrunk until theirs are 20 pixels.
 
 Each photograph is shrunk so that the box of its central face has the width of a row, and goes
 through the starter pack as any photograph would; faces the detector misses at that size are aligned
@@ -28,12 +28,12 @@ FMR = 0.01
 def central(found: Detections, image: Image) -> int:
     """The face nearest to the middle."""
     middle = np.asarray((image.shape[1], image.shape[0])) / 2
-    centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
-    return int(np.abs(centres - middle).sum(axis=1).argmin())
+    centers = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+    return int(np.abs(centers - middle).sum(axis=1).argmin())
 
 
 def shrunk(
-    fp: faceprint.FacePrint, image: Image, face: Detections, width: float
+    fp: faceprint.FaceAnalyzer, image: Image, face: Detections, width: float
 ) -> tuple[Image, bool]:
     """The aligned crop of a face from a photograph in which it is that wide; whether it was found.
 

@@ -38,12 +38,12 @@ from faceprint.evaluation.calibrate import Calibration, calibrate
 from faceprint.evaluation.datasets import Picture
 from faceprint.evaluation.embeddings import EmbedOptions, embed_pictures
 from faceprint.evaluation.intervals import measured_rate
-from faceprint.evaluation.labelled import all_pairs
+from faceprint.evaluation.labeled import all_pairs
 from faceprint.evaluation.open_set import open_set
-from faceprint.recognition.fpir import fpir_point
 from faceprint.recognition.gallery import Gallery
+from faceprint.recognition.thresholds.fpir import fpir_point
 from faceprint.types import AnalyzedImage, Array, Embedding, Face, OperatingPoint
-from faceprint.vision.pipeline import FacePrint, load
+from faceprint.vision.analyzer import FaceAnalyzer, load
 
 FPIR = 1e-2
 ENROLLED, TEMPLATES, STRANGERS = 5, 2, 500
@@ -115,7 +115,7 @@ def main() -> int:
     return 0
 
 
-def _embed(fp: FacePrint, cache: Path) -> Faces:
+def _embed(fp: FaceAnalyzer, cache: Path) -> Faces:
     root = SHARED / "faces" / "lfw"
     paths = sorted(root.glob("*/*.jpg"))
     pictures = [Picture(str(path.relative_to(root)), path) for path in paths]
@@ -134,7 +134,7 @@ def _embed(fp: FacePrint, cache: Path) -> Faces:
     return Faces(paths, people, made.vectors, made.found)
 
 
-def _measure(fp: FacePrint, faces: Faces, draws: int, folder: Path) -> dict[str, Any]:
+def _measure(fp: FaceAnalyzer, faces: Faces, draws: int, folder: Path) -> dict[str, Any]:
     runs = []
     for seed in range(draws):
         draw = _draw(faces, seed)
@@ -189,7 +189,7 @@ def _points(faces: Faces, draw: Draw) -> Sequence[OperatingPoint]:
 
 
 def _run(
-    fp: FacePrint, faces: Faces, draw: Draw, points: Sequence[OperatingPoint]
+    fp: FaceAnalyzer, faces: Faces, draw: Draw, points: Sequence[OperatingPoint]
 ) -> dict[str, Any]:
     point = fpir_point(points, len(draw.gallery), FPIR, model=fp.embedder_card.id)
     subjects = faces.people[draw.gallery]
@@ -232,7 +232,7 @@ class _Known:
 
     mirror = False
 
-    def __init__(self, fp: FacePrint, faces: Faces) -> None:
+    def __init__(self, fp: FaceAnalyzer, faces: Faces) -> None:
         self.name, self.embedder_card, self.detector_card = (
             fp.name,
             fp.embedder_card,
@@ -257,7 +257,7 @@ class _Known:
 
 
 def _through_gallery(
-    fp: FacePrint, faces: Faces, draw: Draw, points: Sequence[OperatingPoint], folder: Path
+    fp: FaceAnalyzer, faces: Faces, draw: Draw, points: Sequence[OperatingPoint], folder: Path
 ) -> dict[str, Any]:
     known = _Known(fp, faces)
     path = folder / f"{fp.embedder_card.id}.db"
@@ -278,7 +278,7 @@ def _through_gallery(
     return {
         "tpir": round(right / len(draw.mated), 4),
         "fpir": round(wrong / len(draw.strangers), 4),
-        "enrol_ms_a_template": round(1000 * enrolled / len(draw.gallery), 3),
+        "enroll_ms_a_template": round(1000 * enrolled / len(draw.gallery), 3),
         "search_ms_a_probe": round(1000 * searched / len(rows), 3),
     }
 

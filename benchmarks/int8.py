@@ -1,6 +1,6 @@
 """int8 against float32 on this processor: the ratio, what LFW loses, and the guard's decision.
 
-The starter embedder and w600k-mbf (its weights, dequantised) are judged on LFW's pairs; IResNet-18
+The starter embedder and w600k-mbf (its weights, dequantized) are judged on LFW's pairs; IResNet-18
 and -50 have random weights, so that only their speed and how far they stray from float32 are told.
 
     python benchmarks/int8.py [--pairs FILE] [--only NAME ...]

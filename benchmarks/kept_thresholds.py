@@ -20,12 +20,12 @@ import numpy as np
 from faceprint.evaluation.embeddings import EmbedOptions, embed_pictures
 from faceprint.evaluation.folders import open_folder
 from faceprint.evaluation.label_noise import read_aside
-from faceprint.evaluation.labelled import LabelledScores, all_pairs
+from faceprint.evaluation.labeled import LabeledScores, all_pairs
 from faceprint.evaluation.metrics import error_rates
 from faceprint.evaluation.people import rate_by_person
 from faceprint.evaluation.provenance import engine_facts
 from faceprint.evaluation.thresholds import ResampledScores
-from faceprint.vision.pipeline import FacePrint, load
+from faceprint.vision.analyzer import FaceAnalyzer, load
 
 TARGETS = (1e-2, 1e-3, 1e-4)
 RULES = (None, 0.8, 0.84, 0.9, 0.95)
@@ -53,7 +53,7 @@ def main() -> None:
     print(json.dumps({"data_sets": found, "reproduce": engine_facts(fp, EmbedOptions())}, indent=1))
 
 
-def _scores(folder: Path, fp: FacePrint, most: int, aside: frozenset[str]) -> LabelledScores:
+def _scores(folder: Path, fp: FaceAnalyzer, most: int, aside: frozenset[str]) -> LabeledScores:
     data = open_folder(folder)
     embedded = embed_pictures(data.pictures, fp)
     place = np.arange(len(data)) - np.searchsorted(data.subjects, data.subjects)
@@ -62,7 +62,7 @@ def _scores(folder: Path, fp: FacePrint, most: int, aside: frozenset[str]) -> La
     return all_pairs(embedded.vectors[kept], data.subjects[kept])
 
 
-def _judge(scores: LabelledScores, draws: int) -> list[dict[str, Any]]:
+def _judge(scores: LabeledScores, draws: int) -> list[dict[str, Any]]:
     people = int(max(scores.first.max(), scores.second.max())) + 1
     seen: dict[tuple[str, float], list[tuple[float, float, float]]] = {}
     for draw in range(draws):

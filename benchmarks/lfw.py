@@ -155,8 +155,8 @@ def _central(picture: Image, found: Detections) -> tuple[Array | None, Array]:
     if not len(found) or found.landmarks is None:
         half = min(width, height) * MIDDLE / 2
         return None, np.asarray((*(middle - half), *(middle + half)), np.float32)
-    centres = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
-    best = int(np.argmin(np.abs(centres - middle).sum(axis=1)))
+    centers = (found.boxes[:, :2] + found.boxes[:, 2:]) / 2
+    best = int(np.argmin(np.abs(centers - middle).sum(axis=1)))
     return found.landmarks[best], found.boxes[best]
 
 

@@ -24,7 +24,7 @@ from _photographs import above_a_megapixel, lfw
 import faceprint
 
 
-def sides(dlib: DlibPipeline, fp: faceprint.FacePrint) -> dict[str, Callable[[Path], int]]:
+def sides(dlib: DlibPipeline, fp: faceprint.FaceAnalyzer) -> dict[str, Callable[[Path], int]]:
     """Name -> photograph in, number of faces out."""
 
     def by_dlib(path: Path) -> int:
@@ -34,7 +34,7 @@ def sides(dlib: DlibPipeline, fp: faceprint.FacePrint) -> dict[str, Callable[[Pa
 
 
 def over(
-    paths: list[Path], dlib: DlibPipeline, fp: faceprint.FacePrint
+    paths: list[Path], dlib: DlibPipeline, fp: faceprint.FaceAnalyzer
 ) -> dict[str, Callable[[], object]]:
     """Each side as a call that does these photographs once."""
 
@@ -46,7 +46,7 @@ def over(
 
 
 def measure(
-    paths: Sequence[Path], dlib: DlibPipeline, fp: faceprint.FacePrint, rounds: int, chunk: int
+    paths: Sequence[Path], dlib: DlibPipeline, fp: faceprint.FaceAnalyzer, rounds: int, chunk: int
 ) -> dict[str, Any]:
     """Median milliseconds a photograph of each side over `rounds` passes, and the ratios."""
     totals: dict[str, list[float]] = {}

@@ -23,8 +23,8 @@ from _common import median, provenance, rotate, write
 from _vectors import DIM, data, fill, nearest
 
 from faceprint.recognition.gallery.core import Core
+from faceprint.recognition.gallery.factory import open_store
 from faceprint.recognition.gallery.guarded_store import GuardedStore
-from faceprint.recognition.gallery.opening import open_store
 from faceprint.recognition.gallery.records import Header, ModelPin, Policy
 from faceprint.recognition.gallery.searching import Search
 from faceprint.types import Array

@@ -21,8 +21,8 @@ from _common import SHARED, provenance, write
 
 from faceprint.evaluation.poor_pictures import Sample, collect, draw, read_sample, write_sample
 from faceprint.evaluation.quality_measure import mated_area, rates, scores, threshold_at
+from faceprint.vision.analyzer import FaceAnalyzer, load
 from faceprint.vision.load import LoadOptions
-from faceprint.vision.pipeline import FacePrint, load
 
 REFUSED = 0.02
 
@@ -56,7 +56,7 @@ def main() -> None:
     write("quality", {**provenance(), "photographs": len(jobs), "models": models})
 
 
-def _with(fp: FacePrint, mirror: bool) -> FacePrint:
+def _with(fp: FaceAnalyzer, mirror: bool) -> FaceAnalyzer:
     """The models without a measure, with or without the mirrored crop."""
     card = fp.embedder_card
     contract = card.input
@@ -66,10 +66,10 @@ def _with(fp: FacePrint, mirror: bool) -> FacePrint:
         contract = replace(contract, mirror=True)
     bare = replace(card, quality=None, input=contract)
     options = LoadOptions(threads=1, accept_license=True)
-    return FacePrint(fp.name, fp.detector_card, bare, options)
+    return FaceAnalyzer(fp.name, fp.detector_card, bare, options)
 
 
-def table(fp: FacePrint, plain: Sample, mirrored: Sample) -> dict[str, Any]:
+def table(fp: FaceAnalyzer, plain: Sample, mirrored: Sample) -> dict[str, Any]:
     """The figures of each candidate, on the half of the people that chose nothing."""
     card = fp.embedder_card
     sample = mirrored if card.input.mirrored else plain

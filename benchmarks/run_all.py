@@ -20,7 +20,7 @@ USUAL: dict[str, tuple[str, ...]] = {
     "pipeline": (),
     "blocks": (),
     "engine": (),
-    "optimiser": (),
+    "optimizer": (),
     "legacy": (),
     "runtimes": (),
 }

@@ -6,7 +6,7 @@
 The templates lie in a gallery's SQLite file, and faceprint answers as a gallery does, comparing the
 best exactly with the stored vectors. usearch has the same vectors as int8, in faceprint's own codes
 (its own use a sixth of their range), and its best 16 are compared exactly with vectors in memory,
-as int8 alone confuses neighbours; FAISS has them as float32. Each graph is searched with the least
+as int8 alone confuses neighbors; FAISS has them as float32. Each graph is searched with the least
 expansion that reaches recall@1 0.99, or with the largest there is. Sides take turns; times are
 medians. With --keep, graphs that were built for the same vectors are read from that folder, which
 also tells how long that took. How low a mate's similarity may be is measured by probes made for it.
@@ -31,8 +31,8 @@ from _vectors import DIM, SHAPES, data, nearest, stored
 
 from faceprint.recognition.gallery.core import Core
 from faceprint.recognition.gallery.searching import Search
+from faceprint.recognition.index.binary_lsh import BinaryLshIndex
 from faceprint.recognition.index.int8 import to_int8
-from faceprint.recognition.index.signs import SignIndex
 from faceprint.types import Array
 
 GOAL, BATCH = 0.99, 64
@@ -122,7 +122,7 @@ def approximate(given: argparse.Namespace) -> dict[str, Any]:
         start = time.perf_counter()
         index, _ = Search(core, "signs").ready(store.header())
         opened = time.perf_counter() - start
-        assert isinstance(index, SignIndex)
+        assert isinstance(index, BinaryLshIndex)
         file = (Path(folder) / "people.db.index").stat().st_size
         result["build_s"] = {"faceprint, from the file": round(built, 1), **graphs.seconds}
         result["open_s"] = {"faceprint": round(opened, 2)}

@@ -32,12 +32,12 @@ from faceprint import settings
 from faceprint.evaluation.cluster_scores import cluster_scores
 from faceprint.evaluation.embeddings import EmbedOptions, embed_pictures
 from faceprint.evaluation.folders import open_folder
-from faceprint.recognition.albums.demand import similarities_of
 from faceprint.recognition.cluster import cluster_embeddings
-from faceprint.recognition.fpir import search_point
-from faceprint.recognition.operating import KnownPoints, known_points
+from faceprint.recognition.thresholds.fpir import search_point
+from faceprint.recognition.thresholds.merge_threshold import score_distributions
+from faceprint.recognition.thresholds.operating_points import KnownPoints, known_points
 from faceprint.types import Array
-from faceprint.vision.pipeline import load
+from faceprint.vision.analyzer import load
 from faceprint.zoo.catalog import get_card
 
 FPIR = 1e-2
@@ -145,7 +145,7 @@ def _search(
 
 def _album(vectors: Array, found: NDArray[np.bool_], data: Any, known: KnownPoints) -> float:
     labels = np.full(len(data), -1, np.int64)
-    known_scores = similarities_of(known.points)
+    known_scores = score_distributions(known.points)
     assert known_scores is not None
     labels[found] = cluster_embeddings(vectors, threshold=known_scores)
     return cluster_scores(np.asarray(data.subjects), labels).bcubed.f

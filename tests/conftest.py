@@ -27,7 +27,7 @@ def shared_models() -> Path:
 
 @pytest.fixture(scope="session")
 def shared_faces() -> Path:
-    """Labelled photographs."""
+    """Labeled photographs."""
     return _shared("faces")
 
 

@@ -16,7 +16,7 @@ class Route:
     Attributes:
         body: the file.
         status: sent instead of the file when not 200.
-        ranges: Range and If-Range are honoured.
+        ranges: Range and If-Range are honored.
         etag: the validator; empty for none.
         cuts: a request number (from 0) -> bytes of the body sent before the connection is cut;
             key -1 stands for every request.

@@ -262,8 +262,8 @@ def cards(folder: Path) -> list[Original]:
 
 
 def _calibration(folder: Path) -> bytes:
-    from faceprint.recognition.calibration_file import CalibrationFile, save_calibration
-    from faceprint.recognition.score_map import Reliability, ScoreMap, Tail
+    from faceprint.recognition.thresholds.calibration_file import CalibrationFile, save_calibration
+    from faceprint.recognition.thresholds.score_map import Reliability, ScoreMap, Tail
     from faceprint.types import OperatingPoint
 
     points = tuple(

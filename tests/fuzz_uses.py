@@ -221,7 +221,7 @@ def tables(path: Path, originals: Path) -> Iterator[Step]:
 
 def cards(path: Path, originals: Path) -> Iterator[Step]:
     """Parsing and writing, adding to the catalog, and every list that then holds it."""
-    from faceprint.recognition.calibration_file import load_calibration
+    from faceprint.recognition.thresholds.calibration_file import load_calibration
     from faceprint.zoo.card_io import card_hash, card_toml, parse_card, read_card
     from faceprint.zoo.catalog import remove_card
 

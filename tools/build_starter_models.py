@@ -22,7 +22,7 @@ convolution.
 - `mtcnn_onet.onnx`: 48x48. Also `landmarks` [batch, 10]: five x, then five y, from 0 to 1 across
   the box: eye at the image's left, eye at its right, nose, mouth corner left, mouth corner right.
 - `dlib_face_recognition_resnet_v1.onnx`: 150x150, (x - (122.782, 117.001, 104.298)) / 256.
-  `embedding` [batch, 128], not normalised: dlib compares by Euclidean distance, 0.6 apart.
+  `embedding` [batch, 128], not normalized: dlib compares by Euclidean distance, 0.6 apart.
 """
 
 from __future__ import annotations
@@ -230,7 +230,7 @@ def dlib_resnet(network: dlib_dat.Network, metadata: dict[str, str]) -> bytes:
                 graph.node("MatMul", "embedding", x.name, graph.weight("fc.weight", layer.weight))
             case _:
                 raise ValueError(f"no graph for {layer} before {following}")
-    return graph.model([value("embedding", ["batch", 128], "not normalised")], metadata)
+    return graph.model([value("embedding", ["batch", 128], "not normalized")], metadata)
 
 
 def build(folder: Path) -> dict[str, bytes]:

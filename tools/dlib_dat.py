@@ -1,4 +1,4 @@
-"""Reads a network that dlib has serialised (`.dat`), with numpy and the standard library alone.
+"""Reads a network that dlib has serialized (`.dat`), with numpy and the standard library alone.
 
 The format, as far as dlib's face recognition network uses it:
 

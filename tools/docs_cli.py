@@ -41,7 +41,7 @@ and exit codes do not change.
 | `FACEPRINT_HOME` | cache and state; the platform's cache folder when not set |
 | `FACEPRINT_MIRROR` | folder or URL where model files are looked for first, by name |
 | `FACEPRINT_OFFLINE=1` | the network is never touched |
-| `FACEPRINT_ACCEPT_LICENSE=1` | model licences are accepted |
+| `FACEPRINT_ACCEPT_LICENSE=1` | model licenses are accepted |
 | `FACEPRINT_MAX_PIXELS` | most pixels that are made of one photograph; 89 million when not set |
 | `FACEPRINT_PACK` | what `--pack` is when not given |
 | `FACEPRINT_RUNTIME` | what `--runtime` is when not given |

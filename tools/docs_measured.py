@@ -24,7 +24,7 @@ PAGES = (
     "docs/quantize.md",
     "docs/decisions/0004-smallest-face.md",
     "docs/decisions/0006-clustering.md",
-    "docs/decisions/0007-optimiser.md",
+    "docs/decisions/0007-optimizer.md",
     "docs/decisions/0008-signs.md",
     "docs/decisions/0009-limits-of-bulk.md",
 )
@@ -49,7 +49,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "blocks": docs_speed.blocks,
     "engine": docs_speed.engine,
     "cores": docs_speed.cores,
-    "optimiser": docs_speed.optimiser,
+    "optimizer": docs_speed.optimizer,
     "int-eight": docs_speed.int8,
     "exact-search": docs_people.exact_search,
     "approximate-search": docs_people.approximate_search,

@@ -25,7 +25,7 @@ it by hand. How to add a model: [contributing-models.md](contributing-models.md)
 
 `faceprint models pull ID` fetches a model, checks its sha256 and keeps it; with
 `FACEPRINT_OFFLINE=1` nothing is fetched, and the message says what to copy where. "Commercial use"
-is what the card's author found of the licence of the weights and is no legal advice: `no` and
+is what the card's author found of the license of the weights and is no legal advice: `no` and
 `unclear` must be accepted once (`--accept-license`, `FACEPRINT_ACCEPT_LICENSE=1`, or the prompt),
 except for the weights inside the package, which are not fetched.
 Embeddings of two models never compare; the card's hash, which stands for the files, the input
@@ -71,7 +71,7 @@ def models_page(lfw: Path) -> str:
 
 
 def _summary(cards: Iterable[ModelCard]) -> Iterator[str]:
-    yield "| id | licence of the weights | commercial use | MB | dim | card's hash |"
+    yield "| id | license of the weights | commercial use | MB | dim | card's hash |"
     yield "|---|---|---|---|---|---|"
     for card in cards:
         sizes = [file.size for file in card.files]
@@ -176,7 +176,7 @@ def _details(card: ModelCard) -> Iterator[str]:
     if card.homepage:
         yield f"- Home: <{card.homepage}>"
     code = f"; code: {card.license.code}" if card.license.code else ""
-    yield f"- Licence of the weights: {card.license.weights}{code}. {card.license.note}".rstrip()
+    yield f"- License of the weights: {card.license.weights}{code}. {card.license.note}".rstrip()
     if card.license.url:
         yield f"  <{card.license.url}>"
     for file in card.files:
@@ -189,7 +189,7 @@ def _input(card: ModelCard) -> str:
     contract = card.input
     size = f"{contract.width} x {contract.height}" if contract.width else "any size"
     if contract.normalized_inside:
-        return f"{size}, {contract.color}, {contract.layout}, 0..255; normalised inside the graph"
+        return f"{size}, {contract.color}, {contract.layout}, 0..255; normalized inside the graph"
     mean, std = (", ".join(f"{v:g}" for v in values) for values in (contract.mean, contract.std))
     mirror = ", averaged with the mirror image" if contract.mirror else ""
     if contract.crops > 1:

@@ -93,7 +93,7 @@ def clustering(results: Results) -> str:
     # What an album says itself is measured by clustering_albums.py by now.
     others = [name for name in both[0]["methods"] if not name.startswith("faceprint")]
     rows += [(name, *(cell(side["methods"][name]) for side in both)) for name in others]
-    return table(("method", "w600k-mbf (dequantised), YuNet", "starter"), rows)
+    return table(("method", "w600k-mbf (dequantized), YuNet", "starter"), rows)
 
 
 def albums(results: Results) -> str:

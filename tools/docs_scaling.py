@@ -133,7 +133,7 @@ def _clustering(faces: float, power: float, read: Any) -> list[tuple[str, str, s
     memory = (other["anonymous_mb"] - one["anonymous_mb"]) * 1e6 / (known[-1] - known[0])
     return [
         (
-            "the neighbour graph",
+            "the neighbor graph",
             f"{flat:,.0f} to {steep:,.0f} core-hours; {flat / power:,.1f} to "
             f"{steep / power:,.1f} h",
             f"{graph[large]['cpu_s'] / int(large) * 1e6:,.0f} core-microseconds a face at "
@@ -162,7 +162,7 @@ def _clustering(faces: float, power: float, read: Any) -> list[tuple[str, str, s
             f"microseconds a face at {int(large):,} (`clustering_scale_mbf.json`)",
         ),
         (
-            "false match rate at which a face has one false neighbour",
+            "false match rate at which a face has one false neighbor",
             f"{1 / faces:.0e}",
             "1 / faces; nothing under 1e-3 is supported by LFW's pairs",
         ),

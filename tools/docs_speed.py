@@ -162,9 +162,9 @@ def engine(results: Results) -> str:
     return table(head, rows)
 
 
-def optimiser(results: Results) -> str:
+def optimizer(results: Results) -> str:
     """Ratios of the rewritten graphs."""
-    measured, rows = results["optimiser"], []
+    measured, rows = results["optimizer"], []
     for row in measured["graphs"]:
         ratios = " / ".join(f"{row['ratios'][n]:.2f}" for n in ("1", "8", "16"))
         ms = row["milliseconds"]["8"]
@@ -174,7 +174,7 @@ def optimiser(results: Results) -> str:
                 row["threads"],
                 ratios,
                 f"{ms['published']:.0f}",
-                f"{ms['optimised']:.0f}",
+                f"{ms['optimized']:.0f}",
                 f"{row['largest_difference']:.0e}",
             )
         )
@@ -190,7 +190,7 @@ def optimiser(results: Results) -> str:
 
 
 def int8(results: Results) -> str:
-    """What quantising gives, and what the guard decides."""
+    """What quantizing gives, and what the guard decides."""
     measured, rows = results["int8"], []
     for row in measured["models"]:
         speed, decision = row["speed"], row["decision"]

@@ -1,7 +1,7 @@
 """Horizontal bars as SVG, the same bytes on every machine, readable on light and dark pages.
 
 Written by hand and not by a plotting library: a page that is compared byte for byte must not change
-with a library's version, and an SVG can follow the reader's colour scheme.
+with a library's version, and an SVG can follow the reader's color scheme.
 """
 
 from __future__ import annotations

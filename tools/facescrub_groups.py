@@ -80,7 +80,7 @@ def _follows(keys: Sequence[list[str]], spans: Sequence[tuple[int, int]], i: int
 
 
 def main() -> None:
-    """Print `person,group` for everybody who can be labelled."""
+    """Print `person,group` for everybody who can be labeled."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )

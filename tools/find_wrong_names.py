@@ -19,7 +19,7 @@ import numpy as np
 from faceprint.evaluation.embeddings import EmbedOptions, embed_pictures
 from faceprint.evaluation.folders import open_folder
 from faceprint.evaluation.label_noise import COMMON, MARGIN, RARE, find_wrong_names, write_aside
-from faceprint.vision.pipeline import load
+from faceprint.vision.analyzer import load
 
 
 def main() -> None:

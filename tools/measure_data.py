@@ -10,7 +10,7 @@ import numpy as np
 from facescrub_groups import facescrub_groups
 from numpy.typing import NDArray
 
-from faceprint.evaluation.datasets import LabelledSet
+from faceprint.evaluation.datasets import LabeledSet
 from faceprint.evaluation.embeddings import (
     EmbeddedPictures,
     EmbedOptions,
@@ -21,11 +21,11 @@ from faceprint.evaluation.embeddings import (
 from faceprint.evaluation.folders import open_folder
 from faceprint.evaluation.groups import labels_of, read_groups
 from faceprint.evaluation.label_noise import read_aside
-from faceprint.evaluation.labelled import LabelledScores, all_pairs
+from faceprint.evaluation.labeled import LabeledScores, all_pairs
 from faceprint.evaluation.pairs import open_lfw
 from faceprint.evaluation.provenance import data_facts
 from faceprint.evaluation.run import evaluate
-from faceprint.vision.pipeline import FacePrint
+from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["NUMBERS", "DataSpec", "MeasuredData", "measure_data", "parse_data_set"]
 
@@ -61,7 +61,7 @@ class MeasuredData:
     """
 
     name: str
-    scores: LabelledScores
+    scores: LabeledScores
     facts: dict[str, Any]
 
 
@@ -84,7 +84,7 @@ def parse_data_set(text: str) -> DataSpec:
 
 
 def measure_data(
-    spec: DataSpec, fp: FacePrint, options: EmbedOptions, progress: Progress
+    spec: DataSpec, fp: FaceAnalyzer, options: EmbedOptions, progress: Progress
 ) -> MeasuredData:
     """Embed a data set, and compare every pair of its photographs.
 
@@ -116,7 +116,7 @@ def measure_data(
     return MeasuredData(spec.name, scores, facts)
 
 
-def _labels(spec: DataSpec, data: LabelledSet) -> tuple[NDArray[np.str_] | None, str | None]:
+def _labels(spec: DataSpec, data: LabeledSet) -> tuple[NDArray[np.str_] | None, str | None]:
     if spec.groups is None:
         return None, None
     if spec.groups == NUMBERS:
@@ -148,7 +148,7 @@ def _summary(embedded: EmbeddedPictures, named: NDArray[np.bool_]) -> list[str]:
     return lines
 
 
-def _accuracy(spec: DataSpec, fp: FacePrint, face: WhichFace) -> dict[str, Any] | None:
+def _accuracy(spec: DataSpec, fp: FaceAnalyzer, face: WhichFace) -> dict[str, Any] | None:
     """Published figures on LFW are those of the central face; `verify` takes the largest."""
     if spec.pairs is None:
         return None
@@ -165,7 +165,7 @@ def _accuracy(spec: DataSpec, fp: FacePrint, face: WhichFace) -> dict[str, Any] 
     }
 
 
-def _distribution(scores: LabelledScores) -> dict[str, float]:
+def _distribution(scores: LabeledScores) -> dict[str, float]:
     mated, other = scores.similarities[scores.mated], scores.similarities[~scores.mated]
     return {
         "mated_mean": float(mated.mean(dtype=np.float64)),

@@ -31,7 +31,7 @@ from faceprint.evaluation.calibrate import CalibratedPoint, calibrate
 from faceprint.evaluation.embeddings import EmbedOptions, WhichFace
 from faceprint.evaluation.provenance import engine_facts
 from faceprint.evaluation.thresholds import KEEP, RatesAt
-from faceprint.vision.pipeline import FacePrint, load
+from faceprint.vision.analyzer import FaceAnalyzer, load
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "docs" / "reports"
@@ -91,7 +91,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def measure(
-    fp: FacePrint, specs: Sequence[DataSpec], options: EmbedOptions, keep: float = KEEP
+    fp: FaceAnalyzer, specs: Sequence[DataSpec], options: EmbedOptions, keep: float = KEEP
 ) -> dict[str, Any]:
     """The report of one embedder on one detector's faces."""
     data = [measure_data(spec, fp, options, _progress) for spec in specs]
@@ -160,7 +160,7 @@ def _rates(rates: RatesAt) -> dict[str, Any]:
     }
 
 
-def _weights(fp: FacePrint) -> list[str]:
+def _weights(fp: FaceAnalyzer) -> list[str]:
     if fp.embedder_card.origin == "packaged":
         return []
     return [

@@ -21,8 +21,8 @@ from typing import Any
 
 from faceprint.evaluation.poor_pictures import Sample, collect, draw, read_sample, write_sample
 from faceprint.evaluation.quality_measure import choose, scores, summary
+from faceprint.vision.analyzer import FaceAnalyzer, load
 from faceprint.vision.load import LoadOptions
-from faceprint.vision.pipeline import FacePrint, load
 from faceprint.zoo.card import QualityMeasure
 from faceprint.zoo.card_io import parse_card
 
@@ -72,11 +72,11 @@ def main() -> None:
             write_table(embedder, measure)
 
 
-def bare(embedder: str, detector: str, threads: int) -> FacePrint:
+def bare(embedder: str, detector: str, threads: int) -> FaceAnalyzer:
     """The models, with quality by the crop alone: what is measured must not hang on itself."""
     fp = load(detector=detector, embedder=embedder, threads=threads, accept_license=True)
     options = LoadOptions(threads=threads, accept_license=True)
-    return FacePrint(fp.name, fp.detector_card, replace(fp.embedder_card, quality=None), options)
+    return FaceAnalyzer(fp.name, fp.detector_card, replace(fp.embedder_card, quality=None), options)
 
 
 def measured(

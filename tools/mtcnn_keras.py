@@ -137,7 +137,7 @@ class Graph:
 
         Multiplying by -1 and by 1 - a is left to convolutions of one value a channel, which take in
         the maximum and the sum: two passes over the map. ONNX Runtime runs its own PRelu
-        unvectorised and outside its blocked layout (docs/performance.md).
+        unvectorized and outside its blocked layout (docs/performance.md).
         """
         slopes = weights[0]
         if slopes.ndim == 1:

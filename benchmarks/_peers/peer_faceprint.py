@@ -13,8 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
 from shared_cards import shared_cards
 from side import Side, cores, versions
 
+from faceprint.vision.analyzer import FaceAnalyzer
 from faceprint.vision.load import LoadOptions
-from faceprint.vision.pipeline import FacePrint
 from faceprint.zoo.card import ModelCard
 from faceprint.zoo.card_io import read_card
 from faceprint.zoo.catalog import get_card
@@ -24,7 +24,7 @@ def open_side(options: dict[str, Any]) -> Side:
     """Options: ids of the cards `detector` and `embedder`, the detector's `settings`, `embed`."""
     detector = get_card(options["detector"])
     detector = replace(detector, options={**detector.options, **options.get("settings", {})})
-    fp = FacePrint("peers", detector, _embedder(options["embedder"]), LoadOptions())
+    fp = FaceAnalyzer("peers", detector, _embedder(options["embedder"]), LoadOptions())
     embed = options.get("embed", True)
     _ = fp.open() if embed else fp.detector
     call = "" if embed else ", embed=False, quality=False"

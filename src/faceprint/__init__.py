@@ -34,8 +34,8 @@ if TYPE_CHECKING:
         OperatingPoint,
         Verification,
     )
+    from faceprint.vision.analyzer import FaceAnalyzer, FacePrint, load
     from faceprint.vision.images import decode
-    from faceprint.vision.pipeline import FacePrint, load
 
 __version__ = "0.1.0"
 
@@ -45,7 +45,8 @@ _HOMES = {
     "Detections": "faceprint.types",
     "Embedding": "faceprint.types",
     "Face": "faceprint.types",
-    "FacePrint": "faceprint.vision.pipeline",
+    "FaceAnalyzer": "faceprint.vision.analyzer",
+    "FacePrint": "faceprint.vision.analyzer",
     "FaceprintError": "faceprint.errors",
     "Gallery": "faceprint.recognition.gallery.gallery",
     "ModelMismatchError": "faceprint.errors",
@@ -58,7 +59,7 @@ _HOMES = {
     "cluster": "faceprint.recognition.cluster",
     "compare": "faceprint.similarity",
     "decode": "faceprint.vision.images",
-    "load": "faceprint.vision.pipeline",
+    "load": "faceprint.vision.analyzer",
     "verify": "faceprint.recognition.verify",
 }
 
@@ -68,6 +69,7 @@ __all__ = [
     "Detections",
     "Embedding",
     "Face",
+    "FaceAnalyzer",
     "FacePrint",
     "FaceprintError",
     "Gallery",

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from faceprint._sketch import mapped, varint
+from faceprint._onnx_reader import mapped, varint
 from faceprint.errors import CardError, ChecksumError
 
 __all__ = ["external_locations", "outside_location", "refuse_outside"]

@@ -37,7 +37,7 @@ def check_image(array: object) -> Image:
                 hint = "; it holds NaN or infinity"
         raise InvalidImageArrayError(f"{wanted}, got dtype {array.dtype}{hint}")
     if array.ndim != 3 or array.shape[2] != 3:
-        hint = "; repeat a grey channel three times" if array.ndim == 2 else ""
+        hint = "; repeat a gray channel three times" if array.ndim == 2 else ""
         if array.ndim == 3 and array.shape[0] == 3:
             hint = "; this looks like (3, height, width): transpose it with (1, 2, 0)"
         if array.ndim == 3 and array.shape[2] == 4:

@@ -15,7 +15,7 @@ FaceprintError
 │   ├── CardError (ValueError)            a card that is not valid
 │   ├── ModelMissingError                 not on this machine, and it may not or cannot be fetched
 │   │   ├── DownloadError (OSError)       every address failed
-│   │   └── LicenseNotAcceptedError       its licence has not been accepted
+│   │   └── LicenseNotAcceptedError       its license has not been accepted
 │   ├── ChecksumError (ValueError)        a file whose size or sha256 is not the card's
 │   ├── ModelMismatchError (ValueError)   embeddings or galleries of two different models
 │   ├── NotFiniteError (ValueError)       a network gave NaN or infinity for a photograph
@@ -126,7 +126,7 @@ class DownloadError(ModelMissingError, OSError):
 
 
 class LicenseNotAcceptedError(ModelMissingError):
-    """A model whose licence has not been accepted yet."""
+    """A model whose license has not been accepted yet."""
 
 
 class ChecksumError(ModelError, ValueError):

@@ -21,7 +21,7 @@ def similarity_transforms(source: Array, target: Array, weights: Array | None = 
     """Least-squares similarity transforms (rotation, uniform scale, shift; never a reflection).
 
     Umeyama, "Least-squares estimation of transformation parameters between two point patterns",
-    PAMI 13(4), 1991, in its closed form for the plane: with centred points as complex numbers z and
+    PAMI 13(4), 1991, in its closed form for the plane: with centerd points as complex numbers z and
     t, the optimum is the regression t = a z, a = sum(w conj(z) t) / sum(w |z|^2).
 
     Args:
@@ -39,8 +39,8 @@ def similarity_transforms(source: Array, target: Array, weights: Array | None = 
     w = w / w.sum()
     src_mean = np.einsum("k,nkc->nc", w, src)
     dst_mean = np.einsum("k,nkc->nc", w, dst)
-    centred, wanted = src - src_mean[:, None], dst - dst_mean[:, None]
-    z = centred[..., 0] + 1j * centred[..., 1]
+    centerd, wanted = src - src_mean[:, None], dst - dst_mean[:, None]
+    z = centerd[..., 0] + 1j * centerd[..., 1]
     t = wanted[..., 0] + 1j * wanted[..., 1]
     extent = (w * np.abs(z) ** 2).sum(axis=1)
     flat = extent < 1e-12
@@ -206,7 +206,7 @@ class Letterbox:
 def letterbox(
     image_size: tuple[int, int], canvas_size: tuple[int, int], *, margin: float = 0.0
 ) -> Letterbox:
-    """Fit (width, height) into a (width, height) canvas, centred, aspect kept.
+    """Fit (width, height) into a (width, height) canvas, centerd, aspect kept.
 
     Args:
         margin: share of the canvas left free on every side, so that a face which fills its

@@ -103,7 +103,7 @@ def offline() -> bool:
 
 
 def accept_license() -> bool:
-    """FACEPRINT_ACCEPT_LICENSE: model licences are accepted for this process."""
+    """FACEPRINT_ACCEPT_LICENSE: model licenses are accepted for this process."""
     return _flag("FACEPRINT_ACCEPT_LICENSE")
 
 

@@ -39,7 +39,7 @@ class Embedding:
     Attributes:
         vector: (d,) float32 of unit length.
         model: the embedder's card id.
-        norm: the length before normalisation; low norms go with poor faces.
+        norm: the length before normalization; low norms go with poor faces.
     """
 
     vector: Array

@@ -12,16 +12,16 @@ import pytest
 from waiting import until
 
 from faceprint.recognition.albums.corrections import read_corrections
-from faceprint.recognition.albums.demand import Demand
+from faceprint.recognition.albums.corrections_store import correct
 from faceprint.recognition.albums.faces import FaceTable, thumbnail
-from faceprint.recognition.albums.growing import take_in
 from faceprint.recognition.albums.people import Album, AlbumFace, Person
-from faceprint.recognition.albums.said import correct
 from faceprint.recognition.albums.sheet import write_sheet
 from faceprint.recognition.albums.store import AlbumFile
+from faceprint.recognition.albums.sync import sync_photographs
 from faceprint.recognition.cluster import cluster_file
+from faceprint.recognition.thresholds.merge_threshold import MergeThreshold
 
-DEMAND = Demand.constant(0.4)
+DEMAND = MergeThreshold.constant(0.4)
 
 
 def _missing(what: str) -> None:
@@ -84,7 +84,7 @@ def test_corrections_are_clicked_downloaded_fed_back_and_obeyed(browser, tmp_pat
     from selenium.webdriver.common.by import By
 
     with AlbumFile(tmp_path / "a.db") as file:
-        take_in(file, face_table())
+        sync_photographs(file, face_table())
         before = cluster_file(file, DEMAND)
     page = tmp_path / "index.html"
     write_sheet(before, page)

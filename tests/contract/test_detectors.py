@@ -60,8 +60,8 @@ def portraits(shared_faces: Path) -> list[np.ndarray]:
 
 def _middle(faces: Detections) -> Detections:
     """The face nearest to the middle of a 250-pixel portrait."""
-    centres = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
-    return faces[np.argmin(np.abs(centres - 125).sum(axis=1), keepdims=True)]
+    centers = (faces.boxes[:, :2] + faces.boxes[:, 2:]) / 2
+    return faces[np.argmin(np.abs(centers - 125).sum(axis=1), keepdims=True)]
 
 
 @each_card

@@ -22,7 +22,7 @@ from faceprint.errors import (
 )
 from faceprint.recognition.gallery import Consent, Enrolled, Gallery, Policy
 from faceprint.recognition.gallery.crypto import Key
-from faceprint.recognition.gallery.opening import open_store
+from faceprint.recognition.gallery.factory import open_store
 from faceprint.recognition.gallery.records import Header, ModelPin, Subject, TemplateRow
 from faceprint.recognition.gallery.store import GalleryStore
 from faceprint.recognition.gallery.vectors import pack

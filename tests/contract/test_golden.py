@@ -1,7 +1,7 @@
 """Golden values: every model that is here, on every runtime, gives what its card says.
 
-The values were written down once from ONNX Runtime; a changed file, runtime, colour order or
-normalisation shows as a difference a thousand times the tolerance.
+The values were written down once from ONNX Runtime; a changed file, runtime, color order or
+normalization shows as a difference a thousand times the tolerance.
 """
 
 from __future__ import annotations

@@ -13,22 +13,22 @@ from faceprint.cli.app import main
 from faceprint.errors import GalleryCorruptError, InputError, ModelMismatchError, UsageError
 from faceprint.evaluation.cluster_scores import cluster_scores
 from faceprint.recognition.albums.corrections import Corrections, FaceKey, read_corrections
-from faceprint.recognition.albums.demand import Demand
+from faceprint.recognition.albums.corrections_store import correct
 from faceprint.recognition.albums.faces import FaceTable
-from faceprint.recognition.albums.growing import take_in
 from faceprint.recognition.albums.incremental import forget
-from faceprint.recognition.albums.said import correct
 from faceprint.recognition.albums.store import AlbumFile
+from faceprint.recognition.albums.sync import sync_photographs
 from faceprint.recognition.cluster import cluster_file
+from faceprint.recognition.thresholds.merge_threshold import MergeThreshold
 
 BOX = (10.0, 10.0, 90.0, 90.0)
-DEMAND = Demand.constant(0.4)
+DEMAND = MergeThreshold.constant(0.4)
 
 
 def album_of(count: int, each: int, noise: float = 0.5, seed: int = 0) -> FaceTable:
     rng = np.random.default_rng(seed)
-    centres = np.repeat(rng.standard_normal((count, 64)), each, axis=0)
-    rows = centres + noise * rng.standard_normal(centres.shape)
+    centers = np.repeat(rng.standard_normal((count, 64)), each, axis=0)
+    rows = centers + noise * rng.standard_normal(centers.shape)
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     n = len(rows)
     return FaceTable(
@@ -54,7 +54,7 @@ def test_batches_in_any_order_end_as_one_batch_and_keep_their_ids(tmp_path):
     table = album_of(40, 6, noise=1.1)
     truth = np.repeat(np.arange(40), 6)
     with AlbumFile(tmp_path / "one.db") as file:
-        take_in(file, table)
+        sync_photographs(file, table)
         whole = owners(cluster_file(file, DEMAND))
     expected = cluster_scores(truth, [whole[s] for s in table.sources]).bcubed.f
     for seed in range(3):
@@ -62,7 +62,7 @@ def test_batches_in_any_order_end_as_one_batch_and_keep_their_ids(tmp_path):
         before: dict[str, int] = {}
         with AlbumFile(tmp_path / f"{seed}.db") as file:
             for part in np.array_split(order, 5):
-                take_in(file, table.pick(part))
+                sync_photographs(file, table.pick(part))
                 now = owners(cluster_file(file, DEMAND))
                 kept = [now[source] == person for source, person in before.items()]
                 assert not kept or np.mean(kept) > 0.9
@@ -82,7 +82,7 @@ def test_corrections_and_names_survive_the_next_runs_and_newer_words_win(tmp_pat
         for step, part in enumerate(
             np.array_split(np.arange(24), 1) + np.array_split(np.arange(24, 36), 3)
         ):
-            take_in(file, table.pick(part))
+            sync_photographs(file, table.pick(part))
             if step == 0:
                 cluster_file(file, DEMAND)
                 assert correct(file, said) == ()
@@ -104,7 +104,7 @@ def test_a_removed_photograph_leaves_no_trace_but_what_it_tied_stays_tied(tmp_pa
     path = tmp_path / "a.db"
     ties = tuple((key("p00/0.jpg"), key(f"p0{i}/0.jpg")) for i in (1, 2))
     with AlbumFile(path) as file:
-        take_in(file, table)
+        sync_photographs(file, table)
         cluster_file(file, DEMAND)
         correct(file, Corrections(must_link=ties))
         cluster_file(file, DEMAND)
@@ -121,7 +121,7 @@ def test_contradictions_models_and_strangers_files_are_refused(tmp_path):
     table = album_of(2, 2)
     pair = (key("p00/0.jpg"), key("p00/1.jpg"))
     with AlbumFile(tmp_path / "a.db") as file:
-        take_in(file, table)
+        sync_photographs(file, table)
         with pytest.raises(UsageError, match="contradict"):
             correct(file, Corrections(must_link=(pair,), cannot_link=(pair,)))
         notes = correct(file, Corrections(must_link=((key("gone.jpg"), key("p00/0.jpg")),)))
@@ -129,7 +129,7 @@ def test_contradictions_models_and_strangers_files_are_refused(tmp_path):
         other = FaceTable(("x",), table.boxes[:1], table.scores[:1], table.quality[:1],
                           table.vectors[:1], "another", (None,))  # fmt: skip
         with pytest.raises(ModelMismatchError):
-            take_in(file, other)
+            sync_photographs(file, other)
         file.rows("CREATE TRIGGER t AFTER DELETE ON faces BEGIN SELECT 1; END")
     with pytest.raises(GalleryCorruptError, match="'t'"):
         AlbumFile(tmp_path / "a.db")
@@ -142,7 +142,7 @@ def test_contradictions_models_and_strangers_files_are_refused(tmp_path):
 def test_a_face_of_another_length_than_the_album_has_is_damage(change, tmp_path):
     path = tmp_path / "a.db"
     with AlbumFile(path) as file:
-        take_in(file, album_of(2, 2))
+        sync_photographs(file, album_of(2, 2))
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA ignore_check_constraints = ON")
     connection.execute(f"UPDATE faces SET {change} WHERE key = 2")

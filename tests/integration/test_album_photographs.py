@@ -22,18 +22,18 @@ from faceprint.cli.app import main
 from faceprint.errors import DecodeError
 from faceprint.recognition.albums import schema
 from faceprint.recognition.albums.corrections import Corrections, FaceKey, find_faces
-from faceprint.recognition.albums.demand import Demand
-from faceprint.recognition.albums.growing import Grown, grow, take_results
+from faceprint.recognition.albums.corrections_store import correct
+from faceprint.recognition.albums.folders import write_folders
 from faceprint.recognition.albums.incremental import forget, forget_missing
-from faceprint.recognition.albums.output import write_folders
 from faceprint.recognition.albums.people import Album
-from faceprint.recognition.albums.said import correct
 from faceprint.recognition.albums.store import AlbumFile
+from faceprint.recognition.albums.sync import SyncResult, grow, sync_results
 from faceprint.recognition.cluster import cluster_file
+from faceprint.recognition.thresholds.merge_threshold import MergeThreshold
 from faceprint.types import AnalyzedImage, Embedding, Face
 
 BOX = (10.0, 10.0, 90.0, 90.0)
-DEMAND = Demand.constant(0.5)
+DEMAND = MergeThreshold.constant(0.5)
 
 
 def vector(person: str) -> np.ndarray[Any, Any]:
@@ -256,7 +256,7 @@ def test_a_stream_of_results_knows_photographs_by_content(lib: Path) -> None:
     (lib / "nas").rename(lib / "2024")
     with AlbumFile(Path("album.db")) as file:
         results = Analyzer().analyze_many(str(p) for p in sorted(lib.rglob("*.jpg")))
-        assert take_results(file, results) == Grown(0, 3)
+        assert sync_results(file, results) == SyncResult(0, 3)
         assert names(cluster_file(file, DEMAND)) == ALL
 
 

@@ -22,7 +22,7 @@ GOOD = SAMPLES / "obama.jpg"
 
 
 @pytest.fixture(scope="module")
-def fp() -> faceprint.FacePrint:
+def fp() -> faceprint.FaceAnalyzer:
     return faceprint.load()
 
 
@@ -78,7 +78,7 @@ def make(kind: str, folder: Path) -> Path:
     ],
 )
 def test_python_and_command_line_say_why(
-    kind: str, error: type[Exception], says: str, tmp_path: Path, fp: faceprint.FacePrint
+    kind: str, error: type[Exception], says: str, tmp_path: Path, fp: faceprint.FaceAnalyzer
 ) -> None:
     path = make(kind, tmp_path)
     with pytest.raises(error, match=says) as caught:
@@ -91,7 +91,7 @@ def test_python_and_command_line_say_why(
     assert "Traceback" not in done.stderr
 
 
-def test_a_stream_goes_on_after_each_of_them(tmp_path: Path, fp: faceprint.FacePrint) -> None:
+def test_a_stream_goes_on_after_each_of_them(tmp_path: Path, fp: faceprint.FaceAnalyzer) -> None:
     kinds = ["missing", "folder", "empty", "text", "truncated", "bomb", "one-pixel", "no-face"]
     paths = [GOOD, *(make(kind, tmp_path) for kind in kinds), GOOD]
     results = list(fp.analyze_many(paths, batch_size=3))
@@ -111,13 +111,13 @@ def test_a_stream_goes_on_after_each_of_them(tmp_path: Path, fp: faceprint.FaceP
     ],
 )
 def test_arrays_say_what_was_expected(
-    array: np.ndarray, says: str, fp: faceprint.FacePrint
+    array: np.ndarray, says: str, fp: faceprint.FaceAnalyzer
 ) -> None:
     with pytest.raises(errors.InvalidImageArrayError, match=says):
         fp.analyze(array)
 
 
-def test_bgr_cannot_be_seen_and_is_documented(fp: faceprint.FacePrint) -> None:
+def test_bgr_cannot_be_seen_and_is_documented(fp: faceprint.FaceAnalyzer) -> None:
     # No check can tell BGR from RGB; it lowers similarities, so the docstring warns of it.
     rgb = faceprint.decode(GOOD)
     right = fp.analyze(rgb)[0].embedding

@@ -18,8 +18,8 @@ from processes import descendants
 
 from faceprint.cli.app import main
 from faceprint.errors import InputError, ModelMismatchError
-from faceprint.recognition.albums.graph import neighbor_graph
 from faceprint.recognition.albums.tables import read_table
+from faceprint.recognition.clustering.knn_graph import neighbor_graph
 
 DIM = 24
 
@@ -159,8 +159,8 @@ def test_photographs_that_are_not_there_are_no_obstacle(tmp_path: Path, capsys: 
 SCRIPT = """
 import sys
 import numpy as np
-from faceprint.bulk.cluster import on_ray
-from faceprint.recognition.albums.graph import neighbor_graph
+from faceprint.bulk.ray_cluster import on_ray
+from faceprint.recognition.clustering.knn_graph import neighbor_graph
 
 rows = np.load(sys.argv[1])
 on_cluster = on_ray(address=None, workers=2)

@@ -12,9 +12,9 @@ from shared_cards import DERIVED, register
 
 from faceprint.cli.app import main
 from faceprint.errors import UsageError
-from faceprint.recognition.calibrations import decide_by
+from faceprint.recognition.thresholds.calibrations import decide_by
 from faceprint.similarity import similarity_matrix
-from faceprint.vision.pipeline import load
+from faceprint.vision.analyzer import load
 from faceprint.zoo import store
 from faceprint.zoo.card import ModelCard
 from faceprint.zoo.catalog import all_cards

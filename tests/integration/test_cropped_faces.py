@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from faceprint.evaluation.cropped import CUTS, CutResult, evaluate_cropped
-from faceprint.evaluation.datasets import LabelledSet, Picture
-from faceprint.vision.pipeline import load
+from faceprint.evaluation.datasets import LabeledSet, Picture
+from faceprint.vision.analyzer import load
 
 pytestmark = pytest.mark.slow
 
@@ -24,13 +24,13 @@ more than the cascade does (docs/decisions/0012-edge-of-the-image.md)."""
 
 
 @pytest.fixture(scope="module")
-def photographs() -> LabelledSet:
+def photographs() -> LabeledSet:
     folder = Path(__file__).resolve().parents[2].parent / "shared" / "faces" / "lfw"
     if not folder.is_dir():
         pytest.skip("the folder shared/faces is not here (photographs for tests)")
     files = sorted(folder.glob("*/*_0002.jpg"))[::8][:60]
     pictures = tuple(Picture(file.name, file) for file in files)
-    return LabelledSet("LFW", pictures, np.arange(len(files)), [file.stem for file in files])
+    return LabeledSet("LFW", pictures, np.arange(len(files)), [file.stem for file in files])
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def mirror(shared_models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("mirror")
 @pytest.mark.parametrize("detector", DETECTORS)
 def test_a_face_that_fills_the_frame_is_found_where_it_is(
-    detector: str, photographs: LabelledSet
+    detector: str, photographs: LabeledSet
 ) -> None:
     names = ("whole", "margin 15 %", "margin 0", "three sides")
     cuts = {name: CUTS[name] for name in names}

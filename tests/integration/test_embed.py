@@ -201,10 +201,10 @@ def test_killed_three_times_and_resumed_it_is_the_same_table(
 KILLS_A_HELPER = """
 import os, signal, sys
 from faceprint.cli.app import main
-from faceprint.vision import helpers
-from faceprint.vision.helper_process import Process
+from faceprint.vision.streaming import process_pool
+from faceprint.vision.streaming.worker_process import Process
 
-helpers._PAYS = 1
+process_pool._PAYS = 1
 send, requests, killed = Process._send, {}, []
 
 def send_and_kill(self, message):

@@ -16,12 +16,12 @@ from faceprint.evaluation.bin_pack import open_bin
 from faceprint.evaluation.calibrate import calibrate
 from faceprint.evaluation.embeddings import EmbedOptions, embed_pictures
 from faceprint.evaluation.folders import open_folder
-from faceprint.evaluation.labelled import all_pairs
+from faceprint.evaluation.labeled import all_pairs
 from faceprint.evaluation.metrics import error_rates
 from faceprint.evaluation.pairs import open_lfw
 from faceprint.evaluation.run import evaluate
 from faceprint.types import AnalyzedImage, Image
-from faceprint.vision.pipeline import FacePrint, load
+from faceprint.vision.analyzer import FaceAnalyzer, load
 
 FOLDS, HALF = 3, 20
 
@@ -40,7 +40,7 @@ def few(tmp_path: Path, shared_faces: Path) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def analyzer(shared_models: Path, monkeypatch: pytest.MonkeyPatch) -> FacePrint:
+def analyzer(shared_models: Path, monkeypatch: pytest.MonkeyPatch) -> FaceAnalyzer:
     monkeypatch.setenv("FACEPRINT_MIRROR", str(shared_models))
     return load(detector="yunet-2023mar", embedder="mobileface", accept_license=True)
 
@@ -60,7 +60,7 @@ def crop_of(result: AnalyzedImage) -> Image:
 
 
 def test_photographs_their_crops_and_a_pack_of_them_give_one_accuracy(
-    few: tuple[Path, Path], analyzer: FacePrint, tmp_path: Path
+    few: tuple[Path, Path], analyzer: FaceAnalyzer, tmp_path: Path
 ) -> None:
     photographs = open_lfw(*few)
     central = EmbedOptions(face="central")
@@ -112,8 +112,8 @@ def test_the_commands_from_photographs_to_a_decision(
     page = (tmp_path / "report" / "report.html").read_text()
     assert page.count("data:image/svg+xml") >= 3
     # The second time nothing is computed: models need not even be loaded.
-    monkeypatch.setattr(FacePrint, "analyze_many", None)
-    monkeypatch.setattr(FacePrint, "embed_crops", None)
+    monkeypatch.setattr(FaceAnalyzer, "analyze_many", None)
+    monkeypatch.setattr(FaceAnalyzer, "embed_crops", None)
     assert json.loads(faceprint(*lfw)[1]) == first
     monkeypatch.undo()
     monkeypatch.setenv("FACEPRINT_HOME", str(tmp_path / "home"))
@@ -177,7 +177,7 @@ def test_validate_says_so_when_a_figure_does_not_hold(
 
 @pytest.mark.slow
 def test_half_of_the_people_promise_what_the_other_half_shows(
-    shared_faces: Path, analyzer: FacePrint
+    shared_faces: Path, analyzer: FaceAnalyzer
 ) -> None:
     """Twenty random halves of LFW's people, at most three photographs of each."""
     data = open_folder(shared_faces / "lfw")

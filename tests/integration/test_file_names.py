@@ -203,7 +203,7 @@ def test_nothing_that_steers_a_terminal_reaches_it(tmp_path: Path, run: CommandL
     assert raw.json["subjects"][0]["subject"] == f"{STEERS}ada", "JSON has the very name"
 
 
-def test_a_card_cannot_hide_its_licence(
+def test_a_card_cannot_hide_its_license(
     tmp_path: Path, run: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FACEPRINT_HOME", str(tmp_path / "home"))

@@ -14,7 +14,7 @@ import pytest
 
 import faceprint
 from faceprint.errors import UsageError
-from faceprint.vision.stream import map_lists
+from faceprint.vision.streaming.ordered_map import map_lists
 
 SAMPLES = sorted(Path(str(resources.files("faceprint") / "samples")).glob("*.jpg"))
 
@@ -27,8 +27,8 @@ FORKED = """
 import os, sys, warnings
 warnings.simplefilter("ignore")
 import faceprint
-from faceprint.vision import helpers
-helpers._PAYS = 1
+from faceprint.vision.streaming import process_pool
+process_pool._PAYS = 1
 runtime, processes, *photographs = sys.argv[1:]
 fp = faceprint.load(threads=2, runtime=runtime, processes=int(processes))
 def work():

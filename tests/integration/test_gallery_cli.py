@@ -34,7 +34,7 @@ def lines(text: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()]
 
 
-def test_enrol_and_identify(run: Run, tmp_path: Path, shared_samples: Path) -> None:
+def test_enroll_and_identify(run: Run, tmp_path: Path, shared_samples: Path) -> None:
     db = tmp_path / "people.db"
     code, out = run("enroll", db, "obama", shared_samples / "obama.jpg", "--json")
     assert code == 0

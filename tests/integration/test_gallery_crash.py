@@ -23,12 +23,12 @@ CHILD = """
 import sys
 sys.path.insert(0, sys.argv[4])
 from gallery_kit import FakeAnalyzer
-from faceprint.recognition.gallery import EnrolOptions, Gallery, Policy
+from faceprint.recognition.gallery import EnrollOptions, Gallery, Policy
 with Gallery.open(sys.argv[1], FakeAnalyzer(), policy=Policy(keep_crops=True)) as gallery:
     name, count = sys.argv[2], int(sys.argv[3])
     print("open", flush=True)
     pairs = ((f"{name}-{n // 3}", f"{name}-{n // 3}/{n}".encode()) for n in range(count))
-    for outcome in gallery.enroll_many(pairs, EnrolOptions(batch_size=4)):
+    for outcome in gallery.enroll_many(pairs, EnrollOptions(batch_size=4)):
         print(outcome.template, outcome.subject, outcome.source, flush=True)
 """
 
@@ -56,7 +56,7 @@ def check(path: Path, told: dict[str, str]) -> None:
         assert missing == {}
         assert gallery.verify() == []
         assert gallery.verify_audit().intact
-        logged = [e for e in gallery.audit() if e.action == "enrol"]
+        logged = [e for e in gallery.audit() if e.action == "enroll"]
         assert len(logged) == len(held), "templates and lines of the log are one transaction"
 
 
@@ -97,7 +97,7 @@ def test_killed_once(tmp_path: Path) -> None:
     check(path, told)
 
 
-def test_two_processes_enrol_at_once(tmp_path: Path) -> None:
+def test_two_processes_enroll_at_once(tmp_path: Path) -> None:
     path = tmp_path / "people.db"
     both = [child(path, name, 120) for name in ("a", "b")]
     told: dict[str, str] = {}
@@ -115,7 +115,7 @@ def test_two_processes_enrol_at_once(tmp_path: Path) -> None:
 
 
 def fill(path: Path) -> dict[str, str]:
-    """Enrol until the disk is full; what was acknowledged."""
+    """Enroll until the disk is full; what was acknowledged."""
     told: dict[str, str] = {}
     with Gallery.open(path, FakeAnalyzer()) as gallery:
         with pytest.raises(GalleryError, match="make room"):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from gallery_kit import FakeAnalyzer, card, vector
 
-from faceprint.recognition.gallery import Consent, EnrolOptions, Gallery
+from faceprint.recognition.gallery import Consent, EnrollOptions, Gallery
 
 PEOPLE = 1000
 
@@ -63,7 +63,7 @@ def _remove_and_look(tmp_path: Path, seed: int) -> None:
                 parts = [part[at : at + 8] for part in (blob, digest) for at in (0, 8, 16, 24)]
                 needles.setdefault(person, []).extend(parts)
                 pairs.append((f"token{person:05}", path))
-        list(gallery.enroll_many(pairs, EnrolOptions(batch_size=500)))
+        list(gallery.enroll_many(pairs, EnrollOptions(batch_size=500)))
         for person in rng.sample(people, 25):
             about = {"note": f"token{person:05} " + "x" * rng.randrange(2000)}
             paper = Consent(f"token{person:05}", "2025-01-01", reference="y" * rng.randrange(500))

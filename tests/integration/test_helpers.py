@@ -21,9 +21,9 @@ from waiting import until
 import faceprint
 from faceprint import errors
 from faceprint.types import AnalyzedImage
-from faceprint.vision import helper_process, helpers
-from faceprint.vision.photos import Wanted
-from faceprint.vision.pipeline import FacePrint
+from faceprint.vision.analyzer import FaceAnalyzer
+from faceprint.vision.photos import FaceOutputs
+from faceprint.vision.streaming import process_pool, worker_process
 
 SAMPLES = sorted(
     path for path in Path(str(resources.files("faceprint") / "samples")).iterdir()
@@ -32,16 +32,16 @@ SAMPLES = sorted(
 
 
 @pytest.fixture
-def fp(monkeypatch: pytest.MonkeyPatch) -> Iterator[FacePrint]:
+def fp(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaceAnalyzer]:
     """Two helpers of one thread each, from the first photograph on."""
-    monkeypatch.setattr(helpers, "_PAYS", 1)
+    monkeypatch.setattr(process_pool, "_PAYS", 1)
     loaded = faceprint.load(threads=2, processes=2)
     yield loaded
     if loaded._crew and loaded._crew._helpers:
         loaded._crew._helpers.close()
 
 
-def ready(fp: FacePrint) -> helpers.Helpers:
+def ready(fp: FaceAnalyzer) -> process_pool.ProcessPool:
     """The helpers, once both run and wait for work."""
     if fp._crew is None:
         list(fp.analyze_many(SAMPLES[:1]))
@@ -77,7 +77,7 @@ def sources(tmp_path: Path) -> list[Any]:
     return found
 
 
-def test_what_helpers_answer_is_what_threads_answer(fp: FacePrint, tmp_path: Path) -> None:
+def test_what_helpers_answer_is_what_threads_answer(fp: FaceAnalyzer, tmp_path: Path) -> None:
     plain = faceprint.load(threads=2).analyze_many(sources(tmp_path), batch_size=1, keep_crops=True)
     expected = list(plain)
     assert_same(list(fp.analyze_many(sources(tmp_path), batch_size=1, keep_crops=True)), expected)
@@ -85,16 +85,16 @@ def test_what_helpers_answer_is_what_threads_answer(fp: FacePrint, tmp_path: Pat
     assert_same(list(fp.analyze_many(sources(tmp_path), batch_size=1, keep_crops=True)), expected)
 
 
-def test_helpers_leave_out_what_is_not_wanted(fp: FacePrint) -> None:
+def test_helpers_leave_out_what_is_not_wanted(fp: FaceAnalyzer) -> None:
     ready(fp)
     for photo in fp.analyze_many(SAMPLES, batch_size=1, embed=False, quality=False):
         assert photo.faces
         assert all(face.embedding is face.quality is face.crop is None for face in photo.faces)
 
 
-def test_helpers_do_the_work(fp: FacePrint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_helpers_do_the_work(fp: FaceAnalyzer, monkeypatch: pytest.MonkeyPatch) -> None:
     ready(fp)
-    monkeypatch.setattr(FacePrint, "analyze_chunk", None)
+    monkeypatch.setattr(FaceAnalyzer, "analyze_chunk", None)
     parts = [SAMPLES, SAMPLES[:2]]
     assert len(list(fp.analyze_parts(parts, batch_size=2))) == len(SAMPLES) + 2
 
@@ -107,7 +107,7 @@ def test_a_short_stream_starts_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not loaded._crew._helpers._started
 
 
-def test_a_helper_that_is_killed_loses_nothing(fp: FacePrint) -> None:
+def test_a_helper_that_is_killed_loses_nothing(fp: FaceAnalyzer) -> None:
     given = SAMPLES * 12
     expected = list(faceprint.load(threads=2).analyze_many(given))
     running = ready(fp)
@@ -121,20 +121,20 @@ def test_a_helper_that_is_killed_loses_nothing(fp: FacePrint) -> None:
 
 
 def test_a_photograph_that_kills_is_a_row_with_an_error(
-    fp: FacePrint, monkeypatch: pytest.MonkeyPatch
+    fp: FaceAnalyzer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A helper whose decoder dies of one name, as of a crash in native code.
     deadly = (
         "import os; from faceprint.vision import images as i; f = i.decode_scaled; "
         "i.decode_scaled = lambda s, e: os._exit(1) if s == 'deadly.jpg' else f(s, e); "
     )
-    start = helper_process.START.replace("from faceprint", deadly + "from faceprint", 1)
-    monkeypatch.setattr(helper_process, "START", start)
+    start = worker_process.START.replace("from faceprint", deadly + "from faceprint", 1)
+    monkeypatch.setattr(worker_process, "START", start)
     ready(fp)
     given = [*map(str, SAMPLES), "deadly.jpg", *map(str, SAMPLES)]
     found = list(fp.analyze_many(given, batch_size=16))
     assert [result.source for result in found if result.error] == ["deadly.jpg"]
-    assert "the process that analysed it died" in str(found[len(SAMPLES)].error)
+    assert "the process that analyzed it died" in str(found[len(SAMPLES)].error)
     sound = list(faceprint.load(threads=2).analyze_many(SAMPLES))
     assert [len(result.faces) for result in found[: len(SAMPLES)]] == [len(r.faces) for r in sound]
     assert isinstance(found[len(SAMPLES)].error, errors.DecodeError)
@@ -142,9 +142,9 @@ def test_a_photograph_that_kills_is_a_row_with_an_error(
 
 
 def test_without_helpers_the_work_is_done_here(
-    fp: FacePrint, monkeypatch: pytest.MonkeyPatch
+    fp: FaceAnalyzer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(helper_process, "START", "raise SystemExit(3)")
+    monkeypatch.setattr(worker_process, "START", "raise SystemExit(3)")
     for _ in range(2):
         assert [result.error for result in fp.analyze_many(SAMPLES)] == [None] * len(SAMPLES)
 
@@ -155,7 +155,7 @@ def test_none_survives_its_parent(tmp_path: Path) -> None:
         "sys.path.insert(0, sys.argv.pop())\n"
         "from waiting import until\n"
         "from faceprint.vision import helpers\n"
-        "helpers._PAYS = 1\n"
+        "process_pool._PAYS = 1\n"
         "fp = faceprint.load(threads=2, processes=2)\n"
         "list(fp.analyze_many(sys.argv[1:]))\n"
         "until(lambda: len(fp._crew._helpers._running) == 2)\n"
@@ -226,16 +226,16 @@ def test_every_error_can_be_sent() -> None:
 
 
 def test_where_no_process_can_be_started_the_photograph_is_not_to_blame(
-    fp: FacePrint, monkeypatch: pytest.MonkeyPatch
+    fp: FaceAnalyzer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running = ready(fp)
-    monkeypatch.setattr(helper_process, "START", "raise SystemExit(3)")
+    monkeypatch.setattr(worker_process, "START", "raise SystemExit(3)")
     done_here: list[Any] = []
 
     def here(chunk: list[Any]) -> list[AnalyzedImage]:
         done_here.extend(chunk)
         return [AnalyzedImage(str(source), []) for source in chunk]
 
-    found = running._one_by_one(list(SAMPLES), Wanted(), here)
+    found = running._one_by_one(list(SAMPLES), FaceOutputs(), here)
     assert done_here == SAMPLES
     assert [result.error for result in found] == [None] * len(SAMPLES)

@@ -149,7 +149,7 @@ def test_adding_again_and_badly(run: Any, card: Path) -> None:
     assert run("add", card.with_name("none.toml"))[0] == 2
 
 
-def test_a_licence_is_shown_and_refused_without_a_yes(run: Any, card: Path, tmp_path: Path) -> None:
+def test_a_license_is_shown_and_refused_without_a_yes(run: Any, card: Path, tmp_path: Path) -> None:
     card.write_text(ASKS, "utf-8")
     run("add", card)
     code, out, err = run("pull", "my-model")
@@ -160,7 +160,7 @@ def test_a_licence_is_shown_and_refused_without_a_yes(run: Any, card: Path, tmp_
 
 
 @pytest.mark.parametrize("how", ["flag", "environment", "prompt"])
-def test_a_licence_is_accepted_once(
+def test_a_license_is_accepted_once(
     run: Any, card: Path, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card.write_text(ASKS, "utf-8")
@@ -186,7 +186,7 @@ def test_a_licence_is_accepted_once(
     assert f"by {how}" in out
 
 
-def test_a_licence_accepted_by_flag_is_shown_all_the_same(
+def test_a_license_accepted_by_flag_is_shown_all_the_same(
     run: Any, card: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     card.write_text(ASKS, "utf-8")

@@ -18,10 +18,10 @@ from faceprint.bulk.run import Summary, embed_table
 from faceprint.bulk.table import COLUMNS, read_table
 from faceprint.errors import InputError, NotFiniteError
 from faceprint.types import Array
-from faceprint.vision import helper_process
-from faceprint.vision.detect.blocks import BlockRunner
+from faceprint.vision.analyzer import FaceAnalyzer
+from faceprint.vision.detect.cascade_batching import BlockRunner
 from faceprint.vision.embed import VectorEmbedder
-from faceprint.vision.pipeline import FacePrint
+from faceprint.vision.streaming import worker_process
 
 SAMPLES = sorted(Path(str(resources.files("faceprint") / "samples")).glob("*.jpg"))
 
@@ -53,7 +53,7 @@ def photographs(tmp_path: Path) -> list[Path]:
     return made
 
 
-def fed(fp: FacePrint, photograph: Path) -> set[bytes]:
+def fed(fp: FaceAnalyzer, photograph: Path) -> set[bytes]:
     """What the embedder is fed of a photograph's faces."""
     rows: set[bytes] = set()
 
@@ -184,11 +184,11 @@ def test_what_killed_a_run_is_a_row_with_an_error_of_the_resumed_one(
         "import os; from faceprint.vision import images as i; f = i.decode_scaled; "
         "i.decode_scaled = lambda s, e: os._exit(9) if str(s).endswith('2.png') else f(s, e); "
     )
-    start = helper_process.START.replace("from faceprint", deadly + "from faceprint", 1)
-    monkeypatch.setattr(helper_process, "START", start)
+    start = worker_process.START.replace("from faceprint", deadly + "from faceprint", 1)
+    monkeypatch.setattr(worker_process, "START", start)
     summary = embedded(photographs, out, LocalEngine, resume=True)
     assert (summary.images, summary.failed, summary.finished) == (4, 1, True)
-    assert list(summary.reasons) == ["the process that analysed it died"]
+    assert list(summary.reasons) == ["the process that analyzed it died"]
     (found,), (expected,) = read_table(out), read_table(whole)
     sound = [error is None for error in found["error"]]
     kept = [source != str(photographs[2]) for source in expected["source"]]

@@ -16,7 +16,7 @@ from onnx_graphs import Style, iresnet, save
 
 import faceprint
 from faceprint import _cpu
-from faceprint._sketch import scan
+from faceprint._onnx_reader import scan
 from faceprint.cli.app import main
 from faceprint.errors import CardError, UsageError
 from faceprint.runtime.session import open_session
@@ -81,7 +81,7 @@ def test_each_output_channel_has_its_scale(tmp_path: Path) -> None:
             assert np.abs(weight.astype(int)).reshape(len(weight), -1).max(axis=1).min() >= 126
 
 
-def test_what_cannot_be_quantised_says_so(tmp_path: Path) -> None:
+def test_what_cannot_be_quantized_says_so(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="calibrate"):
         quantize(save(iresnet(), tmp_path / "net.onnx"), tmp_path / "out.onnx", [])
     (tmp_path / "bad.onnx").write_bytes(b"\xff" * 40)

@@ -34,7 +34,7 @@ def enlarged(side: int, *, faces_at: float = 1.0, orientation: int = 1, **save: 
 
 
 @pytest.fixture(scope="module")
-def fp() -> faceprint.FacePrint:
+def fp() -> faceprint.FaceAnalyzer:
     return faceprint.load("starter")
 
 
@@ -84,7 +84,7 @@ def test_orientation_is_applied_at_every_scale(orientation: int) -> None:
 
 
 def test_a_large_face_is_never_decoded_whole(
-    fp: faceprint.FacePrint, decodes: list[tuple[int, int]]
+    fp: faceprint.FaceAnalyzer, decodes: list[tuple[int, int]]
 ) -> None:
     data = enlarged(3000)
     (face,) = fp.analyze(data)
@@ -96,7 +96,7 @@ def test_a_large_face_is_never_decoded_whole(
 
 
 def test_a_small_face_is_cut_from_the_whole_photograph(
-    fp: faceprint.FacePrint, decodes: list[tuple[int, int]]
+    fp: faceprint.FaceAnalyzer, decodes: list[tuple[int, int]]
 ) -> None:
     data = enlarged(3000, faces_at=0.2)
     (face,) = fp.analyze(data, keep_crops=True)
@@ -108,7 +108,7 @@ def test_a_small_face_is_cut_from_the_whole_photograph(
 
 
 def test_places_alone_need_no_crop_and_no_second_decoding(
-    fp: faceprint.FacePrint, decodes: list[tuple[int, int]]
+    fp: faceprint.FaceAnalyzer, decodes: list[tuple[int, int]]
 ) -> None:
     data = enlarged(3000, faces_at=0.2)
     (face,) = fp.analyze(data, embed=False, quality=False)
@@ -125,7 +125,7 @@ def test_places_alone_need_no_crop_and_no_second_decoding(
     assert kept.crop is not None and kept.quality is None
 
 
-def test_every_way_of_running_gives_the_same(fp: faceprint.FacePrint, tmp_path: Path) -> None:
+def test_every_way_of_running_gives_the_same(fp: faceprint.FaceAnalyzer, tmp_path: Path) -> None:
     data = enlarged(2600)
     path = tmp_path / "large.jpg"
     path.write_bytes(data)
@@ -139,7 +139,7 @@ def test_every_way_of_running_gives_the_same(fp: faceprint.FacePrint, tmp_path: 
 
 
 def test_a_photograph_that_fails_on_second_reading_is_one_error_of_the_stream(
-    fp: faceprint.FacePrint, monkeypatch: pytest.MonkeyPatch
+    fp: faceprint.FaceAnalyzer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = enlarged(3000, faces_at=0.2)
     portrait = (SAMPLES / "obama.jpg").read_bytes()

@@ -1,4 +1,4 @@
-"""A licence that is not free is shown, asked for once, and recorded."""
+"""A license that is not free is shown, asked for once, and recorded."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_refused_until_accepted(card: ModelCard, home: Path) -> None:
     assert entry["date"][:2] == "20"
 
 
-def test_asked_again_when_files_or_licence_change(card: ModelCard) -> None:
+def test_asked_again_when_files_or_license_change(card: ModelCard) -> None:
     licenses.require(card, accept=True)
     assert licenses.is_accepted(card)
     other_file = replace(card, files=(replace(card.files[0], sha256="0" * 64),))
@@ -114,7 +114,7 @@ def test_free_models_ask_nothing() -> None:
     assert licenses.accepted() == ()
 
 
-def test_models_inside_the_package_ask_nothing_whatever_their_licence() -> None:
+def test_models_inside_the_package_ask_nothing_whatever_their_license() -> None:
     card = catalog.get_card("mtcnn")
     assert card.license.commercial_use == "unclear"
     licenses.require(card)

@@ -15,7 +15,7 @@ from sklearn.linear_model import LogisticRegression
 from faceprint.errors import DatasetError, UsageError
 from faceprint.evaluation.calibrate import calibrate
 from faceprint.evaluation.calibration_run import FittedMaps, calibration_file
-from faceprint.evaluation.labelled import LabelledScores, all_pairs
+from faceprint.evaluation.labeled import LabeledScores, all_pairs
 from faceprint.evaluation.people import independent_ranks
 from faceprint.evaluation.score_map import (
     fit_score_map,
@@ -23,25 +23,25 @@ from faceprint.evaluation.score_map import (
     pool_adjacent_violators,
     reliability,
 )
-from faceprint.recognition.calibration_file import (
+from faceprint.recognition.thresholds.calibration_file import (
     CalibrationFile,
     load_calibration,
     save_calibration,
 )
-from faceprint.recognition.score_map import Tail
+from faceprint.recognition.thresholds.score_map import Tail
 
 
-def population(people: int, seed: int, each: int = 2, noise: float = 0.45) -> LabelledScores:
+def population(people: int, seed: int, each: int = 2, noise: float = 0.45) -> LabeledScores:
     """Faces on a sphere: people around a few kinds, so that some are alike and errors cluster."""
     rng, d = np.random.default_rng(seed), 24
     kinds = np.random.default_rng(99).normal(size=(12, d))  # the same for every group of people
-    centres = 0.8 * kinds[rng.integers(0, 12, people)] + rng.normal(size=(people, d))
-    rows = np.repeat(centres, each, axis=0) + noise * rng.normal(size=(people * each, d))
+    centers = 0.8 * kinds[rng.integers(0, 12, people)] + rng.normal(size=(people, d))
+    rows = np.repeat(centers, each, axis=0) + noise * rng.normal(size=(people * each, d))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return all_pairs(rows, np.repeat(np.arange(people), each))
 
 
-def found_fmr(scores: LabelledScores, threshold: float) -> float:
+def found_fmr(scores: LabeledScores, threshold: float) -> float:
     return float((scores.similarities[~scores.mated] >= threshold).mean())
 
 
@@ -89,7 +89,7 @@ def test_what_the_data_cannot_show_is_refused_in_words() -> None:
 def test_one_person_behind_all_errors_is_no_evidence() -> None:
     scores = population(60, 0)
     wolf = (~scores.mated) & ((scores.first == 0) | (scores.second == 0))
-    raised = LabelledScores(
+    raised = LabeledScores(
         np.where(wolf, 0.999, scores.similarities * 0.5).astype(np.float32),
         scores.mated,
         scores.first,

@@ -13,12 +13,13 @@ import pytest
 
 from faceprint.errors import DatasetError, ModelMismatchError, UsageError
 from faceprint.evaluation.calibration_run import fit_maps
-from faceprint.evaluation.labelled import all_pairs
+from faceprint.evaluation.labeled import all_pairs
 from faceprint.evaluation.result import About, verification_result
 from faceprint.evaluation.run_people import split_open_set
 from faceprint.evaluation.validate import compare_published, data_set_name
-from faceprint.recognition.calibration_file import CalibrationFile, load_calibration
-from faceprint.recognition.calibrations import (
+from faceprint.recognition.json_reader import JsonReader
+from faceprint.recognition.thresholds.calibration_file import CalibrationFile, load_calibration
+from faceprint.recognition.thresholds.calibrations import (
     calibration_for,
     decide_by,
     fitting_calibrations,
@@ -26,7 +27,6 @@ from faceprint.recognition.calibrations import (
     model_hashes,
     named_calibration,
 )
-from faceprint.recognition.json_reader import JsonReader
 from faceprint.types import OperatingPoint
 from faceprint.zoo.card import PublishedFigure
 from faceprint.zoo.catalog import get_card
@@ -119,7 +119,7 @@ def test_maps_are_checked_on_people_they_have_not_seen() -> None:
     assert few.score_map.kind == "logistic"
 
 
-def test_an_open_set_enrols_half_of_those_with_two_pictures() -> None:
+def test_an_open_set_enrolls_half_of_those_with_two_pictures() -> None:
     subjects = np.asarray([0, 0, 1, 1, 1, 2, 3, 3, 4, 4])
     found = np.asarray([False, True] + [True] * 8)
     gallery, probes = split_open_set(subjects, found)

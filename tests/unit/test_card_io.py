@@ -33,7 +33,7 @@ def test_reads_what_the_card_says() -> None:
 REFUSED = {
     "not TOML": ("id =", "id = = ", "not TOML"),
     "unknown key": ('title = "Mine"', 'title = "Mine"\ntitel = "x"', "unknown key titel"),
-    "unknown key inside": ("[input]", "[input]\ncolour = 1", "unknown key input.colour"),
+    "unknown key inside": ("[input]", "[input]\nhue = 1", "unknown key input.hue"),
     "unknown key in a file": ("size = 10", "size = 10\nmd5 = 1", r"unknown key files\[0\]\.md5"),
     "missing id": ('id = "my-model"', "", "id is missing"),
     "empty title": ('title = "Mine"', 'title = " "', "title is empty"),
@@ -43,13 +43,13 @@ REFUSED = {
     "task": ('task = "embed"', 'task = "classify"', "task is 'classify'"),
     "decoder": ('decoder = "vector"', 'decoder = "yolo"', "decoder is 'yolo'"),
     "decoder of the other task": ('"vector"', '"yunet"', "decoder is 'yunet'; .* vector"),
-    "colour": ('color = "RGB"', 'color = "rgb"', "input.color is 'rgb'"),
-    "no colour": ('color = "RGB"', "", "input.color is missing"),
+    "color": ('color = "RGB"', 'color = "rgb"', "input.color is 'rgb'"),
+    "no color": ('color = "RGB"', "", "input.color is missing"),
     "two means": ("[127.5, 127.5, 127.5]", "[1, 2]", "input.mean must be three numbers"),
     "no std": ("std = [128, 128, 128]", "", "input.std must be three numbers"),
     "zero std": ("[128, 128, 128]", "[0, 1, 1]", "input.std must be above 0"),
     "nan": ("[128, 128, 128]", "[nan, 1, 1]", "input.std must be finite"),
-    "normalised twice": ('color = "RGB"', 'color = "RGB"\nnormalized_inside = true', "input.mean"),
+    "normalized twice": ('color = "RGB"', 'color = "RGB"\nnormalized_inside = true', "input.mean"),
     "half a size": ("height = 112", "", "input.width and height come together"),
     "upper-case sha": (SHA, SHA.upper(), r"files\[0\]\.sha256 .* hexadecimal"),
     "short sha": (SHA, SHA[:63], r"files\[0\]\.sha256"),
@@ -73,8 +73,8 @@ REFUSED = {
         "width = 96\nheight = 96",
         "alignment.size",
     ),
-    "licence": ('commercial_use = "yes"', 'commercial_use = "maybe"', "license.commercial_use"),
-    "no licence": ('[license]\nweights = "MIT"\ncommercial_use = "yes"', "", "license is missing"),
+    "license": ('commercial_use = "yes"', 'commercial_use = "maybe"', "license.commercial_use"),
+    "no license": ('[license]\nweights = "MIT"\ncommercial_use = "yes"', "", "license is missing"),
 }
 
 

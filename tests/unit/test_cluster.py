@@ -12,23 +12,28 @@ from hypothesis import strategies as st
 
 from faceprint.errors import UsageError
 from faceprint.evaluation.cluster_scores import cluster_scores
-from faceprint.recognition.albums.constraints import united
-from faceprint.recognition.albums.demand import Demand, Similarities, crowding, similarities_of
-from faceprint.recognition.albums.edges import clustering_point
-from faceprint.recognition.albums.graph import Edges, neighbor_graph
 from faceprint.recognition.albums.incremental import match_ids
-from faceprint.recognition.albums.mixture import fit_mixture
-from faceprint.recognition.albums.partition import average_linkage
-from faceprint.recognition.albums.self_measured import own_similarities
 from faceprint.recognition.albums.sorting import Links, partition
-from faceprint.recognition.cluster import check_demand, cluster, cluster_embeddings
+from faceprint.recognition.cluster import check_merge_options, cluster, cluster_embeddings
+from faceprint.recognition.clustering.constraints import merged_sets
+from faceprint.recognition.clustering.knn_graph import Edges, neighbor_graph
+from faceprint.recognition.clustering.linkage import average_linkage
+from faceprint.recognition.clustering.mixture import fit_mixture
+from faceprint.recognition.clustering.unsupervised_calibration import unsupervised_distributions
+from faceprint.recognition.thresholds.edges import clustering_point
+from faceprint.recognition.thresholds.merge_threshold import (
+    MergeThreshold,
+    ScoreDistributions,
+    as_norm,
+    score_distributions,
+)
 from faceprint.types import Measurement, OperatingPoint
 
 
 def people(count: int, each: int, noise: float = 0.6, dim: int = 32, seed: int = 0):
     rng = np.random.default_rng(seed)
-    centres = rng.standard_normal((count, dim))
-    rows = np.repeat(centres, each, axis=0) + noise * rng.standard_normal((count * each, dim))
+    centers = rng.standard_normal((count, dim))
+    rows = np.repeat(centers, each, axis=0) + noise * rng.standard_normal((count * each, dim))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return rows.astype(np.float32), np.repeat(np.arange(count), each)
 
@@ -47,7 +52,7 @@ def test_the_linkage_is_scipys_average_linkage(threshold, seed):
     expected = hierarchy.fcluster(tree, 1 - threshold, "distance")
     edges = neighbor_graph(rows, k=len(rows) - 1, least=-1.0)
     assert same_partition(
-        average_linkage(rows, edges, Demand.constant(threshold), slack=0.0), expected
+        average_linkage(rows, edges, MergeThreshold.constant(threshold), slack=0.0), expected
     )
 
 
@@ -89,7 +94,7 @@ pairs = st.lists(st.tuples(st.integers(0, 29), st.integers(0, 29)), max_size=12)
 @settings(max_examples=60, deadline=None)
 def test_corrections_are_always_obeyed(must, cannot, photos):
     rows, _ = people(6, 5, noise=0.8)
-    groups = united(30, must)
+    groups = merged_sets(30, must)
     cannot = [(a, b) for a, b in cannot if groups[a] != groups[b]]
     labels = cluster_embeddings(
         rows, threshold=0.3, must_link=must, cannot_link=cannot, photos=photos
@@ -140,13 +145,13 @@ def test_what_can_not_be_meant_is_refused_before_a_photograph_is_looked_at(given
     with pytest.raises(UsageError, match=says):
         cluster(results(), **given)
     with pytest.raises(UsageError, match=says):
-        check_demand(given.get("threshold"), given.get("fmr"))
+        check_merge_options(given.get("threshold"), given.get("fmr"))
 
 
 def test_an_album_tells_its_own_similarities():
     rows, truth = people(300, 4, noise=0.5, dim=64)
     names = [str(i) for i in range(len(rows))]
-    known = own_similarities(rows, names)
+    known = unsupervised_distributions(rows, names)
     assert known is not None
     same = (truth[:, None] == truth)[pair := np.triu_indices(len(rows), 1)]
     scores = (rows @ rows.T)[pair]
@@ -155,12 +160,12 @@ def test_an_album_tells_its_own_similarities():
     assert mean == pytest.approx(np.median(scores[same]), abs=0.02)
     labels = cluster_embeddings(rows, threshold=known)
     assert cluster_scores(truth, labels).bcubed.f > 0.99
-    assert own_similarities(rows[:30], names[:30]) is None
+    assert unsupervised_distributions(rows[:30], names[:30]) is None
 
 
 def test_an_album_of_people_photographed_once_tells_what_strangers_have():
     rows, _ = people(400, 1, dim=64)
-    known = own_similarities(rows, [str(i) for i in range(len(rows))])
+    known = unsupervised_distributions(rows, [str(i) for i in range(len(rows))])
     assert known is not None
     labels = cluster_embeddings(rows, threshold=known)
     assert len(set(labels.tolist())) > 0.95 * 400
@@ -178,7 +183,7 @@ def test_thirty_people_tell_their_own_similarities(photographs, skewed):
     if skewed:  # a common part, as dlib's network has: two people's similarities skew downwards
         rows[:, 0] += 30 * rng.uniform(0.95, 1.05, len(truth))
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-    known = own_similarities(rows, [str(i) for i in range(len(rows))])
+    known = unsupervised_distributions(rows, [str(i) for i in range(len(rows))])
     assert known is not None
     labels = cluster_embeddings(rows, threshold=known)
     assert cluster_scores(truth, labels).bcubed.f > 0.95
@@ -186,7 +191,7 @@ def test_thirty_people_tell_their_own_similarities(photographs, skewed):
 
 def test_a_small_album_without_mated_pairs_says_nothing():
     rows, _ = people(60, 1, dim=64)
-    assert own_similarities(rows, [str(i) for i in range(len(rows))]) is None
+    assert unsupervised_distributions(rows, [str(i) for i in range(len(rows))]) is None
 
 
 def test_a_mixture_of_two_normals_is_told_apart():
@@ -243,7 +248,7 @@ def normal_points(non_mated: NormalDist, mated: NormalDist) -> list[OperatingPoi
 @pytest.mark.parametrize("spread", [0.05, 0.07, 0.12], ids=["narrower", "alike", "wider"])
 def test_two_faces_are_one_person_where_that_is_as_likely_as_not(spread):
     non_mated, mated = NormalDist(0.05, 0.07), NormalDist(0.5, spread)
-    known = similarities_of(normal_points(non_mated, mated))
+    known = score_distributions(normal_points(non_mated, mated))
     assert known is not None
     for faces in (5_000, 100_000):
         demand = known.demand(faces)
@@ -270,16 +275,16 @@ def test_of_two_data_sets_the_one_with_more_false_matches_counts():
         )
         for threshold, rate in zip(thresholds, (1e-2, 1e-3, 1e-4), strict=True)
     ]
-    known = similarities_of(points)
+    known = score_distributions(points)
     assert known is not None
     assert (known.origin, known.step) == pytest.approx((0.06, 0.08), rel=1e-6)
     assert known.origin + known.step * known.mean == pytest.approx(0.5, rel=1e-6)
     assert known.step * known.spread == pytest.approx(0.12, rel=1e-6)
     # The rates of the headline are of both, or of another data set than the FMR's: not a fit.
     mixed = [replace(point, fnmr=0.4) for point in points]
-    assert similarities_of(mixed) == known
+    assert score_distributions(mixed) == known
     bare = [replace(point, measurements=(Measurement("easy", 0.0),)) for point in points]
-    assert similarities_of(bare) == similarities_of(
+    assert score_distributions(bare) == score_distributions(
         [replace(point, measurements=()) for point in points]
     ), "rates that lead to no fit leave the point's own"
 
@@ -290,7 +295,7 @@ def test_a_collage_is_one_person_and_neighbors_in_a_photograph_are_two():
         """Unit rows with these similarities to the first axis, in a plane of their own."""
         return [[c, *(np.sqrt(1 - c * c) * (np.arange(9) == i))] for i, c in enumerate(cosines)]
 
-    starter = Similarities(0.8659, 0.0208, 4.83, 1.088)  # as measured on LFW
+    starter = ScoreDistributions(0.8659, 0.0208, 4.83, 1.088)  # as measured on LFW
     for alike, threshold in ((0.967, 0.939), (0.967, starter), (0.957, starter)):
         rows = np.array(at(*[np.sqrt(alike)] * 3), np.float32)
         for photos in ([0, 0, 1], [0, 0, 0], [0, 1, 2]):
@@ -307,27 +312,29 @@ def test_a_collage_is_one_person_and_neighbors_in_a_photograph_are_two():
 
 
 def test_faces_of_one_photograph_may_be_one_person_when_as_alike_as_photographs_of_one_are():
-    assert Demand.constant(0.5).twins == pytest.approx(0.5 + 0.5 / 3)
+    assert MergeThreshold.constant(0.5).twins == pytest.approx(0.5 + 0.5 / 3)
     for usual, expected in ((0.7, 0.7), (0.9, 0.75), (0.45, 0.625)):
-        assert Demand(0.5, 0.4, 0.3, usual=usual).twins == pytest.approx(expected)
-    known = Similarities(0.0, 0.1, 6.0, 1.0)
+        assert MergeThreshold(0.5, 0.4, 0.3, usual=usual).twins == pytest.approx(expected)
+    known = ScoreDistributions(0.0, 0.1, 6.0, 1.0)
     assert known.demand(100).usual == pytest.approx(0.5), "one standard deviation below the mean"
 
 
 def test_what_is_demanded_falls_with_the_number_of_photographs():
-    demand = Demand(0.5, 0.3, 0.2)
+    demand = MergeThreshold(0.5, 0.3, 0.2)
     sizes = np.array([1, 4, 1_000_000], np.float32)
     assert demand.between(sizes, sizes) == pytest.approx([0.5, 0.35, 0.3], abs=1e-5)
-    assert set(Demand.constant(0.4).between(sizes, sizes)) == {np.float32(0.4)}
+    assert set(MergeThreshold.constant(0.4).between(sizes, sizes)) == {np.float32(0.4)}
 
 
 def test_points_that_say_nothing_of_one_person_lead_to_no_distribution():
-    assert similarities_of([]) is None
-    assert similarities_of([OperatingPoint(0.3, fmr=1e-2), OperatingPoint(0.4, fmr=1e-3)]) is None
+    assert score_distributions([]) is None
+    assert (
+        score_distributions([OperatingPoint(0.3, fmr=1e-2), OperatingPoint(0.4, fmr=1e-3)]) is None
+    )
     flat = [OperatingPoint(t, fmr=f, fnmr=0.02) for t, f in ((0.3, 1e-2), (0.4, 1e-3))]
-    assert similarities_of(flat) is None
+    assert score_distributions(flat) is None
     falling = [OperatingPoint(t, fmr=f, fnmr=0.1) for t, f in ((0.4, 1e-2), (0.3, 1e-3))]
-    assert similarities_of(falling) is None
+    assert score_distributions(falling) is None
 
 
 def test_a_face_like_many_strangers_is_crowded_and_its_own_person_does_not_count():
@@ -335,10 +342,10 @@ def test_a_face_like_many_strangers_is_crowded_and_its_own_person_does_not_count
     shared = rows[:20].mean(axis=0) * 3
     rows[:20] += shared  # five people that resemble each other
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    excess = crowding(neighbor_graph(rows, k=40, least=0.1), truth, 0.1)
+    excess = as_norm(neighbor_graph(rows, k=40, least=0.1), truth, 0.1)
     assert excess[:20].min() > np.abs(excess[20:]).max()
     everybody = np.zeros(len(rows), np.int64)
-    assert not crowding(neighbor_graph(rows, k=40, least=0.1), everybody, 0.1).any()
+    assert not as_norm(neighbor_graph(rows, k=40, least=0.1), everybody, 0.1).any()
 
 
 def test_people_that_resemble_each_other_are_kept_apart():
@@ -355,7 +362,7 @@ def test_people_that_resemble_each_other_are_kept_apart():
         OperatingPoint(float(t), fmr=f, fnmr=float((scores[same] < t).mean()))
         for t, f in zip(thresholds, (1e-2, 1e-3, 1e-4), strict=True)
     ]
-    known = similarities_of(points)
+    known = score_distributions(points)
     assert known is not None
     demand = known.demand(len(rows))
     with_it, without = (
@@ -371,7 +378,7 @@ def test_crowding_is_the_mean_of_ten_strangers_over_the_median_face():
     strangers = np.arange(1, 13)
     similarity = np.linspace(0.2, 0.42, 12, dtype=np.float32)
     edges = Edges(np.zeros(12, np.int64), strangers, similarity)
-    excess = crowding(edges, np.arange(13), 0.1)
+    excess = as_norm(edges, np.arange(13), 0.1)
     alone = (similarity - 0.1) / 10
     middle = np.median([np.sort(similarity)[-10:].mean() - 0.1, *alone])
     assert excess[0] == pytest.approx(np.sort(similarity)[-10:].mean() - 0.1 - middle, abs=1e-6)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from faceprint.evaluation.cropped import CUTS, Cut, cut_out, evaluate_cropped
-from faceprint.evaluation.datasets import LabelledSet, Picture
+from faceprint.evaluation.datasets import LabeledSet, Picture
 from faceprint.types import AnalyzedImage, Embedding, Face, OperatingPoint
 
 BOX = np.asarray([40, 30, 80, 70], np.float32)
@@ -70,7 +70,7 @@ class _Squares:
             yield AnalyzedImage("", faces, width, height)
 
 
-def _set() -> LabelledSet:
+def _set() -> LabeledSet:
     """Two people twice each, told apart by an angle of about one in the second channel."""
     pictures = []
     for index, angle in enumerate((0, 10, 100, 110)):
@@ -79,7 +79,7 @@ def _set() -> LabelledSet:
         ok, data = cv2.imencode(".png", image[:, :, ::-1])
         assert ok
         pictures.append(Picture(f"{index}.png", data.tobytes()))
-    return LabelledSet("squares", tuple(pictures), np.asarray([0, 0, 1, 1]), ("a", "b"), False)
+    return LabeledSet("squares", tuple(pictures), np.asarray([0, 0, 1, 1]), ("a", "b"), False)
 
 
 def test_what_is_counted() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from faceprint._sketch import scan
+from faceprint._onnx_reader import scan
 from faceprint.errors import CardError, ChecksumError, ModelError
 from faceprint.runtime.session import open_session
 from faceprint.zoo.graph_facts import read_graph

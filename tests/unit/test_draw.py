@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from faceprint.errors import InvalidImageArrayError, UsageError
 from faceprint.types import Face, Image, OperatingPoint, Verification
-from faceprint.vision import canvas, draw
+from faceprint.vision import draw, drawing
 from faceprint.vision.figure import operating_point_words
 from faceprint.vision.images import decode
 
@@ -103,13 +103,13 @@ def test_any_face_on_any_photograph(
 
 
 def test_only_rgb_arrays() -> None:
-    grey = np.zeros((5, 5), np.uint8)
+    gray = np.zeros((5, 5), np.uint8)
     with pytest.raises(InvalidImageArrayError):
-        draw.draw_faces(grey, [])
+        draw.draw_faces(gray, [])
     with pytest.raises(InvalidImageArrayError):
-        draw.occlude(grey, FACE)
+        draw.occlude(gray, FACE)
     with pytest.raises(InvalidImageArrayError):
-        figure(images=(grey, PHOTO))
+        figure(images=(gray, PHOTO))
 
 
 # --- occlude -------------------------------------------------------------------------------------
@@ -129,16 +129,16 @@ def test_mask_covers_nose_and_mouth_and_leaves_the_eyes(landmarks: bool) -> None
     points = [POINTS[0], POINTS[1], nose, POINTS[3], POINTS[4]]
     assert [inside(mask, point) for point in points] == [False, False, True, True, True]
     assert inside(mask, np.array([190, 222]))  # the chin
-    colours = {tuple(colour) for colour in covered[170:200, 175:205].reshape(-1, 3)}
-    assert len(colours) == 1  # opaque: nothing of the face shines through
+    colors = {tuple(color) for color in covered[170:200, 175:205].reshape(-1, 3)}
+    assert len(colors) == 1  # opaque: nothing of the face shines through
 
 
 @pytest.mark.parametrize("angle", [30, 90, 135, 180, 250])
 def test_mask_turns_with_the_face(angle: int) -> None:
     turn = np.radians(angle)
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    centre = np.array([200, 150])
-    turned = replace(FACE, landmarks=((POINTS - (190, 150)) @ matrix.T + centre).astype(np.float32))
+    center = np.array([200, 150])
+    turned = replace(FACE, landmarks=((POINTS - (190, 150)) @ matrix.T + center).astype(np.float32))
     mask = changed(PHOTO, draw.occlude(PHOTO, turned))
     upright = changed(PHOTO, draw.occlude(PHOTO, FACE))
     assert [inside(mask, point) for point in turned.landmarks] == [False, False, True, True, True]
@@ -155,8 +155,8 @@ def test_mask_grows_with_the_face() -> None:
 # --- comparison_figure ---------------------------------------------------------------------------
 
 
-def near(picture: Image, colour: tuple[int, int, int]) -> np.ndarray:
-    return np.abs(picture.astype(int) - colour).max(axis=2) <= 6
+def near(picture: Image, color: tuple[int, int, int]) -> np.ndarray:
+    return np.abs(picture.astype(int) - color).max(axis=2) <= 6
 
 
 GREEN, RED = (13, 122, 92), (190, 63, 34)
@@ -245,18 +245,18 @@ def test_operating_points_in_words(point: OperatingPoint, words: str) -> None:
 @given(st.text(max_size=80), st.integers(30, 400))
 @settings(max_examples=100, deadline=None)
 def test_text_fits_and_can_be_drawn(text: str, width: int) -> None:
-    chosen = canvas.font(20)
-    short = canvas.shortened(text, chosen, width)
+    chosen = drawing.font(20)
+    short = drawing.shortened(text, chosen, width)
     assert short.isascii()
     assert chosen.getlength(short) <= width
-    lines = canvas.wrapped(text, chosen, width, 2)
+    lines = drawing.wrapped(text, chosen, width, 2)
     assert len(lines) <= 2
     assert all(chosen.getlength(line) <= width for line in lines)
 
 
 def test_plain_letters() -> None:
-    assert canvas.plain("Zoë \u2013 \u201cÅngström\u201d\n\u00d72") == 'Zoe - "Angstrom" x2'
-    assert canvas.plain("写真.jpg") == "??.jpg"
+    assert drawing.plain("Zoë \u2013 \u201cÅngström\u201d\n\u00d72") == 'Zoe - "Angstrom" x2'
+    assert drawing.plain("写真.jpg") == "??.jpg"
 
 
 def test_png_is_written_whole(tmp_path: Path) -> None:

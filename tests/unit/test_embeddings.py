@@ -24,7 +24,7 @@ from faceprint.zoo.catalog import get_card
 
 
 class Eyes:
-    """Stands in for FacePrint: a "face" is wherever it is told; its embedding is its crop's mean.
+    """Stands in for FaceAnalyzer: faces are where it is told; an embedding is its crop's mean.
 
     A picture whose top left pixel is black shows no face.
     """

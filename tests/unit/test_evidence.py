@@ -14,12 +14,16 @@ from gallery_kit import card as kit_card
 from faceprint.errors import UsageError
 from faceprint.evidence import evidence_json, evidence_words
 from faceprint.recognition.albums.faces import FaceTable
-from faceprint.recognition.calibration_file import CalibrationFile
-from faceprint.recognition.calibrations import decide_by, keep_calibration, model_hashes
-from faceprint.recognition.cluster import demand_for
-from faceprint.recognition.fpir import search_point
+from faceprint.recognition.cluster import merge_threshold_for
 from faceprint.recognition.gallery import Gallery
-from faceprint.recognition.operating import choose_point, known_points, measured_points
+from faceprint.recognition.thresholds.calibration_file import CalibrationFile
+from faceprint.recognition.thresholds.calibrations import decide_by, keep_calibration, model_hashes
+from faceprint.recognition.thresholds.fpir import search_point
+from faceprint.recognition.thresholds.operating_points import (
+    choose_point,
+    known_points,
+    measured_points,
+)
 from faceprint.types import Measurement, OperatingPoint
 from faceprint.zoo import packs
 from faceprint.zoo.card import CardOperatingPoint, ModelCard
@@ -290,18 +294,18 @@ def faces(embedder: str, count: int = 3, yaw: float = 0.0) -> FaceTable:
 def test_a_small_album_says_what_it_goes_by(
     embedder: str, detector: str, basis: str, words: str
 ) -> None:
-    demand = demand_for(faces(embedder), detector)
+    demand = merge_threshold_for(faces(embedder), detector)
     assert demand.basis == basis
     assert words in demand.evidence
     assert demand.provisional == (basis in ("borrowed", "published"))
-    given = demand_for(faces(embedder), detector, threshold=0.5)
+    given = merge_threshold_for(faces(embedder), detector, threshold=0.5)
     assert (given.alone, given.basis, given.provisional) == (0.5, "given", False)
 
 
 @pytest.mark.parametrize(("detector", "yaw"), [("ultraface-rfb-320", 0.0), ("", np.nan)])
 def test_an_album_of_faces_without_landmarks_borrows_nothing(detector: str, yaw: float) -> None:
     with pytest.raises(UsageError, match="no threshold was measured for mobileface"):
-        demand_for(faces("mobileface", yaw=yaw), detector)
+        merge_threshold_for(faces("mobileface", yaw=yaw), detector)
 
 
 # --- answers -------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ from faceprint.errors import (
 from faceprint.recognition.gallery import (
     Consent,
     Enrolled,
-    EnrolOptions,
+    EnrollOptions,
     Gallery,
     Key,
     Policy,
@@ -126,7 +126,7 @@ def test_a_folder_of_folders_is_enrolled(path: Path, tmp_path: Path) -> None:
         photograph(root / person / "deeper", f"{person}/2")
     (root / "ada" / "notes.txt").write_text("no photograph")
     with opened(path) as gallery:
-        answers = list(gallery.enroll_many(folder_pairs(root), EnrolOptions(batch_size=3)))
+        answers = list(gallery.enroll_many(folder_pairs(root), EnrollOptions(batch_size=3)))
         assert [(a.subject, isinstance(a, Enrolled)) for a in answers] == [
             ("ada", True),
             ("ada", True),
@@ -309,7 +309,7 @@ def test_the_log_tells_who_did_what_without_names(path: Path) -> None:
         gallery.enroll("ada lovelace", b"ada/1")
         gallery.remove("ada lovelace")
         entries = list(gallery.audit())
-        assert [e.action for e in entries] == ["create", "new-subject", "enrol", "remove-subject"]
+        assert [e.action for e in entries] == ["create", "new-subject", "enroll", "remove-subject"]
         assert {e.actor for e in entries} == {"eve"}
         assert not any("lovelace" in str(entry) for entry in entries)
         assert gallery.verify_audit().intact

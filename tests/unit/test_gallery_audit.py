@@ -19,7 +19,7 @@ def log(length: int) -> list[AuditEntry]:
     entries: list[AuditEntry] = []
     head = (0, "")
     for number in range(length):
-        entries.append(next_entry(head, f"t{number}", "me", "enrol", f"s{number}", "{}"))
+        entries.append(next_entry(head, f"t{number}", "me", "enroll", f"s{number}", "{}"))
         head = (entries[-1].seq, entries[-1].hash)
     return entries
 
@@ -72,9 +72,9 @@ def test_an_anchor_kept_elsewhere_finds_a_log_that_was_written_anew() -> None:
     entries = log(4)
     anchor = verify_chain(entries, head(entries)).anchor
     assert verify_chain(log(4), head(entries), anchor).intact
-    forged = [next_entry((0, ""), "t", "me", "enrol", "s", "{}")]
+    forged = [next_entry((0, ""), "t", "me", "enroll", "s", "{}")]
     while len(forged) < 5:
-        forged.append(next_entry(head(forged), "t", "me", "enrol", "s", "{}"))
+        forged.append(next_entry(head(forged), "t", "me", "enroll", "s", "{}"))
     assert verify_chain(forged, head(forged)).intact
     assert not verify_chain(forged, head(forged), anchor).intact
     cut = entries[:2]

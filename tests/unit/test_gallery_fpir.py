@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from faceprint.errors import UsageError
-from faceprint.recognition.fpir import BEYOND, fmr_for_fpir, fpir_for_fmr, fpir_point
+from faceprint.recognition.thresholds.fpir import BEYOND, fmr_for_fpir, fpir_for_fmr, fpir_point
 from faceprint.types import OperatingPoint
 
 IMPOSTORS = NormalDist(0.0, 0.1)

@@ -1,4 +1,4 @@
-"""Files of groups, and how FaceScrub's people are labelled by numbers."""
+"""Files of groups, and how FaceScrub's people are labeled by numbers."""
 
 from __future__ import annotations
 
@@ -94,6 +94,6 @@ def test_well_known_people_of_facescrub(
     women = ("Eva_Longoria", "Helen_Hunt", "Jamie_Lee_Curtis", "Mila_Kunis", "Tina_Fey")
     assert [found[name] for name in men] == ["men"] * 5
     assert [found[name] for name in women] == ["women"] * 5
-    # Nearly everybody is labelled; those who fit both lists or neither are not.
+    # Nearly everybody is labeled; those who fit both lists or neither are not.
     assert 240 <= len(found) <= 258
     assert "Andrea_Anders" not in found

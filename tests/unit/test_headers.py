@@ -45,7 +45,7 @@ def png(width: int, height: int, *chunks: bytes, kind: tuple[int, int] = (1, 0))
 
 
 def tiff(*tags: tuple[int, int, int, int], rest: bytes = b"", order: str = "<") -> bytes:
-    """A TIFF of 2 x 4 grey pixels with further tags."""
+    """A TIFF of 2 x 4 gray pixels with further tags."""
     given = {256: (3, 1, 2), 257: (3, 1, 4), 258: (3, 1, 8), 259: (3, 1, 1), 262: (3, 1, 1)}
     given |= {273: (4, 1, 8), 277: (3, 1, 1), 278: (3, 1, 4), 279: (4, 1, 8)}
     entries = [(tag, *value) for tag, value in given.items()]
@@ -231,7 +231,7 @@ def test_the_environment_raises_the_limit(monkeypatch: pytest.MonkeyPatch) -> No
         decode(array)
 
 
-def test_a_telephones_photograph_and_a_panorama_are_analysed() -> None:
+def test_a_telephones_photograph_and_a_panorama_are_analyzed() -> None:
     # As 108 megapixels are to the limit by default; one size is enough to know the rule.
     with PIL.Image.open(SAMPLES / "obama.jpg") as opened:
         face = opened.convert("RGB").resize((1600, 2000))

@@ -59,7 +59,7 @@ def png(width: int, height: int, *chunks: tuple[bytes, bytes], depth: int = 8) -
 # --- every way in, every format and mode ---------------------------------------------------------
 
 
-def grey(mode: str) -> PIL.Image.Image:
+def gray(mode: str) -> PIL.Image.Image:
     return PIL.Image.fromarray(SMOOTH).convert(mode)
 
 
@@ -77,19 +77,19 @@ DEEP = (np.arange(24 * 32, dtype=np.uint16) * 83).reshape(24, 32)
 
 ENCODED: dict[str, Callable[[], bytes]] = {
     "jpeg": lambda: encode(RGB, "JPEG"),
-    "jpeg grey": lambda: encode(grey("L"), "JPEG"),
+    "jpeg gray": lambda: encode(gray("L"), "JPEG"),
     "jpeg cmyk": lambda: encode(PIL.Image.fromarray(SMOOTH).convert("CMYK"), "JPEG"),
     "jpeg progressive": lambda: encode(RGB, "JPEG", progressive=True),
     "mpo": lambda: encode(RGB, "MPO", save_all=True, append_images=[PIL.Image.fromarray(SMOOTH)]),
     "png": lambda: encode(RGB, "PNG"),
-    "png bilevel": lambda: encode(grey("1"), "PNG"),
-    "png grey": lambda: encode(grey("L"), "PNG"),
-    "png grey alpha": lambda: encode(grey("LA"), "PNG"),
+    "png bilevel": lambda: encode(gray("1"), "PNG"),
+    "png gray": lambda: encode(gray("L"), "PNG"),
+    "png gray alpha": lambda: encode(gray("LA"), "PNG"),
     "png rgba": lambda: encode(rgba(), "PNG"),
     "png palette": lambda: palette(False),
     "png palette transparent": lambda: palette(True),
-    "png colour key": lambda: encode(SMOOTH, "PNG", transparency=tuple(map(int, SMOOTH[0, 0]))),
-    "png 16-bit grey": lambda: encode(PIL.Image.fromarray(DEEP), "PNG"),
+    "png color key": lambda: encode(SMOOTH, "PNG", transparency=tuple(map(int, SMOOTH[0, 0]))),
+    "png 16-bit gray": lambda: encode(PIL.Image.fromarray(DEEP), "PNG"),
     "apng": lambda: encode(RGB, "PNG", save_all=True, append_images=[PIL.Image.fromarray(SMOOTH)]),
     "webp": lambda: encode(RGB, "WEBP"),
     "webp lossless alpha": lambda: encode(rgba(), "WEBP", lossless=True),
@@ -97,7 +97,7 @@ ENCODED: dict[str, Callable[[], bytes]] = {
         RGB, "WEBP", save_all=True, append_images=[PIL.Image.fromarray(SMOOTH)]
     ),
     "bmp": lambda: encode(RGB, "BMP"),
-    "bmp palette": lambda: encode(grey("P"), "BMP"),
+    "bmp palette": lambda: encode(gray("P"), "BMP"),
     "tiff": lambda: encode(RGB, "TIFF"),
     "tiff deflate": lambda: encode(RGB, "TIFF", compression="tiff_deflate"),
     "tiff cmyk": lambda: encode(PIL.Image.fromarray(SMOOTH).convert("CMYK"), "TIFF"),
@@ -134,7 +134,7 @@ def test_lossless_formats_and_first_frames_are_exact(name: str) -> None:
     np.testing.assert_array_equal(decode(ENCODED[name]()), RGB)
 
 
-@pytest.mark.parametrize("name", ["jpeg", "jpeg grey", "webp", "png grey", "bmp palette"])
+@pytest.mark.parametrize("name", ["jpeg", "jpeg gray", "webp", "png gray", "bmp palette"])
 def test_agrees_with_opencv(name: str) -> None:
     cv2 = pytest.importorskip("cv2")
     data = ENCODED[name]()
@@ -149,21 +149,21 @@ def test_transparency_is_laid_on_white() -> None:
         assert np.abs(decode(ENCODED[name]()) - expected).max() <= 1
     clear = PIL.Image.new("LA", (4, 4), (0, 0))
     assert (decode(clear) == 255).all()
-    for mode, colour in (("RGBa", (0, 0, 0, 0)), ("La", (0, 0))):
-        assert (decode(PIL.Image.new(mode, (4, 4), colour)) == 255).all()
-    keyed = decode(ENCODED["png colour key"]())
+    for mode, color in (("RGBa", (0, 0, 0, 0)), ("La", (0, 0))):
+        assert (decode(PIL.Image.new(mode, (4, 4), color)) == 255).all()
+    keyed = decode(ENCODED["png color key"]())
     assert (keyed[0, 0] == 255).all()
     np.testing.assert_array_equal(keyed[1:, 1:], SMOOTH[1:, 1:])
 
 
-@pytest.mark.parametrize("name", ["png 16-bit grey", "tiff 16-bit", "tiff 16-bit big-endian"])
+@pytest.mark.parametrize("name", ["png 16-bit gray", "tiff 16-bit", "tiff 16-bit big-endian"])
 def test_16_bits_are_scaled_and_not_clipped(name: str) -> None:
     expected = np.round(DEEP / 257).astype(np.uint8)
     np.testing.assert_array_equal(decode(ENCODED[name]()), np.repeat(expected[..., None], 3, 2))
 
 
 @pytest.mark.parametrize("name", ["jpeg cmyk", "tiff cmyk"])
-def test_cmyk_comes_out_in_its_own_colours(name: str) -> None:
+def test_cmyk_comes_out_in_its_own_colors(name: str) -> None:
     # A negative would be about 255 - x; JPEG and the missing profile cost a few levels.
     assert np.abs(decode(ENCODED[name]()).astype(int) - SMOOTH).mean() < 6
 
@@ -410,7 +410,7 @@ def test_fifo_and_device_are_refused_and_not_waited_for(tmp_path: Path) -> None:
         (np.full((8, 8, 3), np.nan), "NaN"),
         (np.zeros((8, 8, 3), np.float32), "float32"),
         (np.zeros((3, 8, 8), np.uint8), "transpose"),
-        (np.zeros((8, 8), np.uint8), "grey"),
+        (np.zeros((8, 8), np.uint8), "gray"),
         (np.zeros((8, 8, 4), np.uint8), "RGBA"),
         (np.zeros((0, 8, 3), np.uint8), "empty"),
     ],

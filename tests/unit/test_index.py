@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from faceprint.errors import GalleryCorruptError
-from faceprint.recognition.index import planes
+from faceprint.recognition.index import bit_planes
+from faceprint.recognition.index.binary_lsh import BinaryLshIndex, LshSettings
 from faceprint.recognition.index.exact import ExactIndex, ExactInt8Index
 from faceprint.recognition.index.int8 import scale_of, to_int8
-from faceprint.recognition.index.signs import SignIndex, SignSettings
 
 N, DIM = 9000, 24
 
@@ -136,7 +136,7 @@ def test_usearch_finds_nearly_all_and_measures_exactly(world: World) -> None:
 
 
 def test_signs_find_nearly_all_and_measure_exactly(world: World) -> None:
-    _nearly_all(SignIndex(DIM, world.fetch), world)
+    _nearly_all(BinaryLshIndex(DIM, world.fetch), world)
 
 
 @pytest.mark.parametrize("dim", [128, 512])
@@ -155,8 +155,8 @@ def test_signs_find_the_mates_of_a_large_gallery(dim: int, cone: float) -> None:
 
     gallery, probes = whole(people), whole(people[:300] + noise)
     keys = np.arange(1, len(gallery) + 1)
-    index = SignIndex(dim, lambda wanted: (wanted, gallery[wanted - 1]))
-    index.centre(gallery[:4000], len(gallery))
+    index = BinaryLshIndex(dim, lambda wanted: (wanted, gallery[wanted - 1]))
+    index.center(gallery[:4000], len(gallery))
     index.add(keys, gallery)
     truth = keys[(probes @ gallery.T).argmax(1)]
     assert (index.search(probes, 1).keys[:, 0] == truth).mean() >= 0.99
@@ -170,8 +170,10 @@ def test_signs_find_the_same_in_blocks(count: int, monkeypatch: pytest.MonkeyPat
     probes /= np.linalg.norm(probes, axis=1, keepdims=True)
     found = []
     for rows in (1 << 20, 1 << 10):
-        monkeypatch.setattr(planes, "_ROWS", rows)
-        index = SignIndex(DIM, lambda wanted: (wanted, gallery[wanted - 1]), SignSettings(least=64))
+        monkeypatch.setattr(bit_planes, "_ROWS", rows)
+        index = BinaryLshIndex(
+            DIM, lambda wanted: (wanted, gallery[wanted - 1]), LshSettings(least=64)
+        )
         index.add(keys, gallery)
         found.append(index.search(probes, 1))
     assert found[0].keys.tolist() == found[1].keys.tolist()
@@ -185,18 +187,18 @@ def test_signs_fetch_what_may_be_nearest_and_no_more() -> None:
         asked.append(len(wanted))
         return wanted, gallery[wanted - 1]
 
-    index = SignIndex(DIM, fetch)
+    index = BinaryLshIndex(DIM, fetch)
     index.add(keys, gallery)
     assert index.search(gallery[77:78], 1).keys.tolist() == [[78]]
     assert index.search(unit(1, 8), 1).keys.shape == (1, 1)
     assert index.search(gallery[77:79], 40).keys[:, 0].tolist() == [78, 79]
     assert asked[0] < 5
-    assert asked[1] == SignSettings().rerank
+    assert asked[1] == LshSettings().rerank
     assert 40 <= asked[2] <= 80
 
 
 def test_signs_forget_what_was_removed(world: World) -> None:
-    index = SignIndex(DIM, world.fetch)
+    index = BinaryLshIndex(DIM, world.fetch)
     index.add(world.keys, world.vectors)
     index.remove(world.keys[10:N])
     assert len(index) == 10
@@ -209,23 +211,23 @@ def test_signs_forget_what_was_removed(world: World) -> None:
     with pytest.raises(ValueError, match="grow"):
         index.add(world.keys[20:21], world.vectors[20:21])
     with pytest.raises(ValueError, match="moved"):
-        index.centre(world.vectors, N)
+        index.center(world.vectors, N)
 
 
 def test_signs_know_when_their_middle_is_that_of_too_few(world: World) -> None:
-    index = SignIndex(DIM, world.fetch, SignSettings(least=64))
+    index = BinaryLshIndex(DIM, world.fetch, LshSettings(least=64))
     index.add(world.keys[:100], world.vectors[:100])
     assert not index.outgrown
     index.add(world.keys[100:], world.vectors[100:])
     assert index.outgrown
-    centred = SignIndex(DIM, world.fetch, SignSettings(least=64))
-    centred.centre(world.vectors[:50], N)
-    centred.add(world.keys, world.vectors)
-    assert not centred.outgrown
+    centerd = BinaryLshIndex(DIM, world.fetch, LshSettings(least=64))
+    centerd.center(world.vectors[:50], N)
+    centerd.add(world.keys, world.vectors)
+    assert not centerd.outgrown
 
 
 def test_signs_are_read_as_they_were_written(world: World, tmp_path: Path) -> None:
-    index, again = SignIndex(DIM, world.fetch), SignIndex(DIM, world.fetch)
+    index, again = BinaryLshIndex(DIM, world.fetch), BinaryLshIndex(DIM, world.fetch)
     index.add(world.keys, world.vectors)
     index.save(tmp_path / "index")
     again.load(tmp_path / "index")
@@ -233,8 +235,8 @@ def test_signs_are_read_as_they_were_written(world: World, tmp_path: Path) -> No
     assert again.search(probes, 5).keys.tolist() == index.search(probes, 5).keys.tolist()
     assert len(again) == N
 
-    other = SignIndex(DIM + 1, world.fetch)
-    for damage in (other.load, SignIndex(DIM, world.fetch, SignSettings(bits=256)).load):
+    other = BinaryLshIndex(DIM + 1, world.fetch)
+    for damage in (other.load, BinaryLshIndex(DIM, world.fetch, LshSettings(bits=256)).load):
         with pytest.raises(GalleryCorruptError):
             damage(tmp_path / "index")
     (tmp_path / "index").write_bytes(b"not an archive")

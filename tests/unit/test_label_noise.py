@@ -20,8 +20,8 @@ def embedders(number: int = 3) -> tuple[list[NDArray[np.float32]], NDArray[np.in
     views = []
     for seed in range(number):
         rng = np.random.default_rng(seed)
-        centres = rng.normal(size=(PEOPLE, D))
-        rows = centres[subjects] + 0.5 * rng.normal(size=(PEOPLE * EACH, D))
+        centers = rng.normal(size=(PEOPLE, D))
+        rows = centers[subjects] + 0.5 * rng.normal(size=(PEOPLE * EACH, D))
         views.append((rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32))
     return views, subjects, [f"{who}/{i}.jpg" for i, who in enumerate(subjects)]
 

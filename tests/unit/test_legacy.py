@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx_graphs import MODERN, ZOO, Style, iresnet, save
 
 from faceprint import _optional
-from faceprint._sketch import scan
+from faceprint._onnx_reader import scan
 from faceprint.errors import CardError, MissingExtraError, ModelMissingError
 from faceprint.runtime.session import open_session
 from faceprint.zoo import legacy, legacy_passes

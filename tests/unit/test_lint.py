@@ -53,7 +53,7 @@ def test_facts(graph: Path, tmp_path: Path) -> None:
     facts = read_graph(graph)
     assert [(item.name, item.shape) for item in facts.inputs] == [("data", (None, 3, 16, 16))]
     assert [(item.name, item.shape) for item in facts.outputs] == [("fc1", (None, 24))]
-    assert (facts.batch, facts.legacy, facts.quantised) == ("free", (), False)
+    assert (facts.batch, facts.legacy, facts.quantized) == ("free", (), False)
     assert facts.parameters == parameters(iresnet())
     assert facts.size == graph.stat().st_size
     old = read_graph(save(iresnet(ZOO), tmp_path / "old.onnx"))
@@ -81,7 +81,7 @@ def test_the_proposal_says_what_is_proved_and_is_no_card_before_a_person_has_fin
     with pytest.raises(CardError):
         parse_card(report.proposal, where="proposal", origin="x")
     assert report.passed
-    for word in ("color", "mean and std", "licence"):
+    for word in ("color", "mean and std", "license"):
         assert any(word in line for line in report.unknown)
 
 
@@ -201,7 +201,7 @@ def test_a_legacy_graph_is_named_as_one(tmp_path: Path) -> None:
     assert "normalized_inside" in report.proposal
 
 
-def test_colours_last(tmp_path: Path) -> None:
+def test_colors_last(tmp_path: Path) -> None:
     value = onnx.helper.make_tensor_value_info
     nodes = [
         onnx.helper.make_node("ReduceMean", ["x"], ["fc"], axes=[1, 2], keepdims=0),

@@ -67,7 +67,7 @@ def test_a_data_set_on_the_command_line(tools: Any) -> None:
     assert (spec.name, spec.folder, spec.groups) == ("LFW, 5 folds", Path("a/lfw"), "g.csv")
     assert (spec.pairs, spec.aside) == (Path("p.txt"), Path("no.txt"))
     assert parse("F=f").aside is None
-    for bad in ("lfw", "=lfw", "F=", "F=f;colour=red"):
+    for bad in ("lfw", "=lfw", "F=", "F=f;color=red"):
         with pytest.raises(SystemExit, match="is not NAME=FOLDER"):
             parse(bad)
 

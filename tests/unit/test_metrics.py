@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from faceprint.errors import UsageError
 from faceprint.evaluation.intervals import measured_rate, upper_bound, wilson
-from faceprint.evaluation.labelled import LabelledScores
+from faceprint.evaluation.labeled import LabeledScores
 from faceprint.evaluation.metrics import (
     auc,
     eer,
@@ -246,7 +246,7 @@ def test_the_interval_of_a_tar_is_over_people_where_they_are_known() -> None:
     similarities[100:160] = 0.05
     curve = roc(similarities, mated)
     pairs = tar_at_far(curve, 0.05)
-    scores = LabelledScores(similarities, mated, first.astype(np.int32), second.astype(np.int32))
+    scores = LabeledScores(similarities, mated, first.astype(np.int32), second.astype(np.int32))
     people = tar_at_far(curve, 0.05, scores)
     assert people.tar == pairs.tar == pytest.approx(100 / 160)
     low, high = wilson(100, 160)

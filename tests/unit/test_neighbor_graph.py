@@ -1,4 +1,4 @@
-"""The neighbour graph against plain products, in blocks, in cells and from files."""
+"""The neighbor graph against plain products, in blocks, in cells and from files."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faceprint.recognition.albums import cells, pairs
-from faceprint.recognition.albums.graph import Edges, neighbor_graph
-from faceprint.recognition.albums.mapped import group_sums, new_rows, take_rows
-from faceprint.recognition.albums.pairs import encode, nearest_pairs, scale_for
-from faceprint.recognition.albums.tasks import in_threads
-from faceprint.runtime.products import TOP, integer_products
+from faceprint.recognition.clustering import approximate_knn, int8_neighbors
+from faceprint.recognition.clustering.int8_neighbors import encode, nearest_pairs, scale_for
+from faceprint.recognition.clustering.knn_graph import Edges, neighbor_graph
+from faceprint.recognition.clustering.mapped_rows import group_sums, new_rows, take_rows
+from faceprint.recognition.clustering.tasks import in_threads
+from faceprint.runtime.int8_matmul import TOP, int8_matmul
 
 
 def people(count: int, each: int, noise: float = 0.6, dim: int = 64, seed: int = 0):
-    """Unit rows around centres, in random order."""
+    """Unit rows around centers, in random order."""
     rng = np.random.default_rng(seed)
     rows = np.repeat(rng.standard_normal((count, dim)), each, axis=0)
     rows += noise * rng.standard_normal(rows.shape)
@@ -54,15 +54,15 @@ def test_whole_number_products_are_exact(m, n, d, extreme):
     values = [-TOP, TOP] if extreme else range(-TOP, TOP + 1)
     a, b = (rng.choice(values, (rows, d)).astype(np.int8) for rows in (m, n))
     expected = a.astype(np.int64) @ b.T.astype(np.int64)
-    np.testing.assert_array_equal(integer_products(a, b), expected)
+    np.testing.assert_array_equal(int8_matmul(a, b), expected)
 
 
 @pytest.mark.parametrize("dim", [3, 64, 512])
 def test_codes_are_off_by_less_than_the_slack(dim):
     rows = people(200, 5, dim=dim)
     scale = scale_for(rows)
-    products = integer_products(encode(rows, scale), encode(rows, scale))
-    slack = pairs.Floor(scale, 0.0, 1).slack
+    products = int8_matmul(encode(rows, scale), encode(rows, scale))
+    slack = int8_neighbors.Floor(scale, 0.0, 1).slack
     off = np.abs(products - scale**2 * (rows.astype(np.float64) @ rows.T))
     assert 6 * off.std() < 1.2 * slack
     assert off.max() < slack
@@ -81,9 +81,9 @@ def test_the_exact_graph_is_that_of_plain_products(k, least, seed, monkeypatch):
     order = whole.a * len(rows) + whole.b
     assert (np.diff(order) > 0).all()
     assert (whole.a < whole.b).all()
-    monkeypatch.setattr("faceprint.recognition.albums.graph._BLOCK", 64)
+    monkeypatch.setattr("faceprint.recognition.clustering.knn_graph._BLOCK", 64)
     assert_same(neighbor_graph(rows, k=k, least=least, exact=True), whole)
-    monkeypatch.setattr("faceprint.recognition.albums.graph._HELD", 100)
+    monkeypatch.setattr("faceprint.recognition.clustering.knn_graph._HELD", 100)
     assert_same(neighbor_graph(rows, k=k, least=least, exact=True), whole)
 
 
@@ -125,10 +125,10 @@ def compared(rows, monkeypatch) -> int:
     def counted(a, b):
         nonlocal total
         total += len(a) * len(b)
-        return integer_products(a, b)
+        return int8_matmul(a, b)
 
-    monkeypatch.setattr(cells, "integer_products", counted)
-    monkeypatch.setattr(pairs, "integer_products", counted)
+    monkeypatch.setattr(approximate_knn, "int8_matmul", counted)
+    monkeypatch.setattr(int8_neighbors, "int8_matmul", counted)
     neighbor_graph(rows, k=8, least=0.6, exact=False, threads=1)
     return total
 
@@ -143,7 +143,7 @@ def test_the_work_grows_in_proportion(kind, monkeypatch):
     assert large < 0.7 * 40_000**2 / 2
 
 
-def test_equal_faces_all_have_neighbours():
+def test_equal_faces_all_have_neighbors():
     rows = np.tile(people(1, 1), (4_000, 1))
     edges = neighbor_graph(rows, k=8, least=0.9, exact=False)
     degree = np.bincount(np.concatenate([edges.a, edges.b]), minlength=len(rows))
@@ -168,7 +168,7 @@ def test_the_nearest_pairs_are_those_of_either_face(k, seed):
     assert kept == expected
 
 
-def test_no_faces_one_face_and_no_neighbours():
+def test_no_faces_one_face_and_no_neighbors():
     for rows in (np.empty((0, 8), np.float32), people(1, 1), np.eye(300, dtype=np.float32)):
         for exact in (True, False):
             assert len(neighbor_graph(rows, k=4, least=0.5, exact=exact)) == 0
@@ -194,14 +194,14 @@ def test_mapped_rows_are_as_rows_in_memory(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_cells_find_the_neighbours_of_real_faces(shared_faces: Path, monkeypatch):
+def test_cells_find_the_neighbors_of_real_faces(shared_faces: Path, monkeypatch):
     import faceprint
 
     photographs = sorted((shared_faces / "lfw").glob("A*/*.jpg"))[:400]
     fp = faceprint.load("starter")
     faces = [face for result in fp.analyze_many(photographs) for face in result.faces]
     rows = np.stack([face.embedding.vector for face in faces if face.embedding is not None])
-    monkeypatch.setattr(cells, "_LEAF", 40)  # as many cells as a large album has
+    monkeypatch.setattr(approximate_knn, "_LEAF", 40)  # as many cells as a large album has
     whole = as_set(neighbor_graph(rows, k=32, least=0.93, exact=True))
     assert whole == plainly(rows, 32, 0.93)
     found = as_set(neighbor_graph(rows, k=32, least=0.93, exact=False))

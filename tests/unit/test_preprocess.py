@@ -59,7 +59,7 @@ def test_a_list_an_array_and_views_of_either_agree() -> None:
 
 
 @pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
-def test_a_graph_that_normalises_itself_is_fed_pixels(layout: str) -> None:
+def test_a_graph_that_normalizes_itself_is_fed_pixels(layout: str) -> None:
     images = _images(1)
     blob = to_blob(images, replace(IMAGENET, layout=layout, normalized_inside=True))
     pixels = images.transpose(0, 3, 1, 2) if layout == "NCHW" else images
@@ -107,8 +107,8 @@ def test_a_spot_comes_back_to_where_it_was() -> None:
     for margin in (0.0, 0.25):
         out, box = fit(image, (320, 320), margin=margin)
         weight = out[:, :, 0].astype(np.float64)
-        centre = [(weight.sum(axis=axis) @ np.arange(320)) / weight.sum() for axis in (0, 1)]
-        back = box.undo(np.asarray(centre, np.float32))
+        center = [(weight.sum(axis=axis) @ np.arange(320)) / weight.sum() for axis in (0, 1)]
+        back = box.undo(np.asarray(center, np.float32))
         np.testing.assert_allclose(back, (1200, 300), atol=0.75 / box.scale)
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from faceprint.errors import CardError, UsageError
-from faceprint.recognition.albums.faces import Fitness
-from faceprint.recognition.decidable import objection, usable_quality
+from faceprint.recognition.albums.faces import QualityFilter
+from faceprint.recognition.thresholds.decidable import objection, usable_quality
 from faceprint.types import (
     Embedding,
     Identification,
@@ -135,6 +135,6 @@ def test_albums_set_nonsense_aside() -> None:
     rows = np.asarray(
         [(80, 100, 0, 0), (80, 100, 0, 0.001), (10, 100, 0, 0), (np.nan, np.nan, np.nan, 0)]
     )
-    reasons = Fitness().reasons(rows.astype(np.float32))
+    reasons = QualityFilter().reasons(rows.astype(np.float32))
     assert "landmarks" in reasons[0]
     assert reasons[1:] == ["", "too small", ""]

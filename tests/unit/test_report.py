@@ -58,9 +58,9 @@ def evaluated(groups: bool = True) -> tuple[EvaluationResult, np.ndarray, np.nda
     return result, similarities, mated
 
 
-def jpeg(colour: tuple[int, int, int], size: tuple[int, int] = (300, 200)) -> bytes:
+def jpeg(color: tuple[int, int, int], size: tuple[int, int] = (300, 200)) -> bytes:
     out = io.BytesIO()
-    Image.new("RGB", size, colour).save(out, "JPEG")
+    Image.new("RGB", size, color).save(out, "JPEG")
     return out.getvalue()
 
 

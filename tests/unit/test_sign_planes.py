@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from faceprint.recognition.index import planes
-from faceprint.recognition.index.planes import SignPlanes
+from faceprint.recognition.index import bit_planes
+from faceprint.recognition.index.bit_planes import BitPlanes
 
 BITS = 128
 
@@ -22,8 +22,8 @@ def words(signs: np.ndarray) -> np.ndarray:
     return np.packbits(signs, axis=1).view(np.uint64)
 
 
-def laid_out(signs: np.ndarray, chosen: int, steps: list[int]) -> SignPlanes:
-    held = SignPlanes(BITS, chosen)
+def laid_out(signs: np.ndarray, chosen: int, steps: list[int]) -> BitPlanes:
+    held = BitPlanes(BITS, chosen)
     held.reserve(len(signs))
     ends = [*sorted({min(step, len(signs)) for step in steps}), len(signs)]
     start = 0
@@ -55,7 +55,7 @@ def test_blocks_answer_for_themselves(monkeypatch):
     signs = drawn(1_000, 3)
     products = np.random.default_rng(5).standard_normal(BITS).astype(np.float32)
     whole = laid_out(signs, 9, []).near(products, 1_000, 0.05)
-    monkeypatch.setattr(planes, "_ROWS", 256)
+    monkeypatch.setattr(bit_planes, "_ROWS", 256)
     parts = laid_out(signs, 9, [300]).near(products, 1_000, 0.05)
     assert {row // 256 for row in parts.tolist()} == {0, 1, 2, 3}
     assert len(set(whole.tolist()) & set(parts.tolist())) > 20
@@ -63,7 +63,7 @@ def test_blocks_answer_for_themselves(monkeypatch):
 
 def test_a_sample_that_holds_the_nearest_does_not_starve_the_rest(monkeypatch):
     # The sample reads the first of four words, all of whose vectors lie at the probe.
-    monkeypatch.setattr(planes, "_SAMPLE", 64)
+    monkeypatch.setattr(bit_planes, "_SAMPLE", 64)
     count = 4 * 64
     products = np.ones(BITS, np.float32)
     signs = np.zeros((count, BITS), np.uint8)

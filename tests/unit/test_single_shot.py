@@ -13,7 +13,7 @@ from faceprint.errors import CardError, InvalidImageArrayError
 from faceprint.runtime.session import SessionInfo, TensorSpec
 from faceprint.types import Detections
 from faceprint.vision.detect.single_shot import SingleShotDetector
-from faceprint.vision.detect.windows import Window, merge
+from faceprint.vision.detect.tiling import Window, merge
 from faceprint.zoo.card import ModelCard
 from faceprint.zoo.catalog import get_card
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faceprint.vision.stream import chunk_size, chunks, map_lists
+from faceprint.vision.streaming.ordered_map import chunk_size, chunks, map_lists
 
 
 @settings(max_examples=30, deadline=None)

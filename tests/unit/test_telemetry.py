@@ -22,7 +22,7 @@ def hook(event, arguments):
     if event == "import" and arguments[0] == "onnxruntime":
         seen.append(os.environ.get("ORT_DISABLE_TELEMETRY"))
 sys.addaudithook(hook)
-import faceprint, faceprint.vision.pipeline, faceprint.zoo.optimise, faceprint.training.quantize
+import faceprint, faceprint.vision.analyzer, faceprint.zoo.optimize, faceprint.training.quantize
 assert "ORT_DISABLE_TELEMETRY" not in os.environ, "importing faceprint changes nothing"
 {task}
 print(*seen)
@@ -31,7 +31,7 @@ print(*seen)
 TASKS = {
     "runtime": "import numpy as np; "
     "faceprint.load(threads=1).analyze(np.zeros((64, 64, 3), np.uint8))",
-    "optimiser": "faceprint.zoo.optimise._onnxruntime()",
+    "optimizer": "faceprint.zoo.optimize._onnxruntime()",
     "products": "from faceprint.runtime import products; products._session()",
     "quantizer": "import faceprint._onnxruntime as own; own.quantization()",
 }

@@ -7,21 +7,21 @@ import pytest
 
 from faceprint.errors import UsageError
 from faceprint.evaluation.calibrate import calibrate
-from faceprint.evaluation.labelled import LabelledScores, all_pairs
+from faceprint.evaluation.labeled import LabeledScores, all_pairs
 from faceprint.evaluation.people import rate_by_person
 from faceprint.evaluation.thresholds import ResampledScores
 
 
-def population(people: int, seed: int, closer: float = 0.0) -> LabelledScores:
+def population(people: int, seed: int, closer: float = 0.0) -> LabeledScores:
     """Two pictures of each person on a sphere; `closer` draws all people together."""
     rng, d = np.random.default_rng(seed), 16
-    centres = rng.normal(size=(people, d)) + closer
-    rows = np.repeat(centres, 2, axis=0) + 0.4 * rng.normal(size=(2 * people, d))
+    centers = rng.normal(size=(people, d)) + closer
+    rows = np.repeat(centers, 2, axis=0) + 0.4 * rng.normal(size=(2 * people, d))
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
     return all_pairs(rows, np.repeat(np.arange(people), 2))
 
 
-def found_fmr(scores: LabelledScores, threshold: float) -> float:
+def found_fmr(scores: LabeledScores, threshold: float) -> float:
     return float((scores.similarities[~scores.mated] >= threshold).mean())
 
 
@@ -98,7 +98,7 @@ def test_the_highest_group_stands_beside_the_pooled_rate() -> None:
     mated = np.zeros(len(first) + people, np.bool_)
     mated[len(first) :] = True
     both = np.arange(people)
-    scores = LabelledScores(
+    scores = LabeledScores(
         np.concatenate([similarities, np.full(people, 0.99)]),
         mated,
         np.concatenate([first, both]).astype(np.int32),

@@ -14,7 +14,7 @@ from faceprint.bulk.work import Content, Outcome, Seen
 from faceprint.types import AnalyzedImage
 
 if TYPE_CHECKING:
-    from faceprint.vision.pipeline import FacePrint
+    from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["Engine", "LocalEngine", "Part"]
 
@@ -54,7 +54,7 @@ class Engine(Protocol):
 class LocalEngine:
     """This machine: digests on threads, a little ahead; the work as `analyze_many` does it."""
 
-    def __init__(self, fp: FacePrint, batch_size: int, threads: int = 4) -> None:
+    def __init__(self, fp: FaceAnalyzer, batch_size: int, threads: int = 4) -> None:
         self._fp, self.batch_size, self._threads = fp, batch_size, threads
 
     def contents(

@@ -18,13 +18,13 @@ import numpy as np
 
 from faceprint._optional import require
 from faceprint.bulk import work
-from faceprint.bulk.cluster import joined_cluster
 from faceprint.bulk.local import Part
+from faceprint.bulk.ray_cluster import joined_cluster
 from faceprint.bulk.rows import FIELDS, Rows, concatenate
 from faceprint.bulk.work import Content, Outcome, Seen
 
 if TYPE_CHECKING:
-    from faceprint.vision.pipeline import FacePrint
+    from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["RayEngine"]
 
@@ -36,7 +36,7 @@ _WAVE = 1024
 
 _DIED = "the worker died on it, several times"
 
-Load = Callable[[], "FacePrint"]
+Load = Callable[[], "FaceAnalyzer"]
 
 
 class RayEngine:

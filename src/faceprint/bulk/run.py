@@ -28,7 +28,7 @@ from faceprint.errors import FaceprintError, UnknownModelError, UsageError
 from faceprint.vision import EMBEDDING_VERSION
 
 if TYPE_CHECKING:
-    from faceprint.vision.pipeline import FacePrint
+    from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["PHOTOGRAPHS", "Summary", "Watch", "detector_of", "embed_table"]
 
@@ -79,7 +79,7 @@ class Summary:
 def embed_table(
     sources: Callable[[], Iterable[str]],
     out: Path,
-    fp: FacePrint,
+    fp: FaceAnalyzer,
     engine: Engine,
     watch: Watch,
     *,
@@ -151,7 +151,7 @@ def _no_trace(manifest: Manifest, begun: bool, *errors: type[Exception]) -> Iter
         raise
 
 
-def options_of(fp: FacePrint, engine: Engine, part: int) -> dict[str, str]:
+def options_of(fp: FaceAnalyzer, engine: Engine, part: int) -> dict[str, str]:
     """What rows depend on beside the photographs."""
     from faceprint.zoo.card_io import card_hash
 

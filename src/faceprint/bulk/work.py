@@ -24,7 +24,7 @@ from faceprint.types import AnalyzedImage
 from faceprint.vision import images
 
 if TYPE_CHECKING:
-    from faceprint.vision.pipeline import FacePrint
+    from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = [
     "CHANGED",
@@ -74,7 +74,9 @@ class Outcome:
     errors: tuple[str | None, ...]
 
 
-def embed(fp: FacePrint, sources: Sequence[str], stamps: Sequence[str], batch_size: int) -> Outcome:
+def embed(
+    fp: FaceAnalyzer, sources: Sequence[str], stamps: Sequence[str], batch_size: int
+) -> Outcome:
     """Faces and embeddings of these photographs; `stamps` as `outcome_of` wants them."""
     results = fp.analyze_parts([Opened(sources)], batch_size=batch_size)
     return outcome_of(results, sources, stamps, fp.embedder_card.dim or 0)

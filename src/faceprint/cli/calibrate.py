@@ -12,13 +12,13 @@ from faceprint._optional import require
 from faceprint._text import json_text
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
-from faceprint.cli.labelled_data import is_record_pack, open_labelled, open_pairs
+from faceprint.cli.labeled_data import is_record_pack, open_labeled, open_pairs
 from faceprint.cli.output import note, print_json, say
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
-    from faceprint.recognition.calibration_file import CalibrationFile
+    from faceprint.recognition.thresholds.calibration_file import CalibrationFile
 
 __all__ = ["calibrate"]
 
@@ -71,7 +71,7 @@ def calibrate(
     runtime: options.Runtime = None,
     threads: options.Threads = None,
 ) -> int:
-    """Measure thresholds on labelled photographs; `verify --calibration NAME` decides by them.
+    """Measure thresholds on labeled photographs; `verify --calibration NAME` decides by them.
 
     Exit code 1: the data support no operating point at all, and nothing is saved.
     JSON: points[]: fmr, fmr_low, fmr_high, threshold, fnmr, fnmr_by_person, groups[],
@@ -79,8 +79,8 @@ def calibrate(
     """
     from faceprint.evaluation.calibrate import FMR_TARGETS
     from faceprint.evaluation.calibration_run import calibrate_data
-    from faceprint.recognition.calibrations import keep_calibration
-    from faceprint.vision.pipeline import load
+    from faceprint.recognition.thresholds.calibrations import keep_calibration
+    from faceprint.vision.analyzer import load
 
     if report is not None:
         require("matplotlib", extra="report")
@@ -93,7 +93,7 @@ def calibrate(
     data = (
         open_pairs("pairs", path, pairs, aligned=aligned)
         if table
-        else open_labelled(path, aligned=aligned, exclude=exclude or (), groups=groups)
+        else open_labeled(path, aligned=aligned, exclude=exclude or (), groups=groups)
     )
     found = calibrate_data(
         name,

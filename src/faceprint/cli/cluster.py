@@ -22,8 +22,8 @@ from faceprint.recognition.albums.corrections import Corrections, read_correctio
 if TYPE_CHECKING:
     from faceprint.recognition.albums.faces import FaceTable
     from faceprint.recognition.albums.store import AlbumFile
-    from faceprint.recognition.albums.tasks import Run
-    from faceprint.vision.pipeline import FacePrint
+    from faceprint.recognition.clustering.tasks import Run
+    from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["cluster"]
 
@@ -84,7 +84,7 @@ def cluster(
         ),
     ] = None,
     engine: Annotated[
-        str, typer.Option("--engine", metavar="NAME", help="Finds neighbours: local, or ray.")
+        str, typer.Option("--engine", metavar="NAME", help="Finds neighbors: local, or ray.")
     ] = "local",
     address: Annotated[
         str | None,
@@ -117,8 +117,8 @@ def cluster(
     With --engine ray a cluster compares the faces.
     """
     from faceprint.recognition import cluster as clustering
-    from faceprint.recognition.albums.growing import find_photographs
     from faceprint.recognition.albums.people_table import check_name, is_table
+    from faceprint.recognition.albums.sync import find_photographs
     from faceprint.vision.search_report import SearchReport
 
     if folders not in ("link", "copy", "none"):
@@ -140,7 +140,7 @@ def cluster(
         raise UsageError(f"{option} needs an album: --out DIR or --state FILE")
     said = _read(must_link, cannot_link, corrections)
     given = {"threshold": threshold, "fmr": fmr}
-    clustering.check_demand(**given)
+    clustering.check_merge_options(**given)
     run = _run(engine, address, workers, threads)
     search = SearchReport()
     photographs = find_photographs(paths or [], exclude=exclude or (), report=search)
@@ -153,10 +153,10 @@ def cluster(
     )
     if state is None:
         with _faces(analyzer, photographs, table, scratch) as faces:
-            demand = clustering.demand_for(faces, _detector(analyzer, table), **given)
+            demand = clustering.merge_threshold_for(faces, _detector(analyzer, table), **given)
             album = clustering.cluster_table(faces, demand, said, run=run)
     else:
-        from faceprint.recognition.albums.said import correct
+        from faceprint.recognition.albums.corrections_store import correct
         from faceprint.recognition.albums.store import AlbumFile
 
         with AlbumFile(state) as file:
@@ -165,7 +165,7 @@ def cluster(
             _forget(file, forget or [], forget_missing, sure)
             notes = correct(file, said)
             finder = _detector(analyzer, table)
-            demand = clustering.demand_for(file.stored().table, finder, **given)
+            demand = clustering.merge_threshold_for(file.stored().table, finder, **given)
             album = clustering.cluster_file(file, demand, run=run)
             album = replace(album, failed=failed, notes=(*notes, *album.notes))
     if not album.people and not album.unassigned and not no_photographs:
@@ -188,25 +188,25 @@ def _run(engine: str, address: str | None, workers: int, threads: int | None) ->
     if engine not in ("local", "ray"):
         raise UsageError(f"--engine {engine}: there are local and ray")
     if engine == "ray":
-        from faceprint.bulk.cluster import on_ray
+        from faceprint.bulk.ray_cluster import on_ray
 
         return on_ray(address=address, workers=workers)
     if address is not None:
         raise UsageError("--address belongs to --engine ray")
     if threads is None:
         return None
-    from faceprint.recognition.albums.tasks import in_threads
+    from faceprint.recognition.clustering.tasks import in_threads
 
     return in_threads(threads)
 
 
 @contextmanager
 def _faces(
-    analyzer: FacePrint | None, photographs: list[str], table: Path | None, scratch: Path | None
+    analyzer: FaceAnalyzer | None, photographs: list[str], table: Path | None, scratch: Path | None
 ) -> Iterator[FaceTable]:
     """The faces of photographs or of a table, while files of theirs are there."""
     if analyzer is not None:
-        yield _analyse(analyzer, photographs)
+        yield _analyze(analyzer, photographs)
         return
     from faceprint.recognition.albums.tables import read_table
 
@@ -223,13 +223,13 @@ def _faces(
 
 def _grown(
     file: AlbumFile,
-    analyzer: FacePrint | None,
+    analyzer: FaceAnalyzer | None,
     paths: list[Path] | None,
     table: Path | None,
     exclude: Sequence[str],
 ) -> tuple[tuple[str, str], ...]:
     """Takes in what is new; what could not be used comes back, with the reasons."""
-    from faceprint.recognition.albums.growing import grow, take_in
+    from faceprint.recognition.albums.sync import grow, sync_photographs
 
     if analyzer is not None:
         done = grow(file, paths or [], analyzer, exclude=exclude, progress=progress("photographs"))
@@ -244,7 +244,7 @@ def _grown(
         return ()
     from faceprint.recognition.albums.tables import read_table
 
-    return take_in(file, read_table(table)).failed
+    return sync_photographs(file, read_table(table)).failed
 
 
 def _forget(file: AlbumFile, sources: list[str], missing: bool, sure: bool) -> None:
@@ -264,7 +264,7 @@ def _forget(file: AlbumFile, sources: list[str], missing: bool, sure: bool) -> N
     note(f"{counted(count, 'missing photograph', 'missing photographs')} forgotten{whom}")
 
 
-def _detector(analyzer: FacePrint | None, table: Path | None) -> str:
+def _detector(analyzer: FaceAnalyzer | None, table: Path | None) -> str:
     """The detector that found the faces; a table of `embed` names it; empty when not known."""
     if analyzer is not None:
         return analyzer.detector_card.id
@@ -275,7 +275,7 @@ def _detector(analyzer: FacePrint | None, table: Path | None) -> str:
     return detector_of(table)
 
 
-def _analyse(analyzer: FacePrint, photographs: list[str]) -> FaceTable:
+def _analyze(analyzer: FaceAnalyzer, photographs: list[str]) -> FaceTable:
     from faceprint.recognition.albums.faces import collect
 
     show = progress("photographs")

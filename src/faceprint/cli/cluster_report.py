@@ -28,7 +28,7 @@ def report(album: Album, out: Path | None, folders: str, search: SearchReport | 
         write_people(album, out)
         note(f"people: {out}")
     elif out is not None and (not empty or (out / "index.html").exists()):
-        from faceprint.recognition.albums.output import write_folders
+        from faceprint.recognition.albums.folders import write_folders
         from faceprint.recognition.albums.sheet import write_sheet
 
         write_sheet(album, out / "index.html")

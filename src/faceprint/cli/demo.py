@@ -15,7 +15,7 @@ from faceprint.errors import NoFaceError
 from faceprint.types import Image
 
 if TYPE_CHECKING:
-    from faceprint.vision.pipeline import FacePrint
+    from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["demo"]
 
@@ -91,7 +91,7 @@ def demo(
     return DONE if all(line["match"] == line["expected"] for line in lines) else NO
 
 
-def _covered(fp: FacePrint, photo: Image) -> Image:
+def _covered(fp: FaceAnalyzer, photo: Image) -> Image:
     from faceprint.vision import draw
 
     faces = fp.analyze(photo, embed=False)

@@ -97,13 +97,13 @@ def _models(
 
 
 def _graph(path: Path, runtime: str, threads: int | None) -> str:
-    from faceprint.zoo import legacy, optimise
+    from faceprint.zoo import legacy, optimize
 
     if runtime != "onnxruntime":
         return "as published: rewritten for ONNX Runtime alone"
     place = settings.home() / "prepared"
     cores = threads or settings.available_cores()
-    return optimise.describe(legacy.prepare(path, place), place, threads=cores)
+    return optimize.describe(legacy.prepare(path, place), place, threads=cores)
 
 
 def _print(report: dict[str, Any]) -> None:

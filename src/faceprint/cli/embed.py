@@ -24,7 +24,7 @@ from faceprint.errors import InputError, SourceNotFoundError, UsageError
 if TYPE_CHECKING:
     from faceprint.bulk.local import Engine
     from faceprint.bulk.run import Summary
-    from faceprint.vision.pipeline import FacePrint
+    from faceprint.vision.analyzer import FaceAnalyzer
     from faceprint.vision.search_report import SearchReport
 
 __all__ = ["embed"]
@@ -148,7 +148,7 @@ def _check_words(paths: list[str], out: Path) -> None:
         raise SourceNotFoundError(f"{', '.join(paths[:3])}: no such file or folder")
 
 
-def _local(name: str, fp: FacePrint, batch_size: int, address: str | None) -> Engine:
+def _local(name: str, fp: FaceAnalyzer, batch_size: int, address: str | None) -> Engine:
     if name != "local":
         raise UsageError(f"--engine {name}: there are local and ray")
     if address is not None:
@@ -159,7 +159,7 @@ def _local(name: str, fp: FacePrint, batch_size: int, address: str | None) -> En
 
 
 def _ray(
-    load: Callable[[], FacePrint], batch_size: int, address: str | None, workers: int, cpus: int
+    load: Callable[[], FaceAnalyzer], batch_size: int, address: str | None, workers: int, cpus: int
 ) -> Engine:
     from faceprint.bulk.ray import RayEngine
 

@@ -96,7 +96,7 @@ def enroll(
     there), face_count where it is new; template is null where a photograph was not used, and
     reason says why.
     """
-    from faceprint.recognition.gallery import EnrolOptions, Gallery, Skipped
+    from faceprint.recognition.gallery import EnrollOptions, Gallery, Skipped
     from faceprint.recognition.gallery.crypto import read_key_file
     from faceprint.vision.search_report import SearchReport
 
@@ -109,7 +109,7 @@ def enroll(
         raise InputError("no photographs: what was named can't be read")
     if not pairs:
         raise UsageError("no photographs in what was named")
-    chosen = EnrolOptions(
+    chosen = EnrollOptions(
         faces=faces,  # type: ignore[arg-type]  # checked there
         min_quality=min_quality,
         metadata=_metadata(metadata),

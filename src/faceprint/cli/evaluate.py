@@ -10,19 +10,19 @@ import typer
 from faceprint._optional import require
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE
-from faceprint.cli.labelled_data import open_labelled, open_pairs
+from faceprint.cli.labeled_data import open_labeled, open_pairs
 from faceprint.cli.output import note, print_json, print_table
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
-    from faceprint.evaluation.datasets import LabelledSet, PairSet
+    from faceprint.evaluation.datasets import LabeledSet, PairSet
     from faceprint.evaluation.embeddings import WhichFace
     from faceprint.evaluation.result import EvaluationResult
     from faceprint.evaluation.run import VerificationProtocol, VerificationRun
     from faceprint.evaluation.run_people import PeopleResult
-    from faceprint.recognition.albums.demand import Similarities
-    from faceprint.vision.pipeline import FacePrint
+    from faceprint.recognition.thresholds.merge_threshold import ScoreDistributions
+    from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["evaluate"]
 
@@ -75,7 +75,7 @@ def evaluate(
     threads: options.Threads = None,
     processes: options.Processes = None,
 ) -> int:
-    """Measure a pack on labelled photographs.
+    """Measure a pack on labeled photographs.
 
     lfw: a folder a person, and pairs.txt. bin: a pack of InsightFace's. pairs: a table of pairs
     with labels, and perhaps groups. identification, clustering: a folder a person, or a RecordIO
@@ -111,7 +111,7 @@ def evaluate(
         else:
             _print(outcome.result)
         return DONE
-    people = open_labelled(path, aligned=aligned, exclude=exclude or ())
+    people = open_labeled(path, aligned=aligned, exclude=exclude or ())
     if protocol == "cropped":
         return _cropped(people, fp, as_json)
     how = EmbedOptions(aligned=people.aligned, face=rule)
@@ -127,9 +127,9 @@ def evaluate(
     return DONE
 
 
-def _cropped(data: LabelledSet, fp: FacePrint, as_json: bool) -> int:
+def _cropped(data: LabeledSet, fp: FaceAnalyzer, as_json: bool) -> int:
     from faceprint.evaluation.cropped import evaluate_cropped
-    from faceprint.recognition.operating import measured_points
+    from faceprint.recognition.thresholds.operating_points import measured_points
 
     points = measured_points(fp.embedder_card, fp.detector_card)
     results = evaluate_cropped(data, fp, points, progress=progress("pictures"))
@@ -171,13 +171,13 @@ def _face_rule(given: str | None, protocol: str) -> WhichFace:
     return cast("WhichFace", given or ("central" if protocol == "lfw" else "largest"))
 
 
-def _similarities(fp: FacePrint) -> Similarities | None:
+def _similarities(fp: FaceAnalyzer) -> ScoreDistributions | None:
     """What `cluster` goes by: the points of these very models; None tells it from the pictures."""
-    from faceprint.recognition.albums.demand import similarities_of
-    from faceprint.recognition.calibrations import analyzer_points
+    from faceprint.recognition.thresholds.calibrations import analyzer_points
+    from faceprint.recognition.thresholds.merge_threshold import score_distributions
 
     known = analyzer_points(fp)
-    found = None if known.provisional else similarities_of(known.points)
+    found = None if known.provisional else score_distributions(known.points)
     if found is None:
         note("nobody measured these models: the threshold is estimated from the pictures")
     return found

@@ -177,7 +177,7 @@ def policy(
     key_file: KeyFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Show or change what a gallery asks of enrolments. JSON: the policy's fields."""
+    """Show or change what a gallery asks of enrollments. JSON: the policy's fields."""
     with open_gallery(gallery, key_file) as opened:
         held = opened.header.policy
         wanted = held

@@ -51,16 +51,16 @@ def identify(
     runtime: options.Runtime = None,
     threads: options.Threads = None,
 ) -> int:
-    """Search every face of photographs; a line each. Exit code 1: nobody was recognised.
+    """Search every face of photographs; a line each. Exit code 1: nobody was recognized.
 
     JSON lines: source, box, subject (null for a stranger), similarity, threshold, evidence,
     provisional (true: nobody measured the threshold for these models), decidable (false where the
     face is too poor to say anything; reason says why), candidates[]: subject, template, similarity,
     rank; error where a photograph can't be used (exit code 3).
     """
-    from faceprint.recognition.calibrations import calibration_for
     from faceprint.recognition.gallery import Gallery
     from faceprint.recognition.gallery.crypto import read_key_file
+    from faceprint.recognition.thresholds.calibrations import calibration_for
 
     fp = options.analyzer(pack, detector, embedder, runtime, threads)
     if not gallery_exists(gallery):

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="The zoo: cards, downloads, licences, and models of your own.",
+    help="The zoo: cards, downloads, licenses, and models of your own.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -112,7 +112,7 @@ def show(
 def pull(
     ids: Ids = None,
     accept_license: Annotated[
-        bool, typer.Option("--accept-license", help="Accept a licence that asks for it.")
+        bool, typer.Option("--accept-license", help="Accept a license that asks for it.")
     ] = False,
     allow_unpinned: Annotated[
         bool, typer.Option("--allow-unpinned", help="Fetch also what no known sha256 vouches for.")

@@ -35,7 +35,7 @@ def pull_from(
         path = store.fetch_file(entry.file(base))
         pulled.append({"id": None, "files": {"model": str(path)}})
         note(
-            f"{entry.name}: no card knows this file, and a manifest says nothing of colour, "
-            f"normalisation or licence; `faceprint models lint {path}` proposes a card"
+            f"{entry.name}: no card knows this file, and a manifest says nothing of color, "
+            f"normalization or license; `faceprint models lint {path}` proposes a card"
         )
     return pulled

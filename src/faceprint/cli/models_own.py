@@ -70,7 +70,7 @@ def lint(
     """Inspect a graph: propose a card, or hold one to it. Exit code 1: something is wrong.
 
     JSON: ok, facts{name, size, sha256, ir_version, opset, producer, inputs[], outputs[], batch,
-    nodes, parameters, quantised, leading[], legacy[]}, findings[]: level, topic, text; proposal
+    nodes, parameters, quantized, leading[], legacy[]}, findings[]: level, topic, text; proposal
     (TOML), unknown[], lacking[], golden[] (with --golden).
     """
     from faceprint.zoo.golden import golden_values

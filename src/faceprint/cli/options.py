@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from faceprint.vision.pipeline import FacePrint
+    from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = [
     "Detector",
@@ -84,9 +84,9 @@ def analyzer(
     processes: int | None = 1,
     *,
     mirror: bool = False,
-) -> FacePrint:
+) -> FaceAnalyzer:
     """What the shared options mean; `processes` None: as many as pay."""
-    from faceprint.vision.pipeline import load
+    from faceprint.vision.analyzer import load
 
     return load(
         pack,

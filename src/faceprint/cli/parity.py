@@ -35,7 +35,7 @@ def parity(
         bool, typer.Option("--yes", help="Make the MXNet environment without asking.")
     ] = False,
     accept_license: Annotated[
-        bool, typer.Option("--accept-license", help="Accept a licence that asks for it.")
+        bool, typer.Option("--accept-license", help="Accept a license that asks for it.")
     ] = False,
     threads: options.Threads = None,
     as_json: options.Json = False,
@@ -139,11 +139,11 @@ def _own_file(path: Path) -> Path:
 
 
 def _guess(path: Path) -> ParityInput:
-    """A file without a card: pixels as they are where the graph normalises itself."""
-    from faceprint import _sketch
+    """A file without a card: pixels as they are where the graph normalizes itself."""
+    from faceprint import _onnx_reader
     from faceprint.runtime.parity import ParityInput
 
-    nodes = _sketch.scan(path).nodes
+    nodes = _onnx_reader.scan(path).nodes
     if nodes and nodes[0].op in {"Sub", "Mul", "Div", "BatchNormalization"}:
         return ParityInput(mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))
     return ParityInput()

@@ -17,9 +17,9 @@ import numpy as np
 from faceprint._files import atomic_write
 from faceprint.errors import CardError, DatasetError, UsageError
 from faceprint.types import Image
+from faceprint.vision.analyzer import FaceAnalyzer
 from faceprint.vision.embed import VectorEmbedder
 from faceprint.vision.load import LoadOptions
-from faceprint.vision.pipeline import FacePrint
 from faceprint.zoo.card import ModelCard
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ class Trial:
         return float(self.speed["float32_ms"] / self.speed["int8_ms"])
 
 
-class _WithEmbedder(FacePrint):
+class _WithEmbedder(FaceAnalyzer):
     """An analyzer whose embedder is not in the store (yet)."""
 
-    def __init__(self, other: FacePrint, embedder: VectorEmbedder, options: LoadOptions) -> None:
+    def __init__(self, other: FaceAnalyzer, embedder: VectorEmbedder, options: LoadOptions) -> None:
         super().__init__(f"{other.name}, int8", other.detector_card, embedder.card, options)
         self._given = embedder
 
@@ -81,7 +81,7 @@ def run(
     detector: str | None,
     threads: int | None,
 ) -> Trial:
-    """Quantise, time and measure.
+    """Quantize, time and measure.
 
     Args:
         target: the file to write.
@@ -91,13 +91,13 @@ def run(
     Raises:
         UsageError: no embedder of one file.
         DatasetError: too few faces, or a list of pairs that does not hold together.
-        ModelError: a model that can't be loaded, or not be quantised.
+        ModelError: a model that can't be loaded, or not be quantized.
     """
     from faceprint import settings
     from faceprint.evaluation.pairs import open_lfw
     from faceprint.runtime.session import RuntimeOptions, open_session
     from faceprint.training.quantize import agreement, int8_card, quantize
-    from faceprint.vision.pipeline import load
+    from faceprint.vision.analyzer import load
     from faceprint.vision.preprocess import to_blob
     from faceprint.zoo import legacy, store
     from faceprint.zoo.card import ModelFile
@@ -105,7 +105,7 @@ def run(
     fp = load(detector=detector, embedder=card_id, runtime="onnxruntime", threads=threads)
     card = fp.embedder_card
     if len(card.files) != 1:
-        raise UsageError(f"{card.id} has {len(card.files)} files; a graph of its own is quantised")
+        raise UsageError(f"{card.id} has {len(card.files)} files; a graph of its own is quantized")
     source = legacy.prepare(store.ensure(card)["model"], settings.home() / "prepared")
     pairs = None if listed is None else open_lfw(folder, listed)
     names = _photographs(folder, pairs, photographs)
@@ -161,7 +161,7 @@ def _photographs(folder: Path, pairs: PairSet | None, count: int) -> list[str]:
     return [names[int(i)] for i in picked]
 
 
-def _crops(fp: FacePrint, names: list[str], folder: Path) -> Image:
+def _crops(fp: FaceAnalyzer, names: list[str], folder: Path) -> Image:
     analyzed = fp.analyze_many(names, embed=False, keep_crops=True)
     found = [item.faces[0].crop for item in analyzed if item.error is None and item.faces]
     crops = [crop for crop in found if crop is not None]
@@ -174,7 +174,7 @@ def _crops(fp: FacePrint, names: list[str], folder: Path) -> Image:
 
 
 def _speed(before: VectorEmbedder, after: VectorEmbedder, crops: Image) -> dict[str, Any]:
-    from faceprint.zoo.rotation import rotate
+    from faceprint.zoo.interleaved_timing import rotate
 
     sides = {"float32": lambda: before.raw(crops), "int8": lambda: after.raw(crops)}
     times = rotate(sides, rounds=25, budget=6.0)
@@ -186,7 +186,7 @@ def _speed(before: VectorEmbedder, after: VectorEmbedder, crops: Image) -> dict[
     }
 
 
-def _accuracies(pairs: PairSet, before: FacePrint, after: FacePrint) -> tuple[float, float]:
+def _accuracies(pairs: PairSet, before: FaceAnalyzer, after: FaceAnalyzer) -> tuple[float, float]:
     from faceprint.cli.progress import progress
     from faceprint.evaluation.embeddings import EmbedOptions
     from faceprint.evaluation.run import evaluate

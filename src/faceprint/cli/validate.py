@@ -9,7 +9,7 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
-from faceprint.cli.labelled_data import open_pairs
+from faceprint.cli.labeled_data import open_pairs
 from faceprint.cli.output import note, print_json, print_table
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError

@@ -1,4 +1,4 @@
-"""Operating points from labelled similarities, with what the data can and cannot promise.
+"""Operating points from labeled similarities, with what the data can and cannot promise.
 
 The promise is about people who were not measured. A threshold at which exactly the asked share of
 the people at hand match lets more than that share of other people match in half of all cases. The
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from faceprint.errors import UsageError
 from faceprint.evaluation.intervals import RULE_OF_30, Rate, share
-from faceprint.evaluation.labelled import LabelledScores
+from faceprint.evaluation.labeled import LabeledScores
 from faceprint.evaluation.thresholds import KEEP, RatesAt, ResampledScores
 from faceprint.types import OperatingPoint
 
@@ -106,7 +106,7 @@ class Calibration:
 
 
 def calibrate(
-    scores: LabelledScores | Mapping[str, LabelledScores],
+    scores: LabeledScores | Mapping[str, LabeledScores],
     targets: Sequence[float] = FMR_TARGETS,
     *,
     keep: float | None = KEEP,
@@ -128,7 +128,7 @@ def calibrate(
         UsageError: no data set, scores that cannot be judged (see `checked_scores`), a target or
             `keep` not in 0..1.
     """
-    named = {"": scores} if isinstance(scores, LabelledScores) else dict(scores)
+    named = {"": scores} if isinstance(scores, LabeledScores) else dict(scores)
     if not named:
         raise UsageError("there is no data set to calibrate on")
     for target in targets:

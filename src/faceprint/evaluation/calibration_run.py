@@ -1,4 +1,4 @@
-"""From a user's labelled photographs to a calibration that can be saved under a name."""
+"""From a user's labeled photographs to a calibration that can be saved under a name."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 
 from faceprint.errors import DatasetError
 from faceprint.evaluation.calibrate import FMR_TARGETS, CalibratedPoint, Calibration, calibrate
-from faceprint.evaluation.datasets import LabelledSet, PairSet
+from faceprint.evaluation.datasets import LabeledSet, PairSet
 from faceprint.evaluation.embeddings import EmbedOptions, Progress, embed_pictures
 from faceprint.evaluation.intervals import RULE_OF_30
-from faceprint.evaluation.labelled import LabelledScores, all_pairs
+from faceprint.evaluation.labeled import LabeledScores, all_pairs
 from faceprint.evaluation.people import independent_ranks
 from faceprint.evaluation.protocols import cosines, pair_embeddings
 from faceprint.evaluation.provenance import data_facts, engine_facts
 from faceprint.evaluation.score_map import fit_score_map, fit_tail, reliability
 from faceprint.evaluation.thresholds import KEEP
-from faceprint.recognition.calibration_file import CalibrationFile
-from faceprint.recognition.calibrations import model_hashes
-from faceprint.recognition.score_map import MapKind, Reliability, ScoreMap, Tail
+from faceprint.recognition.thresholds.calibration_file import CalibrationFile
+from faceprint.recognition.thresholds.calibrations import model_hashes
+from faceprint.recognition.thresholds.score_map import MapKind, Reliability, ScoreMap, Tail
 
 if TYPE_CHECKING:
-    from faceprint.vision.pipeline import FacePrint
+    from faceprint.vision.analyzer import FaceAnalyzer
 
-__all__ = ["FittedMaps", "calibrate_data", "calibration_file", "fit_maps", "labelled_scores"]
+__all__ = ["FittedMaps", "calibrate_data", "calibration_file", "fit_maps", "labeled_scores"]
 
 _MANY = 100
 """People from which on the isotonic map has data enough; the logistic one serves fewer."""
@@ -42,14 +42,14 @@ class FittedMaps:
     reliability: Reliability | None
 
 
-def labelled_scores(
-    data: LabelledSet | PairSet,
-    analyzer: FacePrint,
+def labeled_scores(
+    data: LabeledSet | PairSet,
+    analyzer: FaceAnalyzer,
     options: EmbedOptions,
     *,
     progress: Progress | None = None,
-) -> tuple[LabelledScores, Mapping[str, object]]:
-    """Scores of a list of pairs, or of every pair of labelled pictures, and facts about the data.
+) -> tuple[LabeledScores, Mapping[str, object]]:
+    """Scores of a list of pairs, or of every pair of labeled pictures, and facts about the data.
 
     Pictures in which no face was found take no part: `verify` refuses them.
 
@@ -65,7 +65,7 @@ def labelled_scores(
             raise DatasetError(f"{data.name}: no pair is left in which both pictures show a face")
         left, right = data.left[chosen], data.right[chosen]
         rows = pair_embeddings(embedded.vectors)
-        scores = LabelledScores(
+        scores = LabeledScores(
             cosines(rows, left, right).astype(np.float32),
             data.mated[chosen],
             data.people[left].astype(np.int32),
@@ -80,8 +80,8 @@ def labelled_scores(
 
 def calibrate_data(
     name: str,
-    data: LabelledSet | PairSet,
-    analyzer: FacePrint,
+    data: LabeledSet | PairSet,
+    analyzer: FaceAnalyzer,
     *,
     targets: Sequence[float] = FMR_TARGETS,
     keep: float | None = KEEP,
@@ -103,7 +103,7 @@ def calibrate_data(
     """
     CalibrationFile(name, analyzer.name, {}, ())  # a bad name is told before the work, not after
     chosen = options or EmbedOptions(aligned=data.aligned)
-    scores, facts = labelled_scores(data, analyzer, chosen, progress=progress)
+    scores, facts = labeled_scores(data, analyzer, chosen, progress=progress)
     if measuring is not None:
         measuring()
     calibration = calibrate(scores, targets, keep=keep)
@@ -117,7 +117,7 @@ def calibrate_data(
     )
 
 
-def fit_maps(scores: LabelledScores, *, seed: int = 0) -> FittedMaps:
+def fit_maps(scores: LabeledScores, *, seed: int = 0) -> FittedMaps:
     """Fit on everybody; the reliability comes from a fit on half of the people, on the others."""
     people = int(max(scores.first.max(), scores.second.max())) + 1
     kind: MapKind = "isotonic" if scores.people >= _MANY else "logistic"

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceprint.errors import DatasetError
-from faceprint.evaluation.datasets import LabelledSet
-from faceprint.evaluation.labelled import all_pairs
+from faceprint.evaluation.datasets import LabeledSet
+from faceprint.evaluation.labeled import all_pairs
 from faceprint.types import AnalyzedImage, Array, Face, Image, OperatingPoint
 from faceprint.vision import images
 
 if TYPE_CHECKING:
-    from faceprint.vision.pipeline import FacePrint
+    from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["CUTS", "Cut", "CutResult", "PointRates", "cut_out", "evaluate_cropped"]
 
@@ -101,11 +101,11 @@ def cut_out(image: Image, box: Array, cut: Cut) -> tuple[Image, NDArray[np.int64
 
 
 def evaluate_cropped(
-    data: LabelledSet,
-    analyzer: FacePrint,
+    data: LabeledSet,
+    analyzer: FaceAnalyzer,
     points: Sequence[OperatingPoint],
     *,
-    reference: FacePrint | None = None,
+    reference: FaceAnalyzer | None = None,
     cuts: Mapping[str, Cut] = CUTS,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[CutResult, ...]:
@@ -122,7 +122,9 @@ def evaluate_cropped(
     """
     total, done = (len(cuts) + 1) * len(data.pictures), 0
 
-    def through(fp: FacePrint, sources: Iterator[Image], *, embed: bool) -> Iterator[AnalyzedImage]:
+    def through(
+        fp: FaceAnalyzer, sources: Iterator[Image], *, embed: bool
+    ) -> Iterator[AnalyzedImage]:
         nonlocal done
         for result in fp.analyze_many(sources, embed=embed, quality=False):
             done += 1

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from faceprint.errors import DatasetError
 from faceprint.evaluation.people import people_of_pairs
 
-__all__ = ["FileSpan", "LabelledSet", "Pair", "PairSet", "Picture"]
+__all__ = ["FileSpan", "LabeledSet", "Pair", "PairSet", "Picture"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Pair:
 
 @dataclass(frozen=True, eq=False)
 class PairSet:
-    """Labelled pairs over a list of pictures.
+    """Labeled pairs over a list of pictures.
 
     Attributes:
         pictures: each once.
@@ -138,13 +138,13 @@ class PairSet:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class LabelledSet:
+class LabeledSet:
     """Pictures whose people are known.
 
     Attributes:
         subjects: (pictures,) int64 indices into `names`.
         names: of the people.
-        groups: (people,) the group of each, empty where unknown; None when nobody is labelled.
+        groups: (people,) the group of each, empty where unknown; None when nobody is labeled.
     """
 
     name: str

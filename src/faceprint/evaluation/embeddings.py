@@ -28,7 +28,7 @@ from faceprint.zoo.card import Alignment
 from faceprint.zoo.card_io import card_hash
 
 if TYPE_CHECKING:
-    from faceprint.vision.pipeline import FacePrint
+    from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = [
     "MIDDLE",
@@ -98,7 +98,7 @@ class EmbeddedPictures:
 
 def embed_pictures(
     pictures: Sequence[Picture],
-    analyzer: FacePrint,
+    analyzer: FaceAnalyzer,
     options: EmbedOptions | None = None,
     *,
     progress: Progress | None = None,
@@ -128,7 +128,7 @@ def embed_pictures(
 
 
 class _Work:
-    def __init__(self, analyzer: FacePrint, options: EmbedOptions, folder: Path) -> None:
+    def __init__(self, analyzer: FaceAnalyzer, options: EmbedOptions, folder: Path) -> None:
         detector, embedder = analyzer.detector_card, analyzer.embedder_card
         if embedder.alignment is None or embedder.dim is None:
             raise CardError(f"{embedder.id}: an embedder's card needs an alignment template")

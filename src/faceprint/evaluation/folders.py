@@ -11,7 +11,7 @@ import numpy as np
 
 from faceprint._text import printable
 from faceprint.errors import DatasetError
-from faceprint.evaluation.datasets import LabelledSet, Picture
+from faceprint.evaluation.datasets import LabeledSet, Picture
 from faceprint.evaluation.groups import GROUPS_FILE, labels_of, read_groups
 from faceprint.vision.search_report import SearchReport
 from faceprint.vision.sources import IMAGE_SUFFIXES, find_people
@@ -27,7 +27,7 @@ def open_folder(
     exclude: Sequence[str] = (),
     groups: Path | None = None,
     report: SearchReport | None = None,
-) -> LabelledSet:
+) -> LabeledSet:
     """Every folder of `root` is a person, every picture in it or below it shows that person.
 
     Args:
@@ -65,4 +65,4 @@ def open_folder(
     if groups is not None or os.path.isfile(file):  # noqa: PTH113 - as above
         labels = labels_of(names, read_groups(file), str(file))
     title = printable(root.name)
-    return LabelledSet(title, tuple(pictures), np.asarray(subjects), tuple(names), aligned, labels)
+    return LabeledSet(title, tuple(pictures), np.asarray(subjects), tuple(names), aligned, labels)

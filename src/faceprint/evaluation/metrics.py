@@ -1,4 +1,4 @@
-"""Error rates of a verifier from labelled similarities; numpy alone.
+"""Error rates of a verifier from labeled similarities; numpy alone.
 
 A pair matches when its similarity is at or above the threshold, so pairs of one similarity stand or
 fall together: every curve has one point for each distinct similarity and none in between. Words and
@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from faceprint.errors import UsageError
 from faceprint.evaluation.intervals import RULE_OF_3, RULE_OF_30, Rate, measured_rate, share
-from faceprint.evaluation.labelled import LabelledScores
+from faceprint.evaluation.labeled import LabeledScores
 from faceprint.evaluation.people import rate_by_person, rate_over_people
 
 __all__ = [
@@ -173,7 +173,7 @@ def auc(curve: Roc) -> float:
 def eer(curve: Roc) -> EqualError:
     """The rate where FMR equals FNMR, on straight lines between the curve's points.
 
-    Similarities being finite in number, the two rates seldom meet exactly; the crossing of the
+    Scores being finite in number, the two rates seldom meet exactly; the crossing of the
     diagonal with the segment between the two thresholds around it is taken, and the threshold is
     interpolated the same way.
     """
@@ -238,7 +238,7 @@ def error_rates(
     )
 
 
-def tar_at_far(curve: Roc, far: float, scores: LabelledScores | None = None) -> TarAtFar:
+def tar_at_far(curve: Roc, far: float, scores: LabeledScores | None = None) -> TarAtFar:
     """The true accept rate at a false accept rate, or why the pairs cannot tell.
 
     Fewer than 3 / far non-mated pairs cannot show that rate even without one false match.

@@ -203,7 +203,7 @@ def bootstrap_people(
 def people_of_pairs(
     left: ArrayLike, right: ArrayLike, mated: ArrayLike, images: int
 ) -> NDArray[np.int64]:
-    """(images,) a person number for each picture when only pairs are labelled.
+    """(images,) a person number for each picture when only pairs are labeled.
 
     Pictures joined by mated pairs are one person; others, for want of knowledge, one each.
     """

@@ -14,7 +14,7 @@ from faceprint._optional import require
 from faceprint.evaluation.intervals import RULE_OF_30, Rate
 from faceprint.evaluation.metrics import Roc, normal_deviate
 from faceprint.evaluation.result import GroupRates
-from faceprint.recognition.score_map import Reliability
+from faceprint.recognition.thresholds.score_map import Reliability
 
 __all__ = [
     "det_figure",
@@ -80,10 +80,10 @@ def histogram_figure(similarities: ArrayLike, mated: ArrayLike, threshold: float
     scores, labels = np.asarray(similarities, np.float64), np.asarray(mated, np.bool_)
     figure, axes = _figure()
     edges = np.linspace(float(scores.min()), max(float(scores.max()), scores.min() + 1e-6), 81)
-    for kind, colour, name in ((~labels, OTHER, "non-mated"), (labels, MATED, "mated")):
+    for kind, color, name in ((~labels, OTHER, "non-mated"), (labels, MATED, "mated")):
         label = f"{name} ({int(kind.sum()):,})"
         axes.hist(
-            scores[kind], edges, density=True, histtype="stepfilled", alpha=0.55, color=colour,
+            scores[kind], edges, density=True, histtype="stepfilled", alpha=0.55, color=color,
             label=label,
         )  # fmt: skip
     axes.axvline(threshold, color=INK, linewidth=1.2)
@@ -105,15 +105,15 @@ def groups_figure(groups: Sequence[GroupRates]) -> Any:
     """
     figure, both = _figure(2, height=max(2.2, 0.34 * len(groups) + 1.0))
     places = np.arange(len(groups))[::-1]
-    for axes, colour, name in zip(both, (OTHER, MATED), ("fmr", "fnmr"), strict=True):
+    for axes, color, name in zip(both, (OTHER, MATED), ("fmr", "fnmr"), strict=True):
         for place, entry in zip(places, groups, strict=True):
             rate: Rate = getattr(entry.rates, name)
             if not rate.trials:
                 continue
-            axes.plot([100 * rate.low, 100 * rate.high], [place, place], color=colour, linewidth=2)
-            face = "white" if rate.value is None else colour
+            axes.plot([100 * rate.low, 100 * rate.high], [place, place], color=color, linewidth=2)
+            face = "white" if rate.value is None else color
             axes.plot(
-                [100 * rate.observed], [place], "o", color=colour, markerfacecolor=face,
+                [100 * rate.observed], [place], "o", color=color, markerfacecolor=face,
                 markersize=6, zorder=3,
             )  # fmt: skip
         axes.set_yticks(places, [_shortened(entry.group) for entry in groups])

@@ -15,7 +15,7 @@ from faceprint.errors import DatasetError
 from faceprint.evaluation.degrade import KINDS, degrade
 from faceprint.types import Array, Face
 from faceprint.vision import images
-from faceprint.vision.pipeline import FacePrint
+from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["Sample", "collect", "draw", "read_sample", "write_sample"]
 
@@ -107,8 +107,8 @@ def draw(folders: Mapping[str, Path], seed: int = 7) -> list[Job]:
 
 
 def collect(
-    fp: FacePrint,
-    reference: FacePrint,
+    fp: FaceAnalyzer,
+    reference: FaceAnalyzer,
     jobs: list[Job],
     progress: Callable[[int, int], None] | None = None,
 ) -> Sample:
@@ -167,7 +167,7 @@ def _sample(columns: Mapping[str, Any], jobs: int) -> Sample:
 
 
 def _faces(
-    fp: FacePrint, reference: FacePrint, jobs: list[Job]
+    fp: FaceAnalyzer, reference: FaceAnalyzer, jobs: list[Job]
 ) -> Iterator[tuple[Job, Face | None]]:
     for job in jobs:
         _, person, path, kind = job

@@ -70,7 +70,7 @@ class FixedThreshold:
 def pair_embeddings(embeddings: ArrayLike, mirrored: ArrayLike | None = None) -> Floats:
     """(n, d) rows of unit length; with the mirrored pictures' rows, of the sum of both.
 
-    The rows go in as the network gave them, not normalised: the published figures add first. A zero
+    The rows go in as the network gave them, not normalized: the published figures add first. A zero
     row stays zero.
 
     Raises:

@@ -17,14 +17,14 @@ from faceprint.zoo.card import ModelCard
 from faceprint.zoo.card_io import card_hash
 
 if TYPE_CHECKING:
-    from faceprint.vision.pipeline import FacePrint
+    from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["data_facts", "engine_facts"]
 
 _DISTRIBUTIONS = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "openvino", "torch")
 
 
-def engine_facts(analyzer: FacePrint, options: EmbedOptions) -> dict[str, object]:
+def engine_facts(analyzer: FaceAnalyzer, options: EmbedOptions) -> dict[str, object]:
     """Models with their hashes, options, versions, machine and date, as JSON values."""
     models: dict[str, object] = {"embedder": _card(analyzer.embedder_card)}
     if not options.aligned:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceprint.errors import DatasetError
-from faceprint.evaluation.datasets import LabelledSet, Picture
+from faceprint.evaluation.datasets import LabeledSet, Picture
 
 __all__ = ["Record", "RecordFile", "RecordPictures", "open_record_pack"]
 
@@ -198,8 +198,8 @@ class RecordPictures(Sequence[Picture]):
         return Picture(f"{self.file.path.stem}-{key}", self.file.read(key).data)
 
 
-def open_record_pack(source: Path, *, aligned: bool = True) -> LabelledSet:
-    """A pack of labelled faces, as `faces_ms1m_112x112`.
+def open_record_pack(source: Path, *, aligned: bool = True) -> LabeledSet:
+    """A pack of labeled faces, as `faces_ms1m_112x112`.
 
     Args:
         source: the .rec file, or the folder that holds `train.rec` (or the only .rec file).
@@ -222,7 +222,7 @@ def open_record_pack(source: Path, *, aligned: bool = True) -> LabelledSet:
     _check_property(rec, len(numbers))
     names = tuple(str(number) for number in numbers.tolist())
     pictures = RecordPictures(records, keys)
-    return LabelledSet(rec.parent.name or rec.stem, pictures, subjects, names, aligned)
+    return LabeledSet(rec.parent.name or rec.stem, pictures, subjects, names, aligned)
 
 
 def _ranges(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from faceprint.errors import UsageError
-from faceprint.evaluation.labelled import LabelledScores
+from faceprint.evaluation.labeled import LabeledScores
 from faceprint.evaluation.metrics import (
     ErrorRates,
     auc,
@@ -150,7 +150,7 @@ def verification_result(
     owned = None
     if people is not None:
         first, second = (np.asarray(side, np.int32) for side in people)
-        owned = LabelledScores(scores, labels, first, second)
+        owned = LabeledScores(scores, labels, first, second)
     points = {f"{far:g}": tar_at_far(curve, far, owned) for far in FARS}
     named = () if groups is None else group_rates(scores, labels, groups, threshold, people)
     return EvaluationResult(

@@ -28,7 +28,7 @@ from faceprint.evaluation.provenance import data_facts, engine_facts
 from faceprint.evaluation.result import About, EvaluationResult, verification_result
 
 if TYPE_CHECKING:
-    from faceprint.vision.pipeline import FacePrint
+    from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["VerificationProtocol", "VerificationRun", "evaluate", "pair_scores"]
 
@@ -55,14 +55,14 @@ class VerificationRun:
 def evaluate(
     protocol: VerificationProtocol,
     data: PairSet,
-    analyzer: FacePrint,
+    analyzer: FaceAnalyzer,
     *,
     folds: int | None = None,
     threshold: float | None = None,
     options: EmbedOptions | None = None,
     progress: Progress | None = None,
 ) -> VerificationRun:
-    """Judge labelled pairs.
+    """Judge labeled pairs.
 
     `lfw` and `bin` give the accuracy over folds as it is published; `pairs` gives both errors at a
     threshold, and the accuracy too where the list names folds or `folds` is given.

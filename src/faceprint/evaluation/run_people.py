@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from faceprint.errors import DatasetError, UsageError
 from faceprint.evaluation.cluster_scores import ClusterScores, cluster_scores
-from faceprint.evaluation.datasets import LabelledSet
+from faceprint.evaluation.datasets import LabeledSet
 from faceprint.evaluation.embeddings import (
     EmbeddedPictures,
     EmbedOptions,
@@ -20,12 +20,12 @@ from faceprint.evaluation.embeddings import (
 )
 from faceprint.evaluation.open_set import Identified, open_set
 from faceprint.evaluation.provenance import data_facts, engine_facts
-from faceprint.recognition.albums.demand import Similarities
-from faceprint.recognition.albums.self_measured import own_similarities
 from faceprint.recognition.cluster import cluster_embeddings
+from faceprint.recognition.clustering.unsupervised_calibration import unsupervised_distributions
+from faceprint.recognition.thresholds.merge_threshold import ScoreDistributions
 
 if TYPE_CHECKING:
-    from faceprint.vision.pipeline import FacePrint
+    from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["PeopleResult", "evaluate_clustering", "evaluate_identification", "split_open_set"]
 
@@ -64,8 +64,8 @@ class PeopleResult:
 
 
 def evaluate_identification(
-    data: LabelledSet,
-    analyzer: FacePrint,
+    data: LabeledSet,
+    analyzer: FaceAnalyzer,
     *,
     fpirs: Sequence[float] = FPIRS,
     options: EmbedOptions | None = None,
@@ -101,10 +101,10 @@ def evaluate_identification(
 
 
 def evaluate_clustering(
-    data: LabelledSet,
-    analyzer: FacePrint,
+    data: LabeledSet,
+    analyzer: FaceAnalyzer,
     *,
-    threshold: float | Similarities | None,
+    threshold: float | ScoreDistributions | None,
     options: EmbedOptions | None = None,
     progress: Progress | None = None,
 ) -> PeopleResult:
@@ -128,7 +128,7 @@ def evaluate_clustering(
     labels = np.full(len(data), -1, np.int64)
     found = embedded.vectors[embedded.found]
     if threshold is None:
-        threshold = own_similarities(found, [str(i) for i in range(len(found))])
+        threshold = unsupervised_distributions(found, [str(i) for i in range(len(found))])
     if threshold is None:
         raise UsageError("too few pictures to tell a threshold from; give --threshold")
     labels[embedded.found] = cluster_embeddings(found, threshold=threshold)
@@ -173,8 +173,8 @@ def split_open_set(
 
 
 def _embedded(
-    data: LabelledSet,
-    analyzer: FacePrint,
+    data: LabeledSet,
+    analyzer: FaceAnalyzer,
     options: EmbedOptions | None,
     progress: Progress | None,
 ) -> tuple[EmbedOptions, EmbeddedPictures]:
@@ -183,7 +183,7 @@ def _embedded(
 
 
 def _reproduce(
-    data: LabelledSet, analyzer: FacePrint, options: EmbedOptions, embedded: EmbeddedPictures
+    data: LabeledSet, analyzer: FaceAnalyzer, options: EmbedOptions, embedded: EmbeddedPictures
 ) -> dict[str, object]:
     facts = data_facts(data.name, embedded.hashes, None)
     return {**engine_facts(analyzer, options), "data": facts}

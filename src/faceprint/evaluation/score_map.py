@@ -1,4 +1,4 @@
-"""Fits the maps of `faceprint.recognition.score_map` to measured pairs."""
+"""Fits the maps of `faceprint.recognition.thresholds.score_map` to measured pairs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from faceprint.errors import UsageError
 from faceprint.evaluation.intervals import RULE_OF_3, RULE_OF_30
 from faceprint.evaluation.metrics import checked_scores
-from faceprint.recognition.score_map import MapKind, Reliability, ScoreMap, Tail
+from faceprint.recognition.thresholds.score_map import MapKind, Reliability, ScoreMap, Tail
 
 __all__ = [
     "fit_score_map",
@@ -61,15 +61,15 @@ def fit_score_map(
         raise UsageError(f"prior is {prior}; a share lies between 0 and 1, as 0.5")
     if kind not in ("isotonic", "logistic"):
         raise UsageError(f"kind is {kind!r}; it is 'isotonic' or 'logistic'")
-    centres, positive, negative = _binned(scores, labels, prior)
+    centers, positive, negative = _binned(scores, labels, prior)
     if kind == "isotonic":
         fitted = pool_adjacent_violators(positive / (positive + negative), positive + negative)
     else:
-        fitted = _sigmoid(centres, positive, negative)
+        fitted = _sigmoid(centers, positive, negative)
     least = _bound(prior, int(labels.sum()))
     most = 1 - _bound(1 - prior, int((~labels).sum()))
     fitted = np.clip(fitted, min(least, prior), max(most, prior))
-    return ScoreMap(kind, *_knots(centres, fitted), prior)
+    return ScoreMap(kind, *_knots(centers, fitted), prior)
 
 
 def _bound(prior: float, pairs: int) -> float:
@@ -89,17 +89,17 @@ def _binned(
     place = np.searchsorted(edges, scores, side="right")
     total = np.bincount(place, weight, len(edges) + 1)
     used = total > 0
-    centres = np.bincount(place, weight * scores, len(edges) + 1)[used] / total[used]
+    centers = np.bincount(place, weight * scores, len(edges) + 1)[used] / total[used]
     positive = np.bincount(place, weight * labels, len(edges) + 1)[used].astype(np.float64)
-    return centres.astype(np.float64), positive, total[used] - positive
+    return centers.astype(np.float64), positive, total[used] - positive
 
 
-def _sigmoid(centres: Floats, positive: Floats, negative: Floats) -> Floats:
-    # Newton's method on standardised scores; a little ridge keeps separable data finite.
+def _sigmoid(centers: Floats, positive: Floats, negative: Floats) -> Floats:
+    # Newton's method on standardized scores; a little ridge keeps separable data finite.
     weight = positive + negative
-    middle = (weight * centres).sum()
-    spread = np.sqrt((weight * (centres - middle) ** 2).sum()) or 1.0
-    x = np.stack([(centres - middle) / spread, np.ones(len(centres))])
+    middle = (weight * centers).sum()
+    spread = np.sqrt((weight * (centers - middle) ** 2).sum()) or 1.0
+    x = np.stack([(centers - middle) / spread, np.ones(len(centers))])
     beta = np.zeros(2)
     for _ in range(100):
         p = 1 / (1 + np.exp(-np.clip(beta @ x, -40, 40)))

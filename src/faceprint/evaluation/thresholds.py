@@ -22,7 +22,7 @@ from faceprint.evaluation.intervals import (
     share,
     upper_bound,
 )
-from faceprint.evaluation.labelled import LabelledScores
+from faceprint.evaluation.labeled import LabeledScores
 from faceprint.evaluation.metrics import checked_scores
 from faceprint.evaluation.people import (
     PersonPairs,
@@ -122,7 +122,7 @@ class ResampledScores:
 
     @classmethod
     def of(
-        cls, scores: LabelledScores, *, name: str = "", replicates: int = 1000, seed: int = 0
+        cls, scores: LabeledScores, *, name: str = "", replicates: int = 1000, seed: int = 0
     ) -> ResampledScores:
         """Order and resample.
 

@@ -11,12 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from faceprint.errors import UsageError
-from faceprint.recognition.albums.constraints import Pairs
 from faceprint.recognition.albums.corrections import Corrections, find_faces
-from faceprint.recognition.albums.demand import Demand, Similarities
-from faceprint.recognition.albums.faces import FaceTable, Fitness, collect
-from faceprint.recognition.albums.graph import Ints
-from faceprint.recognition.albums.growing import take_results
+from faceprint.recognition.albums.corrections_store import check_consistent, correct
+from faceprint.recognition.albums.faces import FaceTable, QualityFilter, collect
 from faceprint.recognition.albums.incremental import (
     keep_people,
     links_of,
@@ -24,24 +21,27 @@ from faceprint.recognition.albums.incremental import (
     named_people,
 )
 from faceprint.recognition.albums.people import Album, MissingPhotograph, arrange
-from faceprint.recognition.albums.said import check_consistent, correct
 from faceprint.recognition.albums.sorting import Links, partition, sort_faces
 from faceprint.recognition.albums.store import AlbumFile
-from faceprint.recognition.albums.strictness import check_demand, demand_for
-from faceprint.recognition.albums.tasks import Run
+from faceprint.recognition.albums.strictness import check_merge_options, merge_threshold_for
+from faceprint.recognition.albums.sync import sync_results
+from faceprint.recognition.clustering.constraints import Pairs
+from faceprint.recognition.clustering.knn_graph import Ints
+from faceprint.recognition.clustering.tasks import Run
+from faceprint.recognition.thresholds.merge_threshold import MergeThreshold, ScoreDistributions
 from faceprint.similarity import normalize
 from faceprint.types import AnalyzedImage, Array
 
 __all__ = [
-    "check_demand",
+    "check_merge_options",
     "cluster",
     "cluster_embeddings",
     "cluster_file",
     "cluster_table",
-    "demand_for",
+    "merge_threshold_for",
 ]
 
-_FIT = Fitness()
+_FIT = QualityFilter()
 
 
 def cluster(
@@ -52,12 +52,12 @@ def cluster(
     fmr: float | None = None,
     corrections: Corrections | None = None,
     state: str | Path | None = None,
-    fitness: Fitness = _FIT,
+    fitness: QualityFilter = _FIT,
 ) -> Album:
     """Sort the faces of photographs into people.
 
     Args:
-        results: what `FacePrint.analyze_many` yields; the stream is read once.
+        results: what `FaceAnalyzer.analyze_many` yields; the stream is read once.
         detector: card id of the detector, where the embedder was measured with several.
         threshold: mean cosine similarity from which two groups are one person, whatever their
             sizes. Without it and `fmr` the model's operating points and the number of faces decide.
@@ -72,34 +72,34 @@ def cluster(
             both rules were given, or corrections contradict each other.
         ModelMismatchError: faces of several models.
     """
-    check_demand(threshold, fmr)
+    check_merge_options(threshold, fmr)
     if state is None:
         table = collect(results)
         return cluster_table(
             table,
-            demand_for(table, detector, threshold=threshold, fmr=fmr),
+            merge_threshold_for(table, detector, threshold=threshold, fmr=fmr),
             corrections or Corrections(),
             fitness,
         )
     with AlbumFile(Path(state)) as album:
-        failed = take_results(album, results).failed
+        failed = sync_results(album, results).failed
         notes = correct(album, corrections or Corrections())
-        demand = demand_for(album.stored().table, detector, threshold=threshold, fmr=fmr)
+        demand = merge_threshold_for(album.stored().table, detector, threshold=threshold, fmr=fmr)
         done = cluster_file(album, demand, fitness)
     return replace(done, failed=failed, notes=(*notes, *done.notes))
 
 
 def cluster_table(
     table: FaceTable,
-    demand: Demand,
+    demand: MergeThreshold,
     corrections: Corrections,
-    fitness: Fitness = _FIT,
+    fitness: QualityFilter = _FIT,
     run: Run | None = None,
 ) -> Album:
     """Sort the faces of a table; ids count from 1, the most photographed person first.
 
     Args:
-        run: who looks for neighbours; threads of this process when None.
+        run: who looks for neighbors; threads of this process when None.
     """
     pairs = (*corrections.must_link, *corrections.cannot_link)
     keys = [key for pair in pairs for key in pair] + [key for key, _ in corrections.names]
@@ -123,7 +123,7 @@ def cluster_table(
 
 
 def cluster_file(
-    album: AlbumFile, demand: Demand, fitness: Fitness = _FIT, run: Run | None = None
+    album: AlbumFile, demand: MergeThreshold, fitness: QualityFilter = _FIT, run: Run | None = None
 ) -> Album:
     """Sort the faces of an album file and keep the outcome in it; `run` as in `cluster_table`."""
     stored = album.stored()
@@ -159,7 +159,7 @@ def _said_of(missing: tuple[MissingPhotograph, ...]) -> tuple[str, ...]:
 def cluster_embeddings(
     vectors: ArrayLike,
     *,
-    threshold: float | Similarities,
+    threshold: float | ScoreDistributions,
     quality: ArrayLike | None = None,
     photos: ArrayLike | None = None,
     must_link: Pairs = (),
@@ -171,8 +171,8 @@ def cluster_embeddings(
     Args:
         vectors: (n, d), of unit length or not.
         threshold: mean cosine similarity from which two groups are one person, or how a model's
-            similarities are distributed (`similarities_of` its operating points), from which what
-            joins groups of each size follows.
+            similarities are distributed (`score_distributions` of its operating points), from which
+            the threshold for groups of each size follows.
         quality: (n,) 0..1, how much each face counts; all alike when None.
         photos: (n,) which photograph each face is in: two faces of one photograph are two people.
         must_link, cannot_link: pairs of rows; in `cannot_link` the first is the one that does not
@@ -188,10 +188,10 @@ def cluster_embeddings(
     rows = np.asarray(vectors, np.float32)
     if rows.ndim != 2:
         raise UsageError(f"vectors {rows.shape} are not (n, d)")
-    if isinstance(threshold, Similarities):
+    if isinstance(threshold, ScoreDistributions):
         demand = threshold.demand(len(rows))
     elif math.isfinite(threshold) and -1 <= threshold <= 1:
-        demand = Demand.constant(threshold)
+        demand = MergeThreshold.constant(threshold)
     else:
         raise UsageError(f"threshold is {threshold}; a cosine similarity lies in -1..1")
     if not len(rows):

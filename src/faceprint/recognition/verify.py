@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from faceprint.errors import NoFaceError, SeveralFacesError, UsageError
-from faceprint.recognition.calibrations import decide_by
-from faceprint.recognition.decidable import objection, usable_quality
+from faceprint.recognition.thresholds.calibrations import decide_by
+from faceprint.recognition.thresholds.decidable import objection, usable_quality
 from faceprint.similarity import similarity_matrix
 from faceprint.types import Face, FaceRule, OperatingPoint, Verification
 from faceprint.vision import images
 from faceprint.vision.images import ImageSource
 
 if TYPE_CHECKING:
-    from faceprint.vision.pipeline import FacePrint
+    from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["verify", "verify_faces"]
 
@@ -26,7 +26,7 @@ def verify(  # noqa: PLR0913 - the front door: all but the photographs by name
     a: ImageSource,
     b: ImageSource,
     *,
-    analyzer: FacePrint | None = None,
+    analyzer: FaceAnalyzer | None = None,
     fmr: float | None = None,
     threshold: float | None = None,
     faces: FaceRule = "largest",
@@ -91,10 +91,10 @@ def verify_faces(
     point: OperatingPoint,
     *,
     rule: FaceRule,
-    fp: FacePrint,
+    fp: FaceAnalyzer,
     least: float | None = None,
 ) -> Verification:
-    """The comparison itself, on faces that are analysed already, largest first.
+    """The comparison itself, on faces that are analyzed already, largest first.
 
     Args:
         least: the quality that a face needs (`decidable.usable_quality`). Of several faces in one
@@ -133,7 +133,7 @@ def _vectors(faces: list[Face]) -> np.ndarray[tuple[int, ...], np.dtype[np.float
 
 
 @functools.lru_cache(maxsize=1)
-def _default_analyzer() -> FacePrint:
-    from faceprint.vision.pipeline import load
+def _default_analyzer() -> FaceAnalyzer:
+    from faceprint.vision.analyzer import load
 
     return load()

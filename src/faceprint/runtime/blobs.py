@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faceprint import _sketch
+from faceprint import _onnx_reader
 from faceprint.errors import CardError, ModelMissingError
 from faceprint.runtime.session import TensorSpec
 from faceprint.types import Array
@@ -29,7 +29,7 @@ def require_file(model: Path) -> Path:
 def looks_like_onnx(model: Path) -> bool:
     """Whether the file holds together as an ONNX message with at least one node."""
     try:
-        return bool(_sketch.scan(model).nodes)
+        return bool(_onnx_reader.scan(model).nodes)
     except (ValueError, OSError):
         return False
 

@@ -18,7 +18,7 @@ Made = tuple[Any, int]
 
 
 class Layers:
-    """Convolutions, pools, normalisation, activations with slopes, dense layers."""
+    """Convolutions, pools, normalization, activations with slopes, dense layers."""
 
     sym: Any
     weights: dict[str, Any]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faceprint import _sketch
+from faceprint import _onnx_reader
 from faceprint.errors import CardError, ChecksumError, RuntimeUnavailableError
 from faceprint.runtime.blobs import check_blob, one_input, require_file, run_batched
 from faceprint.runtime.session import RuntimeOptions, SessionInfo, TensorSpec
@@ -48,7 +48,7 @@ class OpenCvSession:
             )
         path = require_file(model)
         try:
-            sketch = _sketch.scan(path)
+            sketch = _onnx_reader.scan(path)
         except ValueError as error:
             raise ChecksumError(
                 f"{model.name}: not an ONNX file, or a damaged one; fetch it again ({error})"
@@ -98,7 +98,7 @@ def open_session(model: Path, options: RuntimeOptions) -> OpenCvSession:
     return OpenCvSession(model, options)
 
 
-def _refuse_fatal(sketch: _sketch.Sketch, name: str) -> None:
+def _refuse_fatal(sketch: _onnx_reader.GraphOutline, name: str) -> None:
     """Refuse what OpenCV 5.0 answers by ending the process.
 
     Graphs within graphs, sound ones too; and tensors that nobody makes, that two nodes make, or

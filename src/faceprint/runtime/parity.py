@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from faceprint import _sketch
+from faceprint import _onnx_reader
 from faceprint.errors import CardError, UsageError
 from faceprint.runtime.session import RUNTIMES, RuntimeOptions
 from faceprint.types import Array, Image
@@ -27,7 +27,7 @@ __all__ = ["AGREES", "INPUTS", "ParityInput", "Row", "compare", "make_blob", "sm
 AGREES = 0.9999
 """Lowest cosine to ONNX Runtime at which a runtime counts as agreeing."""
 
-INPUTS = "16 smooth random colour images (sums of low-frequency waves, fixed seed)"
+INPUTS = "16 smooth random color images (sums of low-frequency waves, fixed seed)"
 
 _BATCH = 16
 _REFERENCE = "onnxruntime"
@@ -146,12 +146,12 @@ def make_blob(model: Path, given: ParityInput, *, count: int = _BATCH) -> Array:
         CardError: not a graph with one image as its input.
     """
     try:
-        sketch = _sketch.scan(model)
+        sketch = _onnx_reader.scan(model)
     except (ValueError, OSError) as error:
         raise CardError(f"{model.name}: not an ONNX graph ({error})") from error
     shapes = [shape for name, shape in sketch.inputs if name not in sketch.dims]
     if len(shapes) != 1 or len(shapes[0]) != 4 or 3 not in (shapes[0][1], shapes[0][3]):
-        raise CardError(f"{model.name}: parity needs a graph with one colour image as its input")
+        raise CardError(f"{model.name}: parity needs a graph with one color image as its input")
     shape = shapes[0]
     first = shape[1] == 3
     height, width = (shape[2], shape[3]) if first else (shape[1], shape[2])

@@ -1,4 +1,4 @@
-"""int8 out of float32: static quantisation, and the rule by which its result is taken or not.
+"""int8 out of float32: static quantization, and the rule by which its result is taken or not.
 
 Weights become int8 with a scale for each output channel, activations uint8 with a scale for each
 tensor, from their range over a few photographs (Jacob et al. 2018, "Quantization and Training of
@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 
 from faceprint._cpu import multiplies_int8
+from faceprint._onnx_reader import scan
 from faceprint._optional import require
-from faceprint._sketch import scan
 from faceprint.errors import CardError, UsageError
 from faceprint.types import Array
 from faceprint.zoo import legacy
@@ -73,10 +73,10 @@ def quantize(
     Raises:
         MissingExtraError: the onnx package is not installed.
         UsageError: no batch.
-        CardError: a graph that can't be quantised.
+        CardError: a graph that can't be quantized.
     """
     onnx = require("onnx", extra="onnx")
-    from faceprint.zoo import legacy_passes, optimise_passes
+    from faceprint.zoo import legacy_passes, optimize_passes
 
     narrow = not multiplies_int8() if reduce_range is None else reduce_range
     try:
@@ -87,18 +87,18 @@ def quantize(
     if len(inputs) != 1:
         raise CardError(f"{model}: a face model takes one input, this graph takes {len(inputs)}")
     plan = legacy.plan_of(sketch)
-    plain = onnx.load_from_string(legacy_passes.rewrite(model, plan, optimise_passes.FOR_INT8))
-    # Told so, the quantiser doesn't ask for a preparation that was just done.
+    plain = onnx.load_from_string(legacy_passes.rewrite(model, plan, optimize_passes.FOR_INT8))
+    # Told so, the quantizer doesn't ask for a preparation that was just done.
     plain.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
     with tempfile.TemporaryDirectory(prefix="faceprint-int8-") as place:
         base = Path(place) / "float32.onnx"
         base.write_bytes(plain.SerializeToString())
-        _run_quantiser(base, target, _feeds(inputs[0], batches), narrow, model)
+        _run_quantizer(base, target, _feeds(inputs[0], batches), narrow, model)
     return narrow
 
 
 def _feeds(name: str, batches: Iterable[Array]) -> Iterator[dict[str, Array]]:
-    """What the quantiser is fed; the first batch is asked for at once."""
+    """What the quantizer is fed; the first batch is asked for at once."""
     rest = iter(batches)
     first = next(rest, None)
     if first is None:
@@ -107,7 +107,7 @@ def _feeds(name: str, batches: Iterable[Array]) -> Iterator[dict[str, Array]]:
     return ({name: np.ascontiguousarray(blob, np.float32)} for blob in blobs)
 
 
-def _run_quantiser(
+def _run_quantizer(
     base: Path, target: Path, feeds: Iterator[dict[str, Array]], narrow: bool, model: Path
 ) -> None:
     from faceprint._onnxruntime import quantization
@@ -132,7 +132,7 @@ def _run_quantiser(
         ort.quantize_static(str(base), str(target), Reader(), **settings)
     except (ValueError, RuntimeError, KeyError, TypeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise CardError(f"{model.name}: can't be quantised ({reason})") from error
+        raise CardError(f"{model.name}: can't be quantized ({reason})") from error
 
 
 def agreement(ours: Array, theirs: Array) -> Agreement:
@@ -173,7 +173,7 @@ def decide(
 
 
 def int8_card(card: ModelCard, card_id: str, file: ModelFile) -> ModelCard:
-    """The card of the quantised model: another file, and nothing that was measured of the old one.
+    """The card of the quantized model: another file, and nothing that was measured of the old one.
 
     Golden values go too: int8 kernels differ between processors by more than lint allows.
     """
@@ -181,7 +181,7 @@ def int8_card(card: ModelCard, card_id: str, file: ModelFile) -> ModelCard:
         card,
         id=card_id,
         title=f"{card.title}, int8",
-        description=f"{card.id} quantised to int8 by `faceprint models quantize`.",
+        description=f"{card.id} quantized to int8 by `faceprint models quantize`.",
         files=(file,),
         published=(),
         operating_points=(),

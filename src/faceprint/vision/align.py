@@ -24,8 +24,8 @@ def box_alignment_transforms(boxes: Array, alignment: Alignment) -> Array:
     """Transforms for faces without landmarks: the box alone decides, upright.
 
     As the 2018 article's `preprocess` does without landmarks: the box grown by 44 pixels per 112
-    of crop, in its own proportions to the crop, is scaled to the crop. Here the box's centre goes
-    to the crop's centre and its mean side to `size * 112 / (112 + 44)`.
+    of crop, in its own proportions to the crop, is scaled to the crop. Here the box's center goes
+    to the crop's center and its mean side to `size * 112 / (112 + 44)`.
 
     Args:
         boxes: (n, 4) xyxy pixels.
@@ -35,10 +35,10 @@ def box_alignment_transforms(boxes: Array, alignment: Alignment) -> Array:
     """
     sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1e-3)
     scale = alignment.size * (112 / 156) / sides.mean(axis=1)
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    center = (boxes[:, :2] + boxes[:, 2:]) / 2
     transforms = np.zeros((len(boxes), 2, 3), np.float32)
     transforms[:, 0, 0] = transforms[:, 1, 1] = scale
-    transforms[:, :, 2] = alignment.size / 2 - 0.5 - centre * scale[:, None]
+    transforms[:, :, 2] = alignment.size / 2 - 0.5 - center * scale[:, None]
     return transforms
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from faceprint._files import atomic_write
 from faceprint.errors import UsageError
 from faceprint.types import Array, Face, Image, check_image
-from faceprint.vision import canvas
+from faceprint.vision import drawing
 from faceprint.vision.figure import comparison_figure
 
 if TYPE_CHECKING:
@@ -50,8 +50,8 @@ def draw_faces(image: Image, faces: Iterable[Face], *, labels: bool = True) -> I
     picture = PIL.Image.fromarray(check_image(image))
     line = max(1, round((picture.width * picture.height) ** 0.5 / 300))
     for face in sorted(faces, key=lambda face: -face.area):
-        canvas.mark_face(picture, face, line=line, label=f"{face.score:.3f}" if labels else "")
-    return canvas.to_array(picture)
+        drawing.mark_face(picture, face, line=line, label=f"{face.score:.3f}" if labels else "")
+    return drawing.to_array(picture)
 
 
 def occlude(image: Image, face: Face) -> Image:
@@ -69,7 +69,7 @@ def occlude(image: Image, face: Face) -> Image:
 
     picture = PIL.Image.fromarray(check_image(image))
     _fill(picture, _mask_outline(_points(face)), _CLOTH)
-    return canvas.to_array(picture)
+    return drawing.to_array(picture)
 
 
 def save_png(image: Image, path: str | os.PathLike[str]) -> None:
@@ -122,7 +122,7 @@ def _mask_outline(points: Array) -> Array:
     return outline
 
 
-def _fill(picture: PILImage, outline: Array, colour: canvas.Colour) -> None:
+def _fill(picture: PILImage, outline: Array, color: drawing.Color) -> None:
     """A polygon with smooth edges, filled in place."""
     import PIL.Image
     import PIL.ImageDraw
@@ -138,4 +138,4 @@ def _fill(picture: PILImage, outline: Array, colour: canvas.Colour) -> None:
     corners = [(float(x), float(y)) for x, y in (outline - low + 0.5) * finer]
     PIL.ImageDraw.Draw(mask).polygon(corners, fill=255)
     place = (int(low[0]), int(low[1]))
-    picture.paste(PIL.Image.new("RGB", (width, height), colour), place, mask.reduce(finer))
+    picture.paste(PIL.Image.new("RGB", (width, height), color), place, mask.reduce(finer))

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from faceprint.types import Face, Image, OperatingPoint, Verification, check_image
-from faceprint.vision import canvas
-from faceprint.vision.canvas import Colour
+from faceprint.vision import drawing
+from faceprint.vision.drawing import Color
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -30,14 +30,14 @@ _CROP = 256
 _SCALE_Y = 910
 _LOW, _HIGH = -0.2, 1.0
 
-_INK: Colour = (24, 32, 38)
-_GREY: Colour = (104, 116, 124)
-_FAINT: Colour = (214, 220, 224)
-_PAPER: Colour = (244, 246, 247)
-_WHITE: Colour = (255, 255, 255)
-_MATCH: Colour = (13, 122, 92)
-_MATCH_FAINT: Colour = (190, 226, 214)
-_OTHER: Colour = (190, 63, 34)
+_INK: Color = (24, 32, 38)
+_GRAY: Color = (104, 116, 124)
+_FAINT: Color = (214, 220, 224)
+_PAPER: Color = (244, 246, 247)
+_WHITE: Color = (255, 255, 255)
+_MATCH: Color = (13, 122, 92)
+_MATCH_FAINT: Color = (190, 226, 214)
+_OTHER: Color = (190, 63, 34)
 
 
 def comparison_figure(
@@ -76,7 +76,7 @@ def comparison_figure(
     sheet.verdict(verification)
     sheet.scale(verification.similarity, verification.threshold)
     sheet.footer(verification)
-    return canvas.to_array(sheet.surface.reduce(_FINER))
+    return drawing.to_array(sheet.surface.reduce(_FINER))
 
 
 def operating_point_words(point: OperatingPoint) -> str:
@@ -108,7 +108,7 @@ class _Sheet:
         place: tuple[float, float],
         text: str,
         size: int,
-        fill: Colour,
+        fill: Color,
         anchor: _Anchor = "ls",
         *,
         width: float = _SIZE[0],
@@ -117,17 +117,17 @@ class _Sheet:
         """A line on its baseline. `bold` is the stroke added to each letter, in pixels."""
         import PIL.ImageDraw
 
-        chosen = canvas.font(size * _FINER)
+        chosen = drawing.font(size * _FINER)
         PIL.ImageDraw.Draw(self.surface).text(
             (place[0] * _FINER, place[1] * _FINER),
-            canvas.shortened(text, chosen, width * _FINER),
+            drawing.shortened(text, chosen, width * _FINER),
             font=chosen,
             fill=fill,
             anchor=anchor,
             stroke_width=bold * _FINER,
         )
 
-    def bar(self, box: tuple[float, float, float, float], fill: Colour, radius: float = 0) -> None:
+    def bar(self, box: tuple[float, float, float, float], fill: Color, radius: float = 0) -> None:
         import PIL.ImageDraw
 
         corners = tuple(round(value * _FINER) for value in box)
@@ -143,8 +143,8 @@ class _Sheet:
         width, height = _PANEL
         scale = min(width / image.shape[1], height / image.shape[0]) * _FINER
         size = [max(1, round(side * scale)) for side in (image.shape[1], image.shape[0])]
-        picture = canvas.resized(image, size[0], size[1])
-        canvas.mark_face(picture, face, scale=scale, line=3 * _FINER)
+        picture = drawing.resized(image, size[0], size[1])
+        drawing.mark_face(picture, face, scale=scale, line=3 * _FINER)
         self.bar((left, _TOP, left + width, _TOP + height), _PAPER)
         corner = (
             left * _FINER + (width * _FINER - size[0]) // 2,
@@ -152,7 +152,7 @@ class _Sheet:
         )
         self.surface.paste(picture, corner)
         middle = (left + width / 2, _TOP + height + 40)
-        self.text(middle, caption, 26, _GREY, "ms", width=width)
+        self.text(middle, caption, 26, _GRAY, "ms", width=width)
 
     def picture(self, image: Image, box: tuple[int, int, int, int]) -> None:
         """A picture fitted into (left, top, width, height)."""
@@ -160,20 +160,20 @@ class _Sheet:
         scale = min(width / image.shape[1], height / image.shape[0])
         size = [max(1, round(side * scale)) for side in (image.shape[1], image.shape[0])]
         self.surface.paste(
-            canvas.resized(image, size[0], size[1]),
+            drawing.resized(image, size[0], size[1]),
             (left + (width - size[0]) // 2, top + (height - size[1]) // 2),
         )
 
     def verdict(self, verification: Verification) -> None:
         middle = _SIZE[0] / 2
-        colour = _MATCH if verification.is_match else _OTHER
+        color = _MATCH if verification.is_match else _OTHER
         words = "match" if verification.is_match else "no match"
         if not verification.decidable:
             words = "cannot decide"
-        self.text((middle, _TOP + _CROP + 34), "aligned faces", 24, _GREY, "ms")
+        self.text((middle, _TOP + _CROP + 34), "aligned faces", 24, _GRAY, "ms")
         self.text((middle, 622), _number(verification.similarity), 148, _INK, "ms", bold=1.0)
-        self.text((middle, 668), "cosine similarity", 26, _GREY, "ms")
-        self.text((middle, 768), words, 64, colour, "ms", bold=0.8)
+        self.text((middle, 668), "cosine similarity", 26, _GRAY, "ms")
+        self.text((middle, 768), words, 64, color, "ms", bold=0.8)
 
     def scale(self, similarity: float, threshold: float) -> None:
         """The bar from -0.2 to 1: the side that matches, the threshold, the similarity."""
@@ -191,13 +191,13 @@ class _Sheet:
         ticks = np.linspace(_LOW, _HIGH, 7)
         for tick in ticks:
             anchor: _Anchor = "ls" if tick == ticks[0] else "rs" if tick == ticks[-1] else "ms"
-            self.text((at(tick), y + 46), _number(tick, 1), 22, _GREY, anchor)
-        colour = _MATCH if similarity >= threshold else _OTHER
-        centre = [at(similarity) * _FINER, y * _FINER]
-        canvas.dot(self.surface, centre, 17 * _FINER, colour, _WHITE)
+            self.text((at(tick), y + 46), _number(tick, 1), 22, _GRAY, anchor)
+        color = _MATCH if similarity >= threshold else _OTHER
+        center = [at(similarity) * _FINER, y * _FINER]
+        drawing.dot(self.surface, center, 17 * _FINER, color, _WHITE)
         self.bar((x - 2, y - 28, x + 2, y + 28), _INK)
         label = f"threshold {_number(threshold)}"
-        reach = canvas.font(24 * _FINER).getlength(label) / _FINER / 2
+        reach = drawing.font(24 * _FINER).getlength(label) / _FINER / 2
         x = float(np.clip(x, left + reach, right - reach))
         self.text((x, y - 38), label, 24, _INK, "ms")
 
@@ -206,12 +206,12 @@ class _Sheet:
         if not verification.pack:
             models = f"embedder {verification.embedder}" if verification.embedder else ""
         room = _SIZE[0] - 2 * _MARGIN
-        self.text((_SIZE[0] - _MARGIN, 1022), models, 24, _GREY, "rs", width=room * 0.4)
+        self.text((_SIZE[0] - _MARGIN, 1022), models, 24, _GRAY, "rs", width=room * 0.4)
         words = operating_point_words(verification.operating_point)
-        chosen = canvas.font(24 * _FINER)
-        lines = canvas.wrapped(words, chosen, room * 0.56 * _FINER, 2)
+        chosen = drawing.font(24 * _FINER)
+        lines = drawing.wrapped(words, chosen, room * 0.56 * _FINER, 2)
         for index, line in enumerate(lines):
-            self.text((_MARGIN, 1022 + 32 * index), line, 24, _GREY)
+            self.text((_MARGIN, 1022 + 32 * index), line, 24, _GRAY)
 
 
 def _number(value: float, digits: int = 3) -> str:

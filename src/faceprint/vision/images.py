@@ -4,7 +4,7 @@ Photographs come from strangers, so the header is judged before a pixel is made,
 Pillow's readers of the five formats sees the bytes (`vision/pillow.py`), and whatever Pillow trips
 over becomes one `DecodeError` with the reason. Pillow's global settings are left alone.
 
-Colour profiles (ICC) are ignored: detectors and embedders were trained on pixels as stored.
+Color profiles (ICC) are ignored: detectors and embedders were trained on pixels as stored.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def decode(source: ImageSource, *, limits: ImageLimits | None = None) -> Image:
     """Decode a photograph: (H, W, 3) RGB uint8, contiguous, turned upright by its EXIF orientation.
 
     JPEG (MPO too), PNG, WebP, BMP and TIFF are read, and HEIC with the extra `heif`; of several
-    frames the first, of a PIL image the current one. Grey is repeated, transparency is laid on
-    white, CMYK is converted without its profile, 16-bit grey is divided by 257. Pixels without an
+    frames the first, of a PIL image the current one. Gray is repeated, transparency is laid on
+    white, CMYK is converted without its profile, 16-bit gray is divided by 257. Pixels without an
     agreed range (32-bit integers, floats) are refused. An array passes through `check_image`.
 
     Args:
@@ -95,15 +95,15 @@ def decode(source: ImageSource, *, limits: ImageLimits | None = None) -> Image:
 
 def decode_scaled(
     source: ImageSource,
-    enough: Callable[[int, int], float],
+    required_scale: Callable[[int, int], float],
     *,
     limits: ImageLimits | None = None,
 ) -> Mipmaps:
     """Decode a photograph as far as detection needs, and the rest when a crop is worth it.
 
-    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where `enough`, told the width and height,
-    answers that this share of them will do; the compressed bytes are then kept. Everything else is
-    what `decode` gives.
+    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where `required_scale`, given the width and
+    height, answers that this share of them will do; the compressed bytes are then kept. All other
+    formats give what `decode` gives.
 
     Raises:
         See `decode`.
@@ -117,7 +117,7 @@ def decode_scaled(
     data = _encoded(source, name, limits)
     if not isinstance(data, bytes):
         return Mipmaps(_decode_pil(data, name, limits))
-    pixels, halvings, size = _decode_bytes(data, name, limits, enough)
+    pixels, halvings, size = _decode_bytes(data, name, limits, required_scale)
     if not halvings:
         return Mipmaps(pixels)
 
@@ -156,17 +156,17 @@ def _decode_bytes(
     data: bytes,
     name: str,
     limits: ImageLimits,
-    enough: Callable[[int, int], float] = lambda width, height: 1.0,
+    required_scale: Callable[[int, int], float] = lambda width, height: 1.0,
 ) -> tuple[Image, int, tuple[int, int]]:
     """Upright pixels, how often their sides are halved, and the (width, height) of the whole.
 
     Args:
-        enough: the share of the sides that is needed; 0 asks for as much as the limits allow.
+        required_scale: the share of each side that is needed; 0 asks for all that the limits allow.
     """
     with _reasons(name):
         header = headers.read(data)
         if header is not None and header.start:
-            return _decode_jpeg(data, name, header, limits, enough)
+            return _decode_jpeg(data, name, header, limits, required_scale)
         turn = None if header is None else header.orientation
         if header is not None:
             check(header, name, limits)
@@ -179,13 +179,13 @@ def _decode_jpeg(
     name: str,
     header: Header,
     limits: ImageLimits,
-    enough: Callable[[int, int], float],
+    required_scale: Callable[[int, int], float],
 ) -> tuple[Image, int, tuple[int, int]]:
     from faceprint.vision import jpeg  # other formats do without OpenCV
 
     size, turn = (header.width, header.height), header.orientation or 1
     check_claim(header, name, limits)
-    share = enough(*size)
+    share = required_scale(*size)
     halvings = _halvings(share) if share else 0
     while not share and halvings < 3 and made(header, halvings) > limits.max_pixels:
         halvings += 1
@@ -242,7 +242,7 @@ def _reasons(name: str) -> Iterator[None]:
         if isinstance(error, ImageTooLargeError):
             raise
         raise DecodeError(f"{name}: {error}") from error.__cause__
-    except FaceprintError:  # of `enough`, which may have to open a detector first
+    except FaceprintError:  # of `required_scale`, which may have to open a detector first
         raise
     except MemoryError as error:
         raise DecodeError(f"{name}: not enough memory for the pixels it claims") from error

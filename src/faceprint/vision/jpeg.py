@@ -1,6 +1,6 @@
 """JPEGs whose header has been judged, decoded by OpenCV: Pillow's pixels in half the time.
 
-OpenCV alone would allocate what a header claims, and answers some truncated files with grey. So the
+OpenCV alone would allocate what a header claims, and answers some truncated files with gray. So the
 header is read before (`vision/headers`), a file that does not end as a JPEG must is left to Pillow,
 and so is whatever OpenCV will not decode: Pillow has the words for what is wrong.
 """
@@ -25,7 +25,7 @@ _SCALED = (
     cv2.IMREAD_REDUCED_GRAYSCALE_4,
     cv2.IMREAD_REDUCED_GRAYSCALE_8,
 )
-"""Flags of the scales; without a flag for the colours beside them they would mean grey."""
+"""Flags of the scales; without a flag for the colors beside them they would mean gray."""
 
 
 def decode(data: bytes, header: Header, halvings: int) -> Image | None:

@@ -16,7 +16,7 @@ from faceprint.vision.detect.mtcnn import MtcnnDetector, MtcnnSettings
 from faceprint.vision.detect.single_shot import SingleShotDetector
 from faceprint.vision.embed import IN_CACHE, VectorEmbedder
 from faceprint.vision.warp import Mipmaps
-from faceprint.zoo import catalog, legacy, optimise, packs, store
+from faceprint.zoo import catalog, legacy, optimize, packs, store
 from faceprint.zoo.card import ModelCard
 
 __all__ = ["Detector", "LoadOptions", "load_detector", "load_embedder", "resolve"]
@@ -37,7 +37,7 @@ class Detector(Protocol):
         """Faces of each image, best score first."""
         ...
 
-    def enough(self, width: int, height: int) -> float:
+    def required_scale(self, width: int, height: int) -> float:
         """The share of a photograph's sides, 0 to 1, that the search for faces needs."""
         ...
 
@@ -49,7 +49,7 @@ class LoadOptions:
         runtime: one of `faceprint.runtime.session.RUNTIMES`; None for the default.
         threads: cores to use; None for as many as the process may use.
         device: `cpu` or an accelerator's name as the runtime knows it.
-        accept_license: accept licences that are not commercial, or unclear.
+        accept_license: accept licenses that are not commercial, or unclear.
         mirror: average each embedding with its mirror image's.
         processes: that share the photographs of a stream; None for FACEPRINT_PROCESSES, else for
             as many as pay.
@@ -130,7 +130,7 @@ def load_detector(card: ModelCard, options: LoadOptions) -> Detector:
     """Open a detector's sessions."""
     files = store.ensure(card, accept_license=options.accept_license)
     if card.decoder == "mtcnn":
-        # Small calls side by side beat calls spread over threads; see vision/detect/blocks.py.
+        # Small calls side by side beat calls spread over threads: see detect/cascade_batching.py.
         threads = options.session.thread_count() if options.side_by_side else 1
         each = options.with_threads(1) if threads > 1 else options
         pnet, rnet, onet = (_open(files[role], each) for role in ("pnet", "rnet", "onet"))
@@ -157,7 +157,7 @@ def load_embedder(card: ModelCard, options: LoadOptions) -> VectorEmbedder:
 def _open(path: Path, options: LoadOptions) -> Session:
     prepared = legacy.prepare(path, settings.home() / "prepared")
     if options.side_by_side:
-        prepared = optimise.prepare(
+        prepared = optimize.prepare(
             prepared,
             settings.home() / "prepared",
             lambda graph: open_session(graph, options=options.session, runtime="onnxruntime").run,

@@ -15,7 +15,7 @@ from faceprint.vision import images
 from faceprint.vision.images import ImageSource
 from faceprint.vision.warp import Mipmaps
 
-__all__ = ["FAILURES", "Photo", "Wanted", "batches", "faces_of", "largest_first"]
+__all__ = ["FAILURES", "Photo", "FaceOutputs", "batches", "faces_of", "largest_first"]
 
 FAILURES = (InputError, NotFiniteError, MemoryError, cv2.error)
 """What a photograph may do to the work on it; the others of a stream go on."""
@@ -23,11 +23,11 @@ FAILURES = (InputError, NotFiniteError, MemoryError, cv2.error)
 _BATCH_PIXELS = 16_000_000
 """Pixels that one batch may hold: bounds memory when photographs are large."""
 
-Enough = Callable[[int, int], float]
+RequiredScale = Callable[[int, int], float]
 """Width and height to the share of them that the search for faces needs."""
 
 
-class Wanted(NamedTuple):
+class FaceOutputs(NamedTuple):
     """What is asked of each face beside its place.
 
     Attributes:
@@ -57,20 +57,20 @@ class Photo:
     error: FaceprintError | None = None
 
     @classmethod
-    def open(cls, source: ImageSource, enough: Enough) -> Photo:
+    def open(cls, source: ImageSource, required_scale: RequiredScale) -> Photo:
         """Decode as much of it as the search for faces needs.
 
         Raises:
             DecodeError, InvalidImageArrayError: see `images.decode`.
         """
-        mips = images.decode_scaled(source, enough)
+        mips = images.decode_scaled(source, required_scale)
         return cls(images.describe(source), mips, (mips.width, mips.height))
 
     def fail(self, error: Exception) -> None:
         """It can't be used after all."""
         if not isinstance(error, FaceprintError):
             reason = "not enough memory" if isinstance(error, MemoryError) else str(error).strip()
-            error = InputError(f"{self.source}: can't be analysed: {reason}")
+            error = InputError(f"{self.source}: can't be analyzed: {reason}")
         self.error, self.mips = error, None
 
     def cut(self, transforms: Array, size: int) -> Image:
@@ -94,13 +94,13 @@ class Photo:
         return AnalyzedImage(self.source, self.faces, *self.size)
 
 
-def batches(chunk: Sequence[ImageSource], enough: Enough) -> Iterator[list[Photo]]:
+def batches(chunk: Sequence[ImageSource], required_scale: RequiredScale) -> Iterator[list[Photo]]:
     """Open a chunk of a stream; more than one batch where the photographs are large."""
     batch: list[Photo] = []
     pixels = 0
     for source in chunk:
         try:
-            photo = Photo.open(source, enough)
+            photo = Photo.open(source, required_scale)
         except (InputError, InvalidImageArrayError) as error:
             photo = Photo(images.describe(source), error=error)
         size = photo.mips.pixels if photo.mips else 0

@@ -20,7 +20,7 @@ def to_blob(images: Sequence[Image] | Image, contract: InputContract) -> Array:
 
     Args:
         images: n images (h, w, 3) of one size, or one (n, h, w, 3) array; RGB uint8.
-        contract: colour order, mean, std and layout; its width and height are not looked at.
+        contract: color order, mean, std and layout; its width and height are not looked at.
 
     Returns:
         float32, contiguous: (n, 3, h, w), or (n, h, w, 3) for the layout NHWC.

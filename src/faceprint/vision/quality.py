@@ -53,11 +53,11 @@ def assess(box: Array, landmarks: Array | None, crop: Image) -> Quality:
         of the crop's luminance at 112 pixels; yaw; and their product mapped to 0..1. The value is
         0 where the landmarks can't be those of a face.
     """
-    grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
-    if grey.shape[0] != 112:
-        grey = cv2.resize(grey, (112, 112), interpolation=cv2.INTER_AREA)
+    gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    if gray.shape[0] != 112:
+        gray = cv2.resize(gray, (112, 112), interpolation=cv2.INTER_AREA)
     # The middle alone: hair and background are not the face's sharpness.
-    sharpness = float(cv2.Laplacian(grey[24:104, 16:96], cv2.CV_64F).var())
+    sharpness = float(cv2.Laplacian(gray[24:104, 16:96], cv2.CV_64F).var())
     size = float(max(0.0, min(box[2] - box[0], box[3] - box[1])))
     yaw = None if landmarks is None else yaw_from_landmarks(landmarks)
     frontal = 1.0 if yaw is None else 1.0 - yaw * yaw

@@ -119,7 +119,7 @@ class Mipmaps:
 
         Args:
             transforms: (n, 2, 3) similarity transforms from image pixels to crop pixels (pixel
-                centres are whole numbers in both).
+                centers are whole numbers in both).
             size: side of the crops in pixels.
 
         Returns:
@@ -170,7 +170,7 @@ def box_crops(
     steps = np.maximum(corners[:, 2:] - corners[:, :2], 1e-3) / size
     finest = np.asarray([2.0**mips.halvings for mips in mipmaps])
     levels = _level_of(np.maximum(np.sqrt(steps.prod(axis=1)), finest[owner]))
-    # Box edges lie between pixels, remap's coordinates count pixel centres.
+    # Box edges lie between pixels, remap's coordinates count pixel centers.
     points = corners[:, :2, None] + steps[:, :, None] * (np.arange(size) + 0.5)
     for span, images, which in _alike(mipmaps, owner, levels):
         source, (height, width) = _below_one_another(images), images[0].shape[:2]
@@ -285,7 +285,7 @@ def _grid(
     """See `_Grid`."""
     steps = np.arange(size, dtype=np.float64)
     scaled = inverse * scale[None, :, None]
-    # A pixel centre x sits at (x + 0.5) * scale - 0.5 in a scaled image.
+    # A pixel center x sits at (x + 0.5) * scale - 0.5 in a scaled image.
     scaled[:, :, 2] += 0.5 * scale - 0.5
     axes = []
     for axis in (0, 1):

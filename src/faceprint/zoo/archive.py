@@ -19,7 +19,15 @@ from faceprint.errors import (
     ModelMissingError,
 )
 from faceprint.zoo.card import ArchiveMember, ModelFile
-from faceprint.zoo.download import Wanted, by_hand, cache_lock, check_room, commit, fetch, matches
+from faceprint.zoo.download import (
+    DownloadRequest,
+    by_hand,
+    cache_lock,
+    check_room,
+    commit,
+    fetch,
+    matches,
+)
 from faceprint.zoo.transfer import DISK_FULL
 
 __all__ = ["check_archive", "extract", "fetch_member"]
@@ -35,7 +43,7 @@ _ENTRIES = 10_000
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
 
-def fetch_member(wanted: Wanted, file: ModelFile, *, progress: bool = True) -> None:
+def fetch_member(wanted: DownloadRequest, file: ModelFile, *, progress: bool = True) -> None:
     """Bring a member of an archive into the store.
 
     The mirror is asked for the file itself first. Other packaged models of the same archive are
@@ -56,7 +64,7 @@ def fetch_member(wanted: Wanted, file: ModelFile, *, progress: bool = True) -> N
         else:
             return
     target = wanted.target.with_name(archive.name)
-    box = Wanted(archive.name, archive.sha256, archive.size, file.urls, target)
+    box = DownloadRequest(archive.name, archive.sha256, archive.size, file.urls, target)
     with cache_lock(target):
         if matches(wanted.target, wanted):  # another process has unpacked it in the meantime
             return
@@ -94,7 +102,7 @@ def check_archive(box: zipfile.ZipFile) -> None:
             )
 
 
-def extract(path: Path, archive: ArchiveMember, wanted: Wanted) -> None:
+def extract(path: Path, archive: ArchiveMember, wanted: DownloadRequest) -> None:
     """Unpack one member into the store, checked like any other file.
 
     Raises:
@@ -134,7 +142,7 @@ def _entry(box: zipfile.ZipFile, archive: ArchiveMember) -> zipfile.ZipInfo:
         ) from error
 
 
-def _check_entry(entry: zipfile.ZipInfo, archive: ArchiveMember, wanted: Wanted) -> None:
+def _check_entry(entry: zipfile.ZipInfo, archive: ArchiveMember, wanted: DownloadRequest) -> None:
     if entry.is_dir():
         raise DownloadError(f"{archive.name}: {archive.member} is a folder")
     if wanted.size is not None and entry.file_size != wanted.size:
@@ -159,7 +167,7 @@ def _pieces(stream: IO[bytes], size: int) -> Iterator[bytes]:
         yield piece
 
 
-def _take_siblings(path: Path, archive: ArchiveMember, wanted: Wanted) -> None:
+def _take_siblings(path: Path, archive: ArchiveMember, wanted: DownloadRequest) -> None:
     from faceprint.zoo.catalog import card_ids, get_card
 
     for card_id in card_ids():
@@ -175,6 +183,6 @@ def _take_siblings(path: Path, archive: ArchiveMember, wanted: Wanted) -> None:
             if file.sha256 is None or target.exists():
                 continue
             try:
-                extract(path, other, Wanted(file.name, file.sha256, file.size, (), target))
+                extract(path, other, DownloadRequest(file.name, file.sha256, file.size, (), target))
             except (ChecksumError, DownloadError) as error:
                 _LOG.info("%s was not unpacked along the way: %s", file.name, error)

@@ -170,7 +170,7 @@ def _license(fields: Fields) -> License:
 def _input(fields: Fields) -> InputContract:
     table = fields.table("input")
     if table is None:
-        raise fields.fail("input", "is missing: colour and normalisation are never guessed")
+        raise fields.fail("input", "is missing: color and normalization are never guessed")
     inside = table.flag("normalized_inside", False)
     found = InputContract(
         width=table.whole("width", _MOST_SIDE),

@@ -20,7 +20,7 @@ def card_hash(card: ModelCard) -> str:
     """Hex sha256 over what determines the embeddings, and nothing else.
 
     File hashes by role, input contract, alignment, decoder, options and dim count; titles,
-    addresses, licences, operating points and quality do not, so that correcting those leaves
+    addresses, licenses, operating points and quality do not, so that correcting those leaves
     galleries valid. An unpinned file counts by its name.
     """
     alignment = card.alignment

@@ -20,7 +20,7 @@ from faceprint.zoo.locks import exclusive
 from faceprint.zoo.transfer import DISK_FULL, TransferError, http_fetch
 
 __all__ = [
-    "Wanted",
+    "DownloadRequest",
     "by_hand",
     "cache_lock",
     "check_room",
@@ -34,7 +34,7 @@ _LOG = logging.getLogger("faceprint.zoo")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class DownloadRequest:
     """A file to be had.
 
     Attributes:
@@ -67,7 +67,7 @@ def cache_lock(target: Path) -> Iterator[None]:
         lock.__exit__(None, None, None)
 
 
-def fetch(wanted: Wanted, *, progress: bool = True) -> Path:
+def fetch(wanted: DownloadRequest, *, progress: bool = True) -> Path:
     """Bring a file into the store: temporary file in its folder, checked, then moved into place.
 
     Raises:
@@ -97,7 +97,7 @@ def fetch(wanted: Wanted, *, progress: bool = True) -> Path:
     raise DownloadError(message)
 
 
-def copy_in(source: Path, wanted: Wanted) -> None:
+def copy_in(source: Path, wanted: DownloadRequest) -> None:
     """Copy a file of this machine into the store, checked.
 
     Raises:
@@ -121,7 +121,7 @@ def copy_in(source: Path, wanted: Wanted) -> None:
         _discard(part)
 
 
-def matches(path: Path, wanted: Wanted) -> bool:
+def matches(path: Path, wanted: DownloadRequest) -> bool:
     """Whether a file is there and is, by its sha256, the one that is wanted."""
     if wanted.sha256 is None or not path.is_file():
         return False
@@ -132,13 +132,13 @@ def matches(path: Path, wanted: Wanted) -> bool:
     return True
 
 
-def partial_path(wanted: Wanted) -> Path:
+def partial_path(wanted: DownloadRequest) -> Path:
     """Where a file grows: in the target's folder, so that the last step is a rename."""
     tag = (wanted.sha256 or "unpinned")[:12]
     return wanted.target.with_name(f".{wanted.target.name}.{tag}.part")
 
 
-def commit(part: Path, wanted: Wanted) -> None:
+def commit(part: Path, wanted: DownloadRequest) -> None:
     """Check a finished temporary file, make it durable and move it into place.
 
     Raises:
@@ -172,7 +172,7 @@ def check_room(folder: Path, size: int) -> None:
         )
 
 
-def _sources(wanted: Wanted) -> Iterator[str | Path]:
+def _sources(wanted: DownloadRequest) -> Iterator[str | Path]:
     mirror = settings.mirror()
     if mirror is not None:
         if not mirror.startswith(("http://", "https://")):
@@ -187,7 +187,7 @@ def _sources(wanted: Wanted) -> Iterator[str | Path]:
         yield from wanted.urls
 
 
-def _from_source(source: str | Path, wanted: Wanted, *, progress: bool) -> None:
+def _from_source(source: str | Path, wanted: DownloadRequest, *, progress: bool) -> None:
     if isinstance(source, Path):
         copy_in(source, wanted)
         return
@@ -213,7 +213,7 @@ def _from_source(source: str | Path, wanted: Wanted, *, progress: bool) -> None:
         raise
 
 
-def _transfer(url: str, part: Path, wanted: Wanted, *, progress: bool) -> None:
+def _transfer(url: str, part: Path, wanted: DownloadRequest, *, progress: bool) -> None:
     with _cache_errors(wanted.target):
         http_fetch(
             url,
@@ -224,7 +224,7 @@ def _transfer(url: str, part: Path, wanted: Wanted, *, progress: bool) -> None:
         )
 
 
-def _check(part: Path, wanted: Wanted) -> None:
+def _check(part: Path, wanted: DownloadRequest) -> None:
     size = part.stat().st_size
     if wanted.size is not None and size != wanted.size:
         raise ChecksumError(f"{size} bytes instead of {wanted.size}")
@@ -263,7 +263,7 @@ def _discard(part: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def by_hand(wanted: Wanted) -> str:
+def by_hand(wanted: DownloadRequest) -> str:
     """What to copy where, for a person without a network."""
     facts = [f"sha256 {wanted.sha256}" if wanted.sha256 else "sha256 not known"]
     if wanted.size:
@@ -274,7 +274,7 @@ def by_hand(wanted: Wanted) -> str:
     )
 
 
-def _offline_message(wanted: Wanted, failures: list[str]) -> str:
+def _offline_message(wanted: DownloadRequest, failures: list[str]) -> str:
     lines = [f"{wanted.name} is not on this machine, and FACEPRINT_OFFLINE forbids the network."]
     if failures:
         lines += ["Tried:", *(f"  {failure}" for failure in failures)]

@@ -15,7 +15,7 @@ from faceprint.errors import CardError
 
 __all__ = ["GraphFacts", "Tensor", "read_graph"]
 
-_QUANTISED = {"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DequantizeLinear"}
+_QUANTIZED = {"QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DequantizeLinear"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class GraphFacts:
     batch: str
     nodes: int
     parameters: int
-    quantised: bool
+    quantized: bool
     leading: tuple[str, ...]
     legacy: tuple[str, ...]
 
@@ -96,7 +96,7 @@ def _facts(model: Any, path: Path) -> GraphFacts:
         batch="free" if not first or first[0] is None else str(first[0]),
         nodes=len(graph.node),
         parameters=sum(math.prod(dims) for dims in initializers.values()),
-        quantised=any(node.op_type in _QUANTISED for node in graph.node),
+        quantized=any(node.op_type in _QUANTIZED for node in graph.node),
         leading=_leading(graph, {item.name for item in inputs}),
         legacy=_legacy(graph, initializers),
     )
@@ -113,7 +113,7 @@ def _tensor(value: Any) -> Tensor:
 
 
 def _leading(graph: Any, names: set[str]) -> tuple[str, ...]:
-    """Operators before the first convolution on the input's path, as proof of normalisation."""
+    """Operators before the first convolution on the input's path, as proof of normalization."""
     found: list[str] = []
     for node in graph.node:
         if not names.intersection(node.input):

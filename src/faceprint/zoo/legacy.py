@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from faceprint._files import atomic_write
-from faceprint._sketch import NodeSketch, Sketch, scan
+from faceprint._onnx_reader import GraphOutline, NodeOutline, scan
 from faceprint.errors import CardError, ChecksumError, MissingExtraError, ModelMissingError
 
 __all__ = [
@@ -145,7 +145,7 @@ def keep(target: Path, content: bytes) -> None:
     atomic_write(target, content)
 
 
-def plan_of(sketch: Sketch) -> Plan:
+def plan_of(sketch: GraphOutline) -> Plan:
     """What is old about a graph.
 
     Raises:
@@ -165,7 +165,7 @@ def plan_of(sketch: Sketch) -> Plan:
     )
 
 
-def _flat_slopes(sketch: Sketch) -> frozenset[str]:
+def _flat_slopes(sketch: GraphOutline) -> frozenset[str]:
     producers = {name: node for node in sketch.nodes for name in node.outputs}
     return frozenset(
         node.inputs[1]
@@ -178,7 +178,7 @@ def _flat_slopes(sketch: Sketch) -> frozenset[str]:
 
 
 def is_feature_map(
-    name: str, producers: Mapping[str, NodeSketch], through: Set[str] = frozenset(SHAPE_KEEPING)
+    name: str, producers: Mapping[str, NodeOutline], through: Set[str] = frozenset(SHAPE_KEEPING)
 ) -> bool:
     """Whether a tensor has (n, c, h, w): it comes out of a convolution, not of a dense layer."""
     node = producers.get(name)
@@ -189,7 +189,7 @@ def is_feature_map(
     return node is not None and node.op in _SPATIAL
 
 
-def _fixed_batch(sketch: Sketch) -> int | None:
+def _fixed_batch(sketch: GraphOutline) -> int | None:
     """The batch of an embedder's graph; a detector's reshapes tie its batch to its anchors."""
     inputs = [shape for name, shape in sketch.inputs if name not in sketch.dims]
     outputs = [shape for _, shape in sketch.outputs]
@@ -201,7 +201,7 @@ def _fixed_batch(sketch: Sketch) -> int | None:
     return batch if _rows_apart(sketch) else None
 
 
-def _rows_apart(sketch: Sketch) -> bool:
+def _rows_apart(sketch: GraphOutline) -> bool:
     return all(
         node.op in _ROW_WISE
         and (node.op != "Flatten" or node.integers.get("axis", 1) == 1)
@@ -211,7 +211,7 @@ def _rows_apart(sketch: Sketch) -> bool:
     )
 
 
-def _scan_or_refuse(model: Path) -> Sketch:
+def _scan_or_refuse(model: Path) -> GraphOutline:
     try:
         return scan(model)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Which model licences the user has accepted, and the question when one has not been."""
+"""Which model licenses the user has accepted, and the question when one has not been."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ _LOG = logging.getLogger("faceprint.zoo")
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """One licence that was accepted.
+    """One license that was accepted.
 
     Attributes:
         card: the card's id.
-        license: the weights licence as the card named it then.
+        license: the weights license as the card named it then.
         files: name and sha256 of the files that it was accepted for; "" for an unpinned file.
         date: UTC, ISO 8601.
         how: `flag`, `environment` or `prompt`.
@@ -48,12 +48,12 @@ def accepted() -> tuple[Acceptance, ...]:
     except FileNotFoundError:
         return ()
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-        _LOG.warning("%s cannot be read (%s): no licence counts as accepted", _path(), error)
+        _LOG.warning("%s cannot be read (%s): no license counts as accepted", _path(), error)
         return ()
 
 
 def is_accepted(card: ModelCard) -> bool:
-    """Whether none is needed, or it was accepted with this licence and these files.
+    """Whether none is needed, or it was accepted with this license and these files.
 
     None is needed for weights that may be used commercially, and for those inside the package:
     who installed it has them, and nothing is fetched.
@@ -65,11 +65,11 @@ def is_accepted(card: ModelCard) -> bool:
 
 
 def describe(card: ModelCard) -> str:
-    """The licence for people, a few lines."""
+    """The license for people, a few lines."""
     use = {"yes": "yes", "no": "NO", "unclear": "not clear"}[card.license.commercial_use]
     lines = [
         f"{card.id}: {shown(card.title)}",
-        f"  licence of the weights: {shown(card.license.weights)}",
+        f"  license of the weights: {shown(card.license.weights)}",
         f"  commercial use: {use}",
     ]
     if card.license.note:
@@ -87,23 +87,23 @@ def require(card: ModelCard, *, accept: bool = False) -> None:
         accept: the caller accepts (a flag); FACEPRINT_ACCEPT_LICENSE does the same.
 
     Raises:
-        LicenseNotAcceptedError: a non-commercial or unclear licence that nobody has accepted.
+        LicenseNotAcceptedError: a non-commercial or unclear license that nobody has accepted.
     """
     if is_accepted(card):
         return
     how = "flag" if accept else "environment" if settings.accept_license() else ""
     if not how and sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty():
-        sys.stderr.write(f"{describe(card)}\nAccept this licence? [y/N] ")
+        sys.stderr.write(f"{describe(card)}\nAccept this license? [y/N] ")
         sys.stderr.flush()
         how = "prompt" if sys.stdin.readline().strip().lower() in {"y", "yes"} else ""
     if not how:
         raise LicenseNotAcceptedError(
-            f"{describe(card)}\nThis licence must be accepted once: "
+            f"{describe(card)}\nThis license must be accepted once: "
             f"`faceprint models pull {card.id} --accept-license`, or set FACEPRINT_ACCEPT_LICENSE=1"
         )
     if how != "prompt":
         # Once for each card, and above the default level: an acceptance that nobody read is none.
-        _LOG.warning("licence accepted by %s:\n%s", how, describe(card))
+        _LOG.warning("license accepted by %s:\n%s", how, describe(card))
     _record(card, how)
 
 
@@ -112,7 +112,7 @@ def _record(card: ModelCard, how: str) -> None:
     entry = Acceptance(card.id, card.license.weights, _files(card), now, how)
     path = _path()
     try:
-        with exclusive(path.with_name(".licenses.lock"), what="the licence record"):
+        with exclusive(path.with_name(".licenses.lock"), what="the license record"):
             kept = [item for item in accepted() if item.card != card.id]
             rows = [asdict(item) for item in [*kept, entry]]
             atomic_write(path, json_text({"format": 1, "accepted": rows}, indent=2) + "\n")

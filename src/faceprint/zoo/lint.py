@@ -133,8 +133,8 @@ def propose(facts: GraphFacts) -> tuple[str, tuple[str, ...]]:
         "task and decoder: outputs are numbers; the card's author says what they mean",
         "color: RGB and BGR graphs look the same, and the wrong one costs points of accuracy",
         "mean and std: what the weights were trained with"
-        + (" (the graph begins with arithmetic: look whether it normalises)" if inside else ""),
-        "licence of the weights, and whether it allows commercial use",
+        + (" (the graph begins with arithmetic: look whether it normalizes)" if inside else ""),
+        "license of the weights, and whether it allows commercial use",
         "training data, paper, published figures with their source",
     ]
     if task != "detect":
@@ -167,7 +167,7 @@ def _image_size(facts: GraphFacts) -> tuple[int | None, int | None]:
 
 
 def _layout(facts: GraphFacts) -> str | None:
-    """Where the three colours are; None where both ends or neither could be it."""
+    """Where the three colors are; None where both ends or neither could be it."""
     shape = facts.inputs[0].shape if facts.inputs else ()
     if len(shape) != 4 or (shape[1] == 3) == (shape[3] == 3):
         return None
@@ -268,7 +268,7 @@ def _lacking(card: ModelCard | None, vectors: int) -> tuple[str, ...]:
         ]
         lacking += [f"{key} in the card" for key in missing]
         if not card.license.url:
-            lacking.append("license.url: where the licence can be read")
+            lacking.append("license.url: where the license can be read")
         if not any(file.urls for file in card.files):
             lacking.append("files.urls: an address that will last")
         if not card.pinned:

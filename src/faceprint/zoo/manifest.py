@@ -1,7 +1,7 @@
 """`ONNX_HUB_MANIFEST.json`, the index of `onnx.hub`, as a source of files for the catalog's cards.
 
-A manifest tells a file's address, sha256, size and tensors; it tells nothing about colour,
-normalisation, alignment or licence. So an entry gives a card that is known (by sha256) another
+A manifest tells a file's address, sha256, size and tensors; it tells nothing about color,
+normalization, alignment or license. So an entry gives a card that is known (by sha256) another
 address, and an unknown model its file and no more.
 """
 

@@ -20,7 +20,7 @@ __all__ = ["prelu_into_convolutions", "prelu_into_relu"]
 def prelu_into_relu(model: Any, plan: Plan) -> None:
     """PRelu over feature maps as x + DW(1 - a)(Relu(DW(-1)(x))), DW a depthwise 1 x 1.
 
-    ONNX Runtime has no vectorised PRelu and none in its blocked layout, so each one costs two
+    ONNX Runtime has no vectorized PRelu and none in its blocked layout, so each one costs two
     reorderings besides. These run fast and inside that layout, in two passes over the map: the Relu
     goes into the first convolution and the sum into the second. One slope for all channels is a
     LeakyRelu, which is fused into the convolution before.

@@ -75,13 +75,13 @@ def ensure(
 
     Args:
         card: the model.
-        accept_license: accept a non-commercial or unclear licence.
+        accept_license: accept a non-commercial or unclear license.
         allow_unpinned: fetch files whose sha256 nobody could source; what came is then held to
             its own sha256 from that time on.
         progress: a bar on stderr, where that is a terminal.
 
     Raises:
-        LicenseNotAcceptedError: the licence has not been accepted.
+        LicenseNotAcceptedError: the license has not been accepted.
         ChecksumError: a packaged file is damaged, or what was fetched is not the card's file.
         DownloadError: every address failed, or the cache cannot be written.
         ModelMissingError: offline and not in the mirror, or unpinned and not allowed.
@@ -130,13 +130,13 @@ def adopt(card: ModelCard, folder: Path) -> tuple[Path, ...]:
         ChecksumError: a file there is not the card's.
         DownloadError: the store cannot be written.
     """
-    from faceprint.zoo.download import Wanted, copy_in
+    from faceprint.zoo.download import DownloadRequest, copy_in
 
     taken = []
     for file in card.files:
         source = folder / file.name
         if not file.bundled and source.is_file() and _good(file) is None:
-            copy_in(source, Wanted(file.name, file.sha256, file.size, (), _place(file)))
+            copy_in(source, DownloadRequest(file.name, file.sha256, file.size, (), _place(file)))
             _pin_if_unpinned(file)
             taken.append(_place(file))
     return tuple(taken)
@@ -210,13 +210,13 @@ def _good(file: ModelFile) -> Path | None:
 
 
 def fetch_file(file: ModelFile, *, progress: bool = True) -> Path:
-    """One file, verified; fetched when it is not here. Its card's licence is not looked at.
+    """One file, verified; fetched when it is not here. Its card's license is not looked at.
 
     Raises:
         ChecksumError, DownloadError, ModelMissingError: as `ensure`.
     """
     # Imported late: a run that finds its models on the disk pays for no download code.
-    from faceprint.zoo.download import Wanted, cache_lock, fetch
+    from faceprint.zoo.download import DownloadRequest, cache_lock, fetch
 
     target = _place(file)
     with cache_lock(target):
@@ -224,7 +224,7 @@ def fetch_file(file: ModelFile, *, progress: bool = True) -> Path:
         if path is not None:
             return path
         urls = () if file.archive else file.urls
-        wanted = Wanted(file.name, file.sha256, file.size, urls, target)
+        wanted = DownloadRequest(file.name, file.sha256, file.size, urls, target)
         if file.archive is None:
             fetch(wanted, progress=progress)
         else:

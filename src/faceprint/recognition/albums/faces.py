@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from faceprint._files import file_of
 from faceprint._text import printable
 from faceprint.errors import InputError, ModelMismatchError, UsageError
-from faceprint.recognition.albums.graph import Ints
+from faceprint.recognition.clustering.knn_graph import Ints
 from faceprint.types import AnalyzedImage, Array, Face, Image, Quality
 from faceprint.vision.images import decode
 
-__all__ = ["FaceTable", "Fitness", "collect", "photo_faces", "thumbnail", "with_thumbnails"]
+__all__ = ["FaceTable", "QualityFilter", "collect", "photo_faces", "thumbnail", "with_thumbnails"]
 
 _NONSENSE = "landmarks that cannot be a face's"
 
@@ -69,7 +69,7 @@ class FaceTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Fitness:
+class QualityFilter:
     """What a face needs to be sorted; one that falls short waits among the unassigned.
 
     Attributes:
@@ -104,7 +104,7 @@ def photo_faces(faces: Iterable[Face], source: str, *, thumbnails: bool = True) 
     rows = list(faces)
     embeddings = [face.embedding for face in rows if face.embedding is not None]
     if len(embeddings) != len(rows):
-        raise UsageError(f"{source}: a face without embedding; analyse with embed=True")
+        raise UsageError(f"{source}: a face without embedding; analyze with embed=True")
     models = {embedding.model for embedding in embeddings}
     if len(models) > 1:
         raise ModelMismatchError(f"{source}: embeddings of {' and '.join(sorted(models))}")
@@ -123,7 +123,7 @@ def photo_faces(faces: Iterable[Face], source: str, *, thumbnails: bool = True) 
 def collect(
     results: Iterable[AnalyzedImage], seen: Callable[[int], None] | None = None
 ) -> FaceTable:
-    """All faces of a stream of analysed photographs, once each.
+    """All faces of a stream of analyzed photographs, once each.
 
     Args:
         seen: called with the number of photographs done.
@@ -196,9 +196,9 @@ def with_thumbnails(faces: FaceTable, source: str) -> FaceTable:
 def _cut(image: Image, box: Array) -> Image:
     """The box grown to a square with a margin, as far as the photograph goes."""
     height, width = image.shape[:2]
-    centre, half = (box[:2] + box[2:]) / 2, float((box[2:] - box[:2]).max()) * 0.65
-    x1, y1 = np.maximum(centre - half, 0).astype(int)
-    x2, y2 = np.minimum(centre + half, (width, height)).astype(int)
+    center, half = (box[:2] + box[2:]) / 2, float((box[2:] - box[:2]).max()) * 0.65
+    x1, y1 = np.maximum(center - half, 0).astype(int)
+    x2, y2 = np.minimum(center + half, (width, height)).astype(int)
     return image[y1:y2, x1:x2]
 
 

@@ -9,13 +9,13 @@ from itertools import pairwise
 import numpy as np
 
 from faceprint._text import printable
-from faceprint.recognition.albums.constraints import united
-from faceprint.recognition.albums.graph import Ints
+from faceprint.recognition.albums.corrections_store import bridge
 from faceprint.recognition.albums.people import MissingPhotograph
 from faceprint.recognition.albums.photographs import real_path
-from faceprint.recognition.albums.said import bridge
 from faceprint.recognition.albums.sorting import Links
 from faceprint.recognition.albums.store import AlbumFile, Stored
+from faceprint.recognition.clustering.constraints import merged_sets
+from faceprint.recognition.clustering.knn_graph import Ints
 
 __all__ = [
     "forget",
@@ -75,7 +75,7 @@ def links_of(album: AlbumFile, stored: Stored) -> Links:
         faces = [int(i) for i in np.flatnonzero(stored.people == person) if int(i) not in outcasts]
         pins += pairwise(faces)
         heads += faces[:1]
-    groups = united(len(stored.keys), [*must, *pins])
+    groups = merged_sets(len(stored.keys), [*must, *pins])
     broken = {a for a, b in cannot if groups[a] == groups[b]}
     must = [pair for pair in must if not broken & set(pair)]
     # The owner's own links may tie two named people together: then they are one.

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from faceprint.recognition.albums.demand import Demand
 from faceprint.recognition.albums.faces import FaceTable
-from faceprint.recognition.albums.graph import Ints
-from faceprint.recognition.albums.mapped import group_sums, slices
+from faceprint.recognition.clustering.knn_graph import Ints
+from faceprint.recognition.clustering.mapped_rows import group_sums, slices
+from faceprint.recognition.thresholds.merge_threshold import MergeThreshold
 from faceprint.types import Array
 
 __all__ = ["Album", "AlbumFace", "MissingPhotograph", "Person", "arrange"]
@@ -76,7 +76,7 @@ class Album:
 
     people: tuple[Person, ...]
     unassigned: tuple[AlbumFace, ...]
-    demand: Demand
+    demand: MergeThreshold
     embedder: str
     failed: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
@@ -106,7 +106,7 @@ def arrange(
     table: FaceTable,
     labels: Ints,
     reasons: Sequence[str],
-    demand: Demand,
+    demand: MergeThreshold,
     names: dict[int, str] | None = None,
 ) -> tuple[tuple[Person, ...], tuple[AlbumFace, ...]]:
     """People from (n,) labels, which become their ids; a negative label waits, with its reason."""

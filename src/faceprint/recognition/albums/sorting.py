@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from faceprint.recognition.albums.constraints import Constraints, Pairs, constrain, united
-from faceprint.recognition.albums.demand import Demand, crowding
-from faceprint.recognition.albums.faces import FaceTable, Fitness
-from faceprint.recognition.albums.graph import Edges, Ints, neighbor_graph
-from faceprint.recognition.albums.mapped import take_rows
-from faceprint.recognition.albums.partition import average_linkage
-from faceprint.recognition.albums.tasks import Run
+from faceprint.recognition.albums.faces import FaceTable, QualityFilter
+from faceprint.recognition.clustering.constraints import Constraints, Pairs, constrain, merged_sets
+from faceprint.recognition.clustering.knn_graph import Edges, Ints, neighbor_graph
+from faceprint.recognition.clustering.linkage import average_linkage
+from faceprint.recognition.clustering.mapped_rows import take_rows
+from faceprint.recognition.clustering.tasks import Run
+from faceprint.recognition.thresholds.merge_threshold import MergeThreshold, as_norm
 from faceprint.types import Array
 
 __all__ = ["NEIGHBORS", "Links", "partition", "sort_faces"]
@@ -39,9 +39,9 @@ class Links:
 
 def sort_faces(
     table: FaceTable,
-    demand: Demand,
+    demand: MergeThreshold,
     links: Links,
-    fitness: Fitness,
+    fitness: QualityFilter,
     run: Run | None = None,
     *,
     photos: Ints | None = None,
@@ -51,7 +51,7 @@ def sort_faces(
     A face that the owner linked takes part whatever its quality.
 
     Args:
-        run: finds the neighbours.
+        run: finds the neighbors.
         photos: (n,) the photograph of each face, where its name does not tell.
     """
     reasons = fitness.reasons(table.quality)
@@ -83,7 +83,7 @@ def sort_faces(
 
 def partition(
     vectors: Array,
-    demand: Demand,
+    demand: MergeThreshold,
     links: Links,
     *,
     photos: np.ndarray[tuple[int, ...], np.dtype[np.generic]] | None = None,
@@ -117,14 +117,14 @@ def partition(
 
     strict = limits_with((*links.must, *links.pins))  # refuses what contradicts itself
     if demand.crowded:
-        crowded = crowding(edges, linked(strict, strict.groups, edges), demand.least)
+        crowded = as_norm(edges, linked(strict, strict.groups, edges), demand.least)
     limits = limits_with(links.pins) if links.must else strict
     groups = limits.groups
     if limits.held.any() or links.must:
         free = ~(limits.held[groups[edges.a]] | limits.held[groups[edges.b]])
         first = Edges(edges.a[free], edges.b[free], edges.similarity[free])
         groups = linked(limits, groups, first)
-        joined = united(int(groups.max()) + 1, [(groups[a], groups[b]) for a, b in links.must])
+        joined = merged_sets(int(groups.max()) + 1, [(groups[a], groups[b]) for a, b in links.must])
         groups = joined[groups]
         if any(groups[a] == groups[b] for a, b in (*links.cannot, *links.separate)):
             # The people as they were found cannot be joined whole: then only the faces named are.

@@ -22,8 +22,8 @@ from faceprint.errors import (
 from faceprint.geometry import iou_matrix
 from faceprint.recognition.albums import schema
 from faceprint.recognition.albums.faces import FaceTable
-from faceprint.recognition.albums.graph import Ints
 from faceprint.recognition.albums.photographs import Content, Found, Photograph, shown
+from faceprint.recognition.clustering.knn_graph import Ints
 from faceprint.recognition.gallery.records import now
 from faceprint.recognition.gallery.sqlite_connect import configured, plain_errors
 from faceprint.types import Array

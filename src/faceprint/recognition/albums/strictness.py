@@ -8,18 +8,18 @@ from dataclasses import replace
 import numpy as np
 
 from faceprint.errors import UnknownModelError, UsageError
-from faceprint.recognition.albums.demand import Demand, similarities_of
-from faceprint.recognition.albums.edges import CLUSTER_FMR, clustering_point
 from faceprint.recognition.albums.faces import FaceTable
-from faceprint.recognition.albums.self_measured import own_similarities
-from faceprint.recognition.operating import KnownPoints, known_points
+from faceprint.recognition.clustering.unsupervised_calibration import unsupervised_distributions
+from faceprint.recognition.thresholds.edges import CLUSTER_FMR, clustering_point
+from faceprint.recognition.thresholds.merge_threshold import MergeThreshold, score_distributions
+from faceprint.recognition.thresholds.operating_points import KnownPoints, known_points
 from faceprint.zoo.catalog import get_card
 
-__all__ = ["check_demand", "demand_for"]
+__all__ = ["check_merge_options", "merge_threshold_for"]
 
 
-def check_demand(threshold: float | None, fmr: float | None) -> None:
-    """Refuse what `demand_for` would refuse, before photographs are analysed for it.
+def check_merge_options(threshold: float | None, fmr: float | None) -> None:
+    """Refuse what `merge_threshold_for` would refuse, before photographs are analyzed for it.
 
     Raises:
         UsageError: both are given, or one is out of range.
@@ -32,13 +32,13 @@ def check_demand(threshold: float | None, fmr: float | None) -> None:
         raise UsageError(f"fmr is {fmr}; clustering needs a rate between 0 and 0.5, as 1e-4")
 
 
-def demand_for(
+def merge_threshold_for(
     table: FaceTable,
     detector: str = "",
     *,
     threshold: float | None = None,
     fmr: float | None = None,
-) -> Demand:
+) -> MergeThreshold:
     """What joins these faces, by the best evidence that there is.
 
     A given threshold; else the operating points of this embedder with this detector; else what the
@@ -51,9 +51,11 @@ def demand_for(
     Raises:
         UsageError: both are given, one is out of range, or nothing leads to a threshold.
     """
-    check_demand(threshold, fmr)
+    check_merge_options(threshold, fmr)
     if threshold is not None or not len(table):
-        given = Demand.constant(1.0 if threshold is None else threshold, "given by the caller")
+        given = MergeThreshold.constant(
+            1.0 if threshold is None else threshold, "given by the caller"
+        )
         return replace(given, basis="given")
     known = _known(table, detector)
     found = None
@@ -89,10 +91,10 @@ def _boxes_alone(table: FaceTable) -> bool:
     return bool(np.isfinite(table.quality[:, 0]).any() and np.isnan(table.quality[:, 2]).all())
 
 
-def _of_points(known: KnownPoints, faces: int, fmr: float | None) -> Demand | None:
+def _of_points(known: KnownPoints, faces: int, fmr: float | None) -> MergeThreshold | None:
     """By the points of a model, both error rates of which are known at two rates or more."""
     basis = known.evidence or ""
-    similarities = similarities_of(known.points)
+    similarities = score_distributions(known.points)
     if fmr is None and similarities is not None:
         if known.evidence == "borrowed":
             similarities = replace(similarities, source=f"measured with others: {known.words}")
@@ -101,18 +103,20 @@ def _of_points(known: KnownPoints, faces: int, fmr: float | None) -> Demand | No
     if point is None:
         return None
     stated = known.stated(point)
-    return replace(Demand.constant(stated.threshold, stated.source), basis=basis)
+    return replace(MergeThreshold.constant(stated.threshold, stated.source), basis=basis)
 
 
-def _of_album(table: FaceTable, fmr: float | None) -> Demand | None:
-    own = own_similarities(table.vectors, table.sources)
+def _of_album(table: FaceTable, fmr: float | None) -> MergeThreshold | None:
+    own = unsupervised_distributions(table.vectors, table.sources)
     if own is None:
         return None
-    found = own.demand(len(table)) if fmr is None else Demand.constant(own.at(fmr), own.source)
+    found = (
+        own.demand(len(table)) if fmr is None else MergeThreshold.constant(own.at(fmr), own.source)
+    )
     return replace(found, basis="album")
 
 
-def _of_one(known: KnownPoints, fmr: float | None) -> Demand:
+def _of_one(known: KnownPoints, fmr: float | None) -> MergeThreshold:
     """By a single point: its threshold for groups of every size.
 
     Raises:
@@ -120,4 +124,4 @@ def _of_one(known: KnownPoints, fmr: float | None) -> Demand:
     """
     point = known.choose(fmr)
     words = f"{point.name}, {point.source}" if known.evidence == "published" else point.source
-    return replace(Demand.constant(point.threshold, words), basis=known.evidence or "")
+    return replace(MergeThreshold.constant(point.threshold, words), basis=known.evidence or "")

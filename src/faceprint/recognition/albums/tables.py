@@ -14,7 +14,7 @@ from faceprint._text import printable
 from faceprint.errors import InputError, ModelMismatchError, SourceNotFoundError
 from faceprint.recognition.albums.columns import Columns, Vectors, read_columns
 from faceprint.recognition.albums.faces import FaceTable, joined, photo_faces
-from faceprint.recognition.albums.mapped import new_rows
+from faceprint.recognition.clustering.mapped_rows import new_rows
 from faceprint.similarity import normalize
 from faceprint.types import Array
 

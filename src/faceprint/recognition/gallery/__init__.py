@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from faceprint.recognition.gallery.crypto import Key, new_key
-from faceprint.recognition.gallery.enrolling import EnrolOptions
+from faceprint.recognition.gallery.enrollment import EnrollOptions
 from faceprint.recognition.gallery.gallery import Gallery
 from faceprint.recognition.gallery.records import (
     Consent,
@@ -18,7 +18,7 @@ from faceprint.recognition.gallery.sources import folder_pairs
 
 __all__ = [
     "Consent",
-    "EnrolOptions",
+    "EnrollOptions",
     "Enrolled",
     "Gallery",
     "Key",

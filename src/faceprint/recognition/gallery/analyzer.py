@@ -46,7 +46,7 @@ class Analyzer(Protocol):
 
 
 def pin_of(analyzer: Analyzer) -> ModelPin:
-    """The pin of an analyser's embedder; mirrored embeddings are another model's.
+    """The pin of an analyzer's embedder; mirrored embeddings are another model's.
 
     Raises:
         UsageError: the card is not of an embedder.

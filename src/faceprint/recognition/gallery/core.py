@@ -119,7 +119,7 @@ class Core:
 
 
 def check_name(name: str) -> str:
-    """A subject's name, normalised (NFC) so that one name has one spelling.
+    """A subject's name, normalized (NFC) so that one name has one spelling.
 
     Raises:
         UsageError: empty, longer than 256 characters, or with control characters.

@@ -9,23 +9,20 @@ from types import TracebackType
 from typing import Any, Self
 
 from faceprint.errors import GalleryError, NoFaceError, UsageError
-from faceprint.recognition.calibrations import search_points
-from faceprint.recognition.decidable import objection, usable_quality
-from faceprint.recognition.fpir import fpir_point, search_point
-from faceprint.recognition.gallery import migrating, privacy, tagging
+from faceprint.recognition.gallery import migration, privacy, tagging
 from faceprint.recognition.gallery.analyzer import Analyzer, check_pin, pin_of
 from faceprint.recognition.gallery.answering import identify
 from faceprint.recognition.gallery.core import Core, check_name
 from faceprint.recognition.gallery.crypto import Key, key_from_environment
-from faceprint.recognition.gallery.enrolling import EnrolOptions, FaceChoice, enrol
-from faceprint.recognition.gallery.keeping import Keeping
-from faceprint.recognition.gallery.opening import (
+from faceprint.recognition.gallery.enrollment import EnrollOptions, FaceChoice, enroll
+from faceprint.recognition.gallery.factory import (
     check_options,
     log_creation,
     new_header,
     open_store,
     user,
 )
+from faceprint.recognition.gallery.keeping import Keeping
 from faceprint.recognition.gallery.records import (
     Consent,
     Fusion,
@@ -34,7 +31,10 @@ from faceprint.recognition.gallery.records import (
     Policy,
 )
 from faceprint.recognition.gallery.searching import IndexKind, Search
-from faceprint.recognition.operating import choose_point
+from faceprint.recognition.thresholds.calibrations import search_points
+from faceprint.recognition.thresholds.decidable import objection, usable_quality
+from faceprint.recognition.thresholds.fpir import fpir_point, search_point
+from faceprint.recognition.thresholds.operating_points import choose_point
 from faceprint.types import Embedding, Face, Identification, OperatingPoint
 
 __all__ = ["Gallery"]
@@ -62,13 +62,13 @@ class Gallery(Keeping):
         index: IndexKind = "auto",
         actor: str | None = None,
     ) -> Gallery:
-        """Open a gallery, or make one where there is none and an analyser says for which model.
+        """Open a gallery, or make one where there is none and an analyzer says for which model.
 
         Args:
             location: a file, or `postgresql://...` (`?schema=NAME` for several in one database).
             analyzer: what `faceprint.load` gave; without it nothing can be enrolled or identified
                 from photographs.
-            model: instead of an analyser, for a gallery that is filled by `import_`.
+            model: instead of an analyzer, for a gallery that is filled by `import_`.
             fusion: of several templates a subject, `max` (the default) or `mean`; fixed when the
                 gallery is made.
             policy: of a new gallery; `set_policy` changes an old one's.
@@ -93,7 +93,7 @@ class Gallery(Keeping):
             check_options(core.location, header, fusion, policy, held)
             core.sealer(header)
             if analyzer is not None:
-                migrating.check_owners(core.location, core.store)
+                migration.check_owners(core.location, core.store)
             upgraded = tagging.upgrade(core)
             log_creation(core.store, core.actor)
             gallery = cls(core, analyzer, index)
@@ -123,7 +123,7 @@ class Gallery(Keeping):
         """Let go of files, connections and the index."""
         self._core.store.close()
 
-    # Enrolment
+    # Enrollment
 
     def enroll(
         self,
@@ -134,7 +134,7 @@ class Gallery(Keeping):
         faces: FaceChoice = "largest",
         min_quality: float | None = None,
     ) -> list[Outcome]:
-        """Enrol photographs of one person.
+        """Enroll photographs of one person.
 
         The same photograph twice gives the template it gave before. Every photograph is answered
         for: `Enrolled`, or `Skipped` with the reason.
@@ -144,17 +144,17 @@ class Gallery(Keeping):
                 embedder's card supports, 0 takes all.
 
         Raises:
-            UsageError: no analyser, or a name or metadata that can't be kept.
+            UsageError: no analyzer, or a name or metadata that can't be kept.
         """
         name = check_name(subject)
-        options = EnrolOptions(faces, min_quality, metadata, consent)
+        options = EnrollOptions(faces, min_quality, metadata, consent)
         return list(self.enroll_many(((name, image) for image in images), options))
 
     def enroll_many(
-        self, pairs: Iterable[tuple[str, Any]], options: EnrolOptions | None = None
+        self, pairs: Iterable[tuple[str, Any]], options: EnrollOptions | None = None
     ) -> Iterator[Outcome]:
-        """Enrol a stream of (subject, photograph); an outcome each, once it is durable."""
-        return enrol(self._core, self._needs_analyzer(), pairs, options or EnrolOptions())
+        """Enroll a stream of (subject, photograph); an outcome each, once it is durable."""
+        return enroll(self._core, self._needs_analyzer(), pairs, options or EnrollOptions())
 
     # Questions
 
@@ -257,14 +257,14 @@ class Gallery(Keeping):
         analyzer: Analyzer,
         *,
         drop_missing: bool = False,
-        progress: migrating.Progress | None = None,
-    ) -> migrating.Migration:
+        progress: migration.Progress | None = None,
+    ) -> migration.Migration:
         """Move to another embedder from kept crops or photographs; names and numbers stay.
 
         Raises:
             GalleryError: templates that can't be embedded again, unless `drop_missing`.
         """
-        done = migrating.migrate(
+        done = migration.migrate(
             self._core, self._search, analyzer, drop_missing=drop_missing, progress=progress
         )
         self._analyzer = analyzer

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from faceprint.errors import UsageError
-from faceprint.recognition.gallery import checking, migrating, privacy, tagging, transfer
+from faceprint.recognition.gallery import checking, migration, privacy, tagging, transfer
 from faceprint.recognition.gallery.audit import AuditReport
 from faceprint.recognition.gallery.core import Core, check_name
 from faceprint.recognition.gallery.crypto import Key
@@ -108,7 +108,7 @@ class Keeping:
         return privacy.update(self._core, check_name(subject), metadata, consent)
 
     def set_policy(self, policy: Policy) -> None:
-        """Ask this of enrolments from now on."""
+        """Ask this of enrollments from now on."""
         if policy.retention_days is not None and policy.retention_days > _MOST_DAYS:
             raise UsageError(
                 f"retention_days is {policy.retention_days}; at most {_MOST_DAYS} (a hundred years)"
@@ -117,9 +117,9 @@ class Keeping:
             change.header = replace(change.header, policy=policy)
             change.log("policy", policy=policy.to_json())
 
-    def rekey(self, key: Key | None, progress: migrating.Progress | None = None) -> int:
+    def rekey(self, key: Key | None, progress: migration.Progress | None = None) -> int:
         """Seal every record with another key, for the first time, or (None) not at all."""
-        return migrating.rekey(self._core, self._search, key, progress)
+        return migration.rekey(self._core, self._search, key, progress)
 
     def export(self, path: str | Path) -> int:
         """Write every template, opened, as JSON lines or Parquet by the suffix; how many."""

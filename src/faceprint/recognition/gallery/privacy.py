@@ -12,7 +12,7 @@ from typing import Any
 
 from faceprint.errors import GalleryError, UnknownSubjectError, UsageError
 from faceprint.recognition.gallery.core import Change, Core
-from faceprint.recognition.gallery.enrolling import ensure_subject
+from faceprint.recognition.gallery.enrollment import ensure_subject
 from faceprint.recognition.gallery.records import Consent, Subject, SubjectRow, now, timestamp
 from faceprint.recognition.gallery.searching import Search
 from faceprint.recognition.gallery.vectors import unpack

@@ -112,7 +112,7 @@ def _iso(value: str, what: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a gallery asks of every enrolment, and how long it keeps things.
+    """What a gallery asks of every enrollment, and how long it keeps things.
 
     Attributes:
         require_consent: refuse subjects without consent that holds today.
@@ -217,7 +217,7 @@ class TemplateRow:
         content: SHA-256 of the photograph's bytes.
         box: x1, y1, x2, y2 in pixels of the photograph.
         quality: 0..1, None when it was not assessed.
-        norm: the embedding's length before normalisation.
+        norm: the embedding's length before normalization.
         has_crop: a crop is kept, whether or not it was read.
         crop_tag, tag: over the crop, and over this row (`guard`).
     """

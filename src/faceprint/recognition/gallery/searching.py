@@ -16,8 +16,8 @@ from faceprint.recognition.gallery.store import LEAST_KEY
 from faceprint.recognition.gallery.vectors import unpack
 from faceprint.recognition.identify import Candidate, Owners, search_subjects
 from faceprint.recognition.index.base import Keys, VectorIndex
+from faceprint.recognition.index.binary_lsh import BinaryLshIndex
 from faceprint.recognition.index.exact import ExactIndex, ExactInt8Index
-from faceprint.recognition.index.signs import SignIndex
 from faceprint.recognition.index.usearch import UsearchIndex
 from faceprint.types import Array
 
@@ -32,7 +32,7 @@ _SAVE_SHARE = 0.02
 _SAMPLED = 4096
 """Templates from which the middle of all is taken."""
 
-_Cached: TypeAlias = SignIndex | UsearchIndex
+_Cached: TypeAlias = BinaryLshIndex | UsearchIndex
 
 
 class _LocalOwners:
@@ -116,7 +116,7 @@ class Search:
             self._add_after(header, exact, LEAST_KEY)
             return
         self._index, cached = self._from_cache(header, kind)
-        if isinstance(self._index, SignIndex) and not cached:
+        if isinstance(self._index, BinaryLshIndex) and not cached:
             self._index = self._signs(header.model.dim, templates)
         before = len(self._index)
         self._catch_up(header, self._index)
@@ -126,19 +126,19 @@ class Search:
     def _exact(self, dim: int, kind: str) -> ExactIndex:
         return ExactInt8Index(dim, self._fetch) if kind == "exact-i8" else ExactIndex(dim)
 
-    def _signs(self, dim: int, templates: Keys) -> SignIndex:
+    def _signs(self, dim: int, templates: Keys) -> BinaryLshIndex:
         """An empty index about the middle of these templates."""
-        index = SignIndex(dim, self._fetch)
+        index = BinaryLshIndex(dim, self._fetch)
         index.reserve(len(templates))
         chosen = np.random.default_rng(0).permutation(templates)[:_SAMPLED]
         _, vectors = self._fetch(np.sort(chosen))
         if len(vectors):
-            index.centre(vectors, len(templates))
+            index.center(vectors, len(templates))
         return index
 
     def _catch_up(self, header: Header, index: VectorIndex) -> None:
         templates, subjects = self._core.store.keys()
-        if isinstance(index, SignIndex | UsearchIndex):
+        if isinstance(index, BinaryLshIndex | UsearchIndex):
             held = np.sort(index.keys())
         else:
             assert isinstance(self._owners, _LocalOwners)
@@ -146,7 +146,7 @@ class Search:
         index.remove(np.setdiff1d(held, templates, assume_unique=True))
         self._owners = _LocalOwners(templates, subjects)
         self._add_after(header, index, int(held[-1]) if len(held) else LEAST_KEY)
-        if isinstance(index, SignIndex) and index.outgrown:
+        if isinstance(index, BinaryLshIndex) and index.outgrown:
             self._index = self._signs(header.model.dim, templates)
             self._add_after(header, self._index, LEAST_KEY)
 
@@ -180,7 +180,7 @@ class Search:
 
     def _from_cache(self, header: Header, kind: str) -> tuple[_Cached, bool]:
         def empty() -> _Cached:
-            made = SignIndex if kind == "signs" else UsearchIndex
+            made = BinaryLshIndex if kind == "signs" else UsearchIndex
             return made(header.model.dim, self._fetch)
 
         index = empty()

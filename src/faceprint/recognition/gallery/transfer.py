@@ -20,8 +20,8 @@ from faceprint.errors import (
 )
 from faceprint.recognition.gallery.core import Core, check_name
 from faceprint.recognition.gallery.crops import decode_crop
-from faceprint.recognition.gallery.enrolling import ensure_subject
-from faceprint.recognition.gallery.migrating import check_owners
+from faceprint.recognition.gallery.enrollment import ensure_subject
+from faceprint.recognition.gallery.migration import check_owners
 from faceprint.recognition.gallery.records import (
     Consent,
     Header,

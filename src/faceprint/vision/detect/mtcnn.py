@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from faceprint.geometry import nms
 from faceprint.runtime.session import Session
 from faceprint.types import Array, Detections, Image
-from faceprint.vision.detect.blocks import CELL, STRIDE, BlockRunner
+from faceprint.vision.detect.cascade_batching import CELL, STRIDE, BlockRunner
 from faceprint.vision.detect.framing import FRAMES, Framed
 from faceprint.vision.detect.pyramid import Level, levels_of, pyramid
 from faceprint.vision.warp import Mipmaps, averaged, box_crops
@@ -25,7 +25,7 @@ from faceprint.vision.warp import Mipmaps, averaged, box_crops
 __all__ = ["MtcnnDetector", "MtcnnSettings"]
 
 _CHUNK = 1024
-"""Crops cut at a time; bounds memory when a crowd is analysed."""
+"""Crops cut at a time; bounds memory when a crowd is analyzed."""
 
 _RNET_SIDE, _ONET_SIDE = 24, 48
 """Crops' sides in pixels."""
@@ -130,7 +130,7 @@ class MtcnnDetector:
         self._blocks = BlockRunner(threads)
         self.settings = settings or MtcnnSettings()
 
-    def enough(self, width: int, height: int) -> float:
+    def required_scale(self, width: int, height: int) -> float:
         """The share of a photograph's sides at which R-Net sees the smallest face as it is."""
         return min(1.0, _RNET_SIDE / self.settings.smallest_face(width, height))
 
@@ -265,11 +265,11 @@ def _shift(boxes: Array, offsets: Array) -> Array:
 
 
 def _square(boxes: Array) -> Array:
-    """The square of the longer side around the same centre."""
+    """The square of the longer side around the same center."""
     sides = boxes[:, 2:] - boxes[:, :2]
     half = sides.max(axis=1, keepdims=True, initial=0) / 2
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
-    return np.concatenate([centre - half, centre + half], axis=1)
+    center = (boxes[:, :2] + boxes[:, 2:]) / 2
+    return np.concatenate([center - half, center + half], axis=1)
 
 
 def _concatenate(parts: Sequence[_Candidates]) -> _Candidates:

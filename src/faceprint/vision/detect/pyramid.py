@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from faceprint.types import Image
-from faceprint.vision.detect.blocks import CELL
+from faceprint.vision.detect.cascade_batching import CELL
 from faceprint.vision.warp import Mipmaps, Span, averaged, evened, halved, span_halved
 
 __all__ = ["Level", "levels_of", "pyramid"]

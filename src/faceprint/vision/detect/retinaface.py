@@ -1,8 +1,8 @@
 """RetinaFace in its PyTorch port with MobileNet 0.25: offsets from prior boxes.
 
 Deng et al., "RetinaFace: Single-Shot Multi-Level Face Localisation in the Wild", CVPR 2020; the
-coding of boxes is SSD's (Liu et al., ECCV 2016). With c and d a prior's centre and side:
-centre = c + 0.1 d loc[:2], sides = d exp(0.2 loc[2:]), landmark = c + 0.1 d k.
+coding of boxes is SSD's (Liu et al., ECCV 2016). With c and d a prior's center and side:
+center = c + 0.1 d loc[:2], sides = d exp(0.2 loc[2:]), landmark = c + 0.1 d k.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import numpy as np
 
 from faceprint.errors import CardError
 from faceprint.types import Array, Detections
-from faceprint.vision.detect.raw import by_width, cells, choose, exp, gather
+from faceprint.vision.detect.anchors import by_width, cells, choose, exp, gather
 
 __all__ = ["decode"]
 
 _STRIDES = (8, 16, 32)
 _SIDES = np.asarray(((16, 32), (64, 128), (256, 512)), np.float32)
-_CENTRE_VARIANCE, _SIZE_VARIANCE = np.float32(0.1), np.float32(0.2)
+_CENTER_VARIANCE, _SIZE_VARIANCE = np.float32(0.1), np.float32(0.2)
 
 
 def decode(
@@ -45,12 +45,12 @@ def decode(
     scores = classes[0][:, :, 1]
     chosen = choose(scores, score_threshold)
     cell = cells(chosen.row, canvas, _STRIDES, _SIDES.shape[1], scores.shape[1])
-    centre = cell.corners + cell.stride[:, None] / 2
+    center = cell.corners + cell.stride[:, None] / 2
     level = np.searchsorted(_STRIDES, cell.stride)
     side = _SIDES[level, cell.anchor][:, None]
     box = chosen.of(boxes[0])
-    middle = centre + box[:, :2] * _CENTRE_VARIANCE * side
+    middle = center + box[:, :2] * _CENTER_VARIANCE * side
     half = exp(box[:, 2:] * _SIZE_VARIANCE) * side / 2
-    offsets = chosen.of(points[0]).reshape(-1, 5, 2) * _CENTRE_VARIANCE
-    landmarks = centre[:, None] + offsets * side[:, None]
+    offsets = chosen.of(points[0]).reshape(-1, 5, 2) * _CENTER_VARIANCE
+    landmarks = center[:, None] + offsets * side[:, None]
     return gather(chosen, np.concatenate([middle - half, middle + half], axis=1), landmarks)

@@ -14,7 +14,7 @@ import numpy as np
 
 from faceprint.errors import CardError
 from faceprint.types import Array, Detections
-from faceprint.vision.detect.raw import by_width, cells, choose, gather
+from faceprint.vision.detect.anchors import by_width, cells, choose, gather
 
 __all__ = ["decode"]
 

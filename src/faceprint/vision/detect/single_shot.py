@@ -27,7 +27,7 @@ from faceprint.geometry import nms
 from faceprint.runtime.session import Session
 from faceprint.types import Array, Detections, Image
 from faceprint.vision.detect import retinaface, scrfd, ultraface, yunet
-from faceprint.vision.detect.windows import Window, free_canvas, merge, spans
+from faceprint.vision.detect.tiling import Window, free_canvas, merge, spans
 from faceprint.vision.preprocess import fit, to_blob
 from faceprint.vision.warp import Mipmaps
 from faceprint.zoo.card import ModelCard
@@ -112,7 +112,7 @@ class SingleShotDetector:
         flat = any(len(output.shape) == 2 for output in session.info.outputs)
         self._batch = 1 if flat or (spec and spec[0] == 1) else _BATCH
 
-    def enough(self, width: int, height: int) -> float:
+    def required_scale(self, width: int, height: int) -> float:
         """The share of a photograph's sides that the first pass over it needs."""
         return min(1.0, _scale((width, height), self._canvas((width, height))))
 

@@ -1,7 +1,7 @@
 """YuNet: anchor-free, one prediction a cell at strides 8, 16 and 32.
 
 Wu, Peng, Yu, "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 20,
-2023. With (column, row) the cell and s its stride: score = sqrt(cls obj); the box has the centre
+2023. With (column, row) the cell and s its stride: score = sqrt(cls obj); the box has the center
 ((column, row) + offset) s and the sides exp(size) s; a landmark lies at ((column, row) + k) s.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from faceprint.errors import CardError
 from faceprint.types import Array, Detections
-from faceprint.vision.detect.raw import by_width, cells, choose, exp, gather
+from faceprint.vision.detect.anchors import by_width, cells, choose, exp, gather
 
 __all__ = ["decode"]
 
@@ -49,7 +49,7 @@ def decode(
     cell = cells(chosen.row, canvas, _STRIDES, 1, scores.shape[1])
     origin, stride = cell.corners, cell.stride[:, None]
     box = chosen.of(np.concatenate(boxes, axis=1))
-    centre, half = origin + box[:, :2] * stride, exp(box[:, 2:]) * stride / 2
+    center, half = origin + box[:, :2] * stride, exp(box[:, 2:]) * stride / 2
     offsets = chosen.of(np.concatenate(points, axis=1)).reshape(-1, 5, 2)
     landmarks = origin[:, None] + offsets * stride[:, None]
-    return gather(chosen, np.concatenate([centre - half, centre + half], axis=1), landmarks)
+    return gather(chosen, np.concatenate([center - half, center + half], axis=1), landmarks)

@@ -16,7 +16,7 @@ class Header:
         orientation: EXIF orientation 1..8; None where it is Pillow that reads the metadata.
         bytes_a_pixel: memory for each pixel that is made, at the most.
         fixed_bytes: memory whatever the scale that it is decoded at.
-        components: colour components of a JPEG that OpenCV may decode, 0 for other files.
+        components: color components of a JPEG that OpenCV may decode, 0 for other files.
         start: where a JPEG's first scan begins.
         needed: parts of a JPEG's header that its pixels depend on, as (begin, end).
     """

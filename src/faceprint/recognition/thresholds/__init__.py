@@ -1,0 +1,1 @@
+"""Where a score becomes a decision: operating points, search thresholds, merge thresholds."""

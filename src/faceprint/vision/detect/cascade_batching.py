@@ -1,0 +1,141 @@
+"""MTCNN's networks in pieces that stay in a core's cache, side by side on threads.
+
+The three networks have few channels, so their time goes into moving activations and not into
+arithmetic: a call whose activations leave the second-level cache takes longer a pixel, a little on
+an idle machine and several times as long on a busy one (docs/performance.md). The pieces are cut
+here, below the cascade, which hands over all crops of a stage at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import pairwise, product
+from typing import TypeVar
+
+import cv2
+import numpy as np
+
+from faceprint.errors import NotFiniteError
+from faceprint.runtime.session import Session
+from faceprint.types import Array, Image
+
+__all__ = ["CELL", "STRIDE", "BlockRunner", "proposal_grid"]
+
+Tile = tuple[slice, slice, slice]
+"""Images, rows and columns of P-Net's output."""
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+_CACHED_PIXELS = 24_000
+"""Input pixels in one call: P-Net's widest activation is then 1 MB."""
+
+_TILE_CELLS = 100
+"""Cells along a tile's side, 210 input pixels; neighbors share 10 of them. A cell takes as long in
+tiles of 70 or 140, but smaller tiles share more of them and larger ones leave the cache."""
+
+CELL, STRIDE = 12, 2
+"""P-Net's window and step, pixels."""
+
+
+def proposal_grid(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of P-Net's output: 3 x 3, pooling by 2 rounded up, 3 x 3, 3 x 3."""
+    return (height - 1) // 2 - 4, (width - 1) // 2 - 4
+
+
+class BlockRunner:
+    """Runs sessions in blocks.
+
+    Args:
+        threads: blocks that run at once; the sessions should then have one thread each.
+    """
+
+    def __init__(self, threads: int = 1) -> None:
+        self._pool = ThreadPoolExecutor(threads, "faceprint-blocks") if threads > 1 else None
+
+    def crops(self, session: Session, crops: Image, rows: int) -> tuple[Array, ...]:
+        """(n, s, s, 3) uint8 crops through a network, `rows` in each call; its outputs."""
+        parts = [slice(start, start + rows) for start in range(0, len(crops), rows)]
+        outputs = list(self._map(lambda part: _finite(session.run(_blob(crops[part]))), parts))
+        return tuple(np.concatenate(pieces) for pieces in zip(*outputs, strict=True))
+
+    def proposals(self, session: Session, levels: Iterable[Image]) -> list[tuple[Array, Array]]:
+        """P-Net over the levels of a pyramid, (n, h, w, 3) uint8 images each.
+
+        With threads, a level's pieces run while the next level is still being made.
+
+        Returns:
+            For each level (n, rows, columns) face probability and (n, 4, rows, columns) offsets.
+        """
+        maps: list[tuple[Array, Array]] = []
+        waiting: list[Future[None]] = []
+        for images in levels:
+            count, height, width = images.shape[:3]
+            grid = proposal_grid(height, width)
+            found = np.empty((count, *grid), np.float32), np.empty((count, 4, *grid), np.float32)
+            maps.append(found)
+            for tile in _tiles(count, height, width):
+                if self._pool is None:
+                    _propose(session, images, tile, found)
+                else:
+                    waiting.append(self._pool.submit(_propose, session, images, tile, found))
+        for piece in waiting:
+            piece.result()
+        return maps
+
+    def _map(self, work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
+        return map(work, jobs) if self._pool is None else self._pool.map(work, jobs)
+
+
+def _propose(session: Session, images: Image, tile: Tile, found: tuple[Array, Array]) -> None:
+    """Run P-Net on the pixels of one tile and write what it says where it belongs."""
+    which, down, across = tile
+    (rows, columns), (height, width) = found[0].shape[1:], images.shape[1:3]
+    window = images[which, _pixels(down, height, rows), _pixels(across, width, columns)]
+    outputs = _finite(session.run(_blob(window)))
+    found[0][which, down, across], found[1][which, :, down, across] = outputs
+
+
+def _finite(outputs: tuple[Array, ...]) -> tuple[Array, ...]:
+    """The outputs, which must not look like "no face" where they are no numbers."""
+    # The sum of numbers of this kind is finite where all of them are, and is quicker to see.
+    if not all(np.isfinite(output.sum()) for output in outputs):
+        raise NotFiniteError("a network of the detector gave NaN or infinity")
+    return outputs
+
+
+def _tiles(count: int, height: int, width: int) -> Iterator[Tile]:
+    """(images, rows, columns) of P-Net's output that one call takes."""
+    rows, columns = proposal_grid(height, width)
+    if height * width <= _CACHED_PIXELS:
+        together = max(1, _CACHED_PIXELS // (height * width))
+        for start in range(0, count, together):
+            yield slice(start, min(count, start + together)), slice(0, rows), slice(0, columns)
+        return
+    parts = list(product(_parts(rows), _parts(columns)))
+    for index in range(count):
+        for down, across in parts:
+            yield slice(index, index + 1), down, across
+
+
+def _parts(cells: int) -> list[slice]:
+    edges = np.linspace(0, cells, -(-cells // _TILE_CELLS) + 1).round().astype(int)
+    return [slice(int(a), int(b)) for a, b in pairwise(edges)]
+
+
+def _pixels(cells: slice, side: int, total: int) -> slice:
+    """Input pixels that a run of output cells sees; the last run sees all that is left."""
+    start = cells.start * STRIDE
+    return slice(start, side if cells.stop == total else (cells.stop - 1) * STRIDE + CELL)
+
+
+def _blob(images: Image) -> Array:
+    """(n, h, w, 3) uint8 to (n, 3, h, w) float32, which is all that MTCNN's graphs ask for."""
+    count, height, width = images.shape[:3]
+    blob = np.empty((count, 3, height, width), np.float32)
+    # Split as one tall image: the change of type then runs over contiguous planes.
+    tall = np.ascontiguousarray(images).reshape(-1, width, 3)
+    for channel, plane in enumerate(cv2.split(tall)):
+        blob[:, channel] = plane.reshape(count, height, width)
+    return blob

@@ -1,0 +1,1 @@
+"""Photographs as a stream: an ordered map over threads and worker processes."""
