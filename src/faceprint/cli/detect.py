@@ -16,6 +16,7 @@ from faceprint.types import AnalyzedImage
 __all__ = ["detect"]
 
 
+@options.with_model_options(*options.MODELS)
 def detect(
     photographs: Annotated[list[Path], typer.Argument(metavar="IMG...", help="Photographs.")],
     draw: Annotated[
@@ -27,11 +28,8 @@ def detect(
         typer.Option("--quality/--no-quality", help="Without it: where faces are, and no more."),
     ] = True,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Find the faces of photographs; a line each. Exit code 1: nobody was found in any.
 
@@ -39,7 +37,7 @@ def detect(
     --no-quality); error when the photograph can't be used (the others are still done, and the exit
     code is 3).
     """
-    fp = options.analyzer(pack, detector, embedder, runtime, threads)
+    fp = models.load()
     total = failed = 0
     for result in fp.analyze_many(photographs, embed=False, quality=quality, batch_size=8):
         total += len(result.faces)

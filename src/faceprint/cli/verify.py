@@ -17,6 +17,7 @@ from faceprint.types import Face, Verification
 __all__ = ["face_json", "verify"]
 
 
+@options.with_model_options(*options.MODELS)
 def verify(
     a: Annotated[Path, typer.Argument(metavar="A", help="A photograph.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
@@ -40,11 +41,8 @@ def verify(
         Path | None, typer.Option("--figure", metavar="OUT.png", help="Draw the comparison.")
     ] = None,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Compare the faces of two photographs. Exit code 0: match, 1: no match, or undecided.
 
@@ -61,7 +59,7 @@ def verify(
 
     if figure is not None and figure.suffix.lower() != ".png":
         raise UsageError(f"--figure writes PNG; {figure} ends otherwise")
-    fp = options.analyzer(pack, detector, embedder, runtime, threads)
+    fp = models.load()
     result = compare(
         a,
         b,
