@@ -284,8 +284,7 @@ def load(  # noqa: PLR0913 - the front door: all but the first by name
     Args:
         pack: None for FACEPRINT_PACK, else `starter`, which ships inside the package.
         detector, embedder: card ids; each replaces its half of the pack.
-        device: `cpu`, or an accelerator as the runtime names it; None for FACEPRINT_DEVICE, else
-            `cpu`.
+        device: `cpu` or an accelerator; None for FACEPRINT_DEVICE, else `cpu`.
         processes: that share the photographs of long streams, at most one a thread; None for
             FACEPRINT_PROCESSES, else for as many as pay. On sixteen cores one alone does a
             third of what they can. Above 1 they need ONNX Runtime on a CPU.
