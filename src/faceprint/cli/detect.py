@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT, NO
 from faceprint.cli.output import note, print_json, say
-from faceprint.cli.verify import face_json
 from faceprint.types import AnalyzedImage
 
 __all__ = ["detect"]
@@ -47,24 +46,12 @@ def detect(
         elif draw is not None:
             _draw(draw, result)
         if as_json:
-            print_json(_line(result), stream=True)
+            print_json(result.to_dict(), stream=True)
         elif result.error is None:
             _print(result)
     if failed:
         return INPUT
     return DONE if total else NO
-
-
-def _line(result: AnalyzedImage) -> dict[str, Any]:
-    line: dict[str, Any] = {
-        "source": result.source,
-        "width": result.width,
-        "height": result.height,
-        "faces": [face_json(face) for face in result.faces],
-    }
-    if result.error is not None:
-        line["error"] = str(result.error)
-    return line
 
 
 def _print(result: AnalyzedImage) -> None:

@@ -102,28 +102,8 @@ def _evidence(point: OperatingPoint) -> str:
 
 
 def _line(source: str, face: Face, answer: Identification) -> dict[str, Any]:
-    best = answer.candidates[0].similarity if answer.candidates else None
-    point = answer.operating_point
-    return {
-        "source": source,
-        "box": [round(float(value), 2) for value in face.box],
-        "subject": answer.subject,
-        "similarity": None if best is None else round(best, 6),
-        "threshold": round(answer.threshold, 6),
-        "evidence": None if point is None else point.evidence,
-        "provisional": None if point is None else point.provisional,
-        "decidable": answer.decidable,
-        "reason": answer.reason or None,
-        "candidates": [
-            {
-                "subject": match.subject,
-                "template": match.template,
-                "similarity": round(match.similarity, 6),
-                "rank": match.rank,
-            }
-            for match in answer.candidates
-        ],
-    }
+    box = [round(float(value), 2) for value in face.box]
+    return {"source": source, "box": box} | answer.to_dict()
 
 
 def _failure(result: AnalyzedImage) -> dict[str, Any]:
