@@ -45,6 +45,7 @@ and exit codes do not change.
 | `FACEPRINT_MAX_PIXELS` | most pixels that are made of one photograph; 89 million when not set |
 | `FACEPRINT_PACK` | what `--pack` is when not given |
 | `FACEPRINT_RUNTIME` | what `--runtime` is when not given |
+| `FACEPRINT_DEVICE` | what `--device` is when not given |
 | `FACEPRINT_THREADS` | what `--threads` is when not given |
 | `FACEPRINT_PROCESSES` | what `--processes` is when not given |
 | `FACEPRINT_KEY_FILE` | the key of encrypted galleries |

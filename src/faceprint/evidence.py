@@ -1,37 +1,10 @@
-"""What stands behind an operating point, as JSON values and in words."""
+"""Where an operating point was measured, in words."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 from faceprint.types import Measurement, OperatingPoint
 
-__all__ = ["evidence_json", "evidence_words", "measured_on"]
-
-
-def measured_on(point: OperatingPoint) -> tuple[Measurement, ...]:
-    """The error rates of the threshold on each data set; empty when nobody measured it.
-
-    A point that names no data set by itself was measured on what its source says.
-    """
-    if point.measurements or point.fmr is None or point.evidence == "given" or point.provisional:
-        return point.measurements
-    return (
-        Measurement(
-            point.source or point.name, point.fmr, point.fmr_low, point.fmr_high, point.fnmr
-        ),
-    )
-
-
-def evidence_json(point: OperatingPoint) -> dict[str, Any]:
-    """The keys `evidence`, `provisional`, `measured_on` and `source` of a JSON answer."""
-    return {
-        "evidence": point.evidence,
-        "provisional": point.provisional,
-        "measured_on": [asdict(item) for item in measured_on(point)],
-        "source": point.source,
-    }
+__all__ = ["evidence_words"]
 
 
 def evidence_words(point: OperatingPoint) -> str:

@@ -12,6 +12,7 @@ __all__ = [
     "MAX_PIXELS",
     "accept_license",
     "available_cores",
+    "default_device",
     "default_pack",
     "default_runtime",
     "expanded",
@@ -115,6 +116,11 @@ def default_pack() -> str:
 def default_runtime() -> str:
     """FACEPRINT_RUNTIME, else `onnxruntime`."""
     return os.environ.get("FACEPRINT_RUNTIME", "").strip() or "onnxruntime"
+
+
+def default_device() -> str:
+    """FACEPRINT_DEVICE, else `cpu`."""
+    return os.environ.get("FACEPRINT_DEVICE", "").strip() or "cpu"
 
 
 def max_pixels() -> int:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["calibrate"]
 
 
+@options.with_model_options(*options.MODELS)
 def calibrate(
     path: Annotated[
         Path, typer.Argument(metavar="PATH", help="A folder a person, or a table of pairs.")
@@ -65,11 +66,8 @@ def calibrate(
     ] = False,
     exclude: options.Exclude = None,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Measure thresholds on labeled photographs; `verify --calibration NAME` decides by them.
 
@@ -80,13 +78,10 @@ def calibrate(
     from faceprint.evaluation.calibrate import FMR_TARGETS
     from faceprint.evaluation.calibration_run import calibrate_data
     from faceprint.recognition.thresholds.calibrations import keep_calibration
-    from faceprint.vision.analyzer import load
 
     if report is not None:
         require("matplotlib", extra="report")
-    fp = load(
-        pack, detector=detector, embedder=embedder, runtime=runtime, threads=threads, mirror=mirror
-    )
+    fp = models.load(mirror=mirror)
     table = pairs is not None or (path.is_file() and not is_record_pack(path))
     if table and groups is not None:
         raise UsageError("--groups goes with a folder of people, not with a table of pairs")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 
+@options.with_model_options(*options.MODELS)
 def demo(
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Where the three figures go.")
@@ -29,11 +30,8 @@ def demo(
         typer.Option("--threshold", help="Decide at this cosine similarity. [the pack's]"),
     ] = None,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Same person, two people, a face with and without a mask: find, align, embed, compare, draw.
 
@@ -42,7 +40,7 @@ def demo(
     from faceprint.recognition.verify import verify
     from faceprint.vision import draw, images
 
-    fp = options.analyzer(pack, detector, embedder, runtime, threads)
+    fp = models.load()
     folder = resources.files("faceprint") / "samples"
     photo = {
         name: images.decode((folder / f"{name}.jpg").read_bytes())

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT, NO
 from faceprint.cli.output import note, print_json, say
-from faceprint.cli.verify import face_json
 from faceprint.types import AnalyzedImage
 
 __all__ = ["detect"]
 
 
+@options.with_model_options(*options.MODELS)
 def detect(
     photographs: Annotated[list[Path], typer.Argument(metavar="IMG...", help="Photographs.")],
     draw: Annotated[
@@ -27,11 +27,8 @@ def detect(
         typer.Option("--quality/--no-quality", help="Without it: where faces are, and no more."),
     ] = True,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Find the faces of photographs; a line each. Exit code 1: nobody was found in any.
 
@@ -39,7 +36,7 @@ def detect(
     --no-quality); error when the photograph can't be used (the others are still done, and the exit
     code is 3).
     """
-    fp = options.analyzer(pack, detector, embedder, runtime, threads)
+    fp = models.load()
     total = failed = 0
     for result in fp.analyze_many(photographs, embed=False, quality=quality, batch_size=8):
         total += len(result.faces)
@@ -49,24 +46,12 @@ def detect(
         elif draw is not None:
             _draw(draw, result)
         if as_json:
-            print_json(_line(result), stream=True)
+            print_json(result.to_dict(), stream=True)
         elif result.error is None:
             _print(result)
     if failed:
         return INPUT
     return DONE if total else NO
-
-
-def _line(result: AnalyzedImage) -> dict[str, Any]:
-    line: dict[str, Any] = {
-        "source": result.source,
-        "width": result.width,
-        "height": result.height,
-        "faces": [face_json(face) for face in result.faces],
-    }
-    if result.error is not None:
-        line["error"] = str(result.error)
-    return line
 
 
 def _print(result: AnalyzedImage) -> None:

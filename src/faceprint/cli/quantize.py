@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["quantize", "register"]
 
 
+@options.with_model_options("detector", "threads")
 def quantize(
     card_id: Annotated[str, typer.Argument(metavar="ID", help="An embedder's card id.")],
     out: Annotated[
@@ -54,8 +55,8 @@ def quantize(
         bool, typer.Option("--replace", help="Overwrite FILE and the card of the same id.")
     ] = False,
     as_json: options.Json = False,
-    detector: options.Detector = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Make an int8 model of an embedder. Exit code 1: not worth it here, and nothing is kept.
 
@@ -90,8 +91,8 @@ def quantize(
             listed,
             new_id=new_id,
             photographs=photographs,
-            detector=detector,
-            threads=threads,
+            detector=models.detector,
+            threads=models.threads,
         )
         decision = decide(trial.ratio, trial.accuracy, limit=limit, min_speedup=min_speedup)
         card_path = quantize_trial.take(trial, out) if decision.kept else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,12 +11,13 @@ from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.output import note, print_json, say
 from faceprint.errors import UsageError
-from faceprint.evidence import evidence_json, evidence_words
-from faceprint.types import Face, Verification
+from faceprint.evidence import evidence_words
+from faceprint.types import Verification
 
-__all__ = ["face_json", "verify"]
+__all__ = ["verify"]
 
 
+@options.with_model_options(*options.MODELS)
 def verify(
     a: Annotated[Path, typer.Argument(metavar="A", help="A photograph.")],
     b: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
@@ -40,11 +41,8 @@ def verify(
         Path | None, typer.Option("--figure", metavar="OUT.png", help="Draw the comparison.")
     ] = None,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Compare the faces of two photographs. Exit code 0: match, 1: no match, or undecided.
 
@@ -61,7 +59,7 @@ def verify(
 
     if figure is not None and figure.suffix.lower() != ".png":
         raise UsageError(f"--figure writes PNG; {figure} ends otherwise")
-    fp = options.analyzer(pack, detector, embedder, runtime, threads)
+    fp = models.load()
     result = compare(
         a,
         b,
@@ -76,62 +74,13 @@ def verify(
     if figure is not None:
         _draw(figure, (a, b), result)
     if as_json:
-        print_json(result_json(result))
+        print_json(result.to_dict())
     else:
         _print(result, (a, b), figure, largest=faces == "largest")
         compared = result.face_counts[0] * result.face_counts[1]
         if faces == "all" and compared > 1 and result.operating_point.fmr is not None:
             note(f"that is the rate of one pair; this is the best of {compared}")
     return DONE if result.is_match else NO
-
-
-def result_json(result: Verification) -> dict[str, Any]:
-    """The document of `verify --json`."""
-    point = result.operating_point
-    return {
-        "similarity": round(result.similarity, 6),
-        "threshold": round(result.threshold, 6),
-        "match": result.is_match,
-        "decidable": result.decidable,
-        "reason": result.reason or None,
-        "fmr": point.fmr,
-        "fmr_low": point.fmr_low,
-        "fmr_high": point.fmr_high,
-        "operating_point": point.name,
-        **evidence_json(point),
-        "rarity": result.rarity,
-        "probability": None if result.probability is None else round(result.probability, 6),
-        "prior": result.prior,
-        "pack": result.pack,
-        "embedder": result.embedder,
-        "faces": [
-            face_json(face) | {"face_count": count}
-            for face, count in zip(result.faces, result.face_counts, strict=True)
-        ],
-    }
-
-
-def face_json(face: Face) -> dict[str, Any]:
-    """A face's `box`, `score`, `landmarks` and `quality` as JSON values, pixels to 0.01."""
-    landmarks = None
-    if face.landmarks is not None:
-        landmarks = [[round(float(v), 2) for v in point] for point in face.landmarks]
-    quality = None
-    if face.quality is not None:
-        quality = {
-            "value": round(face.quality.value, 3),
-            "size": round(face.quality.size, 1),
-            "sharpness": round(face.quality.sharpness, 1),
-            "yaw": None if face.quality.yaw is None else round(face.quality.yaw, 3),
-            "measure": face.quality.measure,
-            "landmarks_plausible": face.quality.landmarks_plausible,
-        }
-    return {
-        "box": [round(float(v), 2) for v in face.box],
-        "score": round(face.score, 4),
-        "landmarks": landmarks,
-        "quality": quality,
-    }
 
 
 def _print(

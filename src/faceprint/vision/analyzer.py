@@ -274,7 +274,7 @@ def load(  # noqa: PLR0913 - the front door: all but the first by name
     embedder: str | None = None,
     runtime: str | None = None,
     threads: int | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     accept_license: bool = False,
     mirror: bool = False,
     processes: int | None = 1,
@@ -284,6 +284,7 @@ def load(  # noqa: PLR0913 - the front door: all but the first by name
     Args:
         pack: None for FACEPRINT_PACK, else `starter`, which ships inside the package.
         detector, embedder: card ids; each replaces its half of the pack.
+        device: `cpu` or an accelerator; None for FACEPRINT_DEVICE, else `cpu`.
         processes: that share the photographs of long streams, at most one a thread; None for
             FACEPRINT_PROCESSES, else for as many as pay. On sixteen cores one alone does a
             third of what they can. Above 1 they need ONNX Runtime on a CPU.
@@ -295,7 +296,7 @@ def load(  # noqa: PLR0913 - the front door: all but the first by name
     options = LoadOptions(
         runtime=runtime,
         threads=threads,
-        device=device,
+        device=device or settings.default_device(),
         accept_license=accept_license,
         mirror=mirror,
         processes=processes,
