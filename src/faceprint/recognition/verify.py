@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from faceprint.errors import NoFaceError, SeveralFacesError, UsageError
-from faceprint.recognition.thresholds.calibrations import decide_by
+from faceprint.recognition.thresholds.calibrations import Decision, decide_by
 from faceprint.recognition.thresholds.decidable import objection, usable_quality
 from faceprint.similarity import similarity_matrix
-from faceprint.types import Face, FaceRule, OperatingPoint, Verification
+from faceprint.types import AnalyzedImage, Face, FaceRule, OperatingPoint, Verification
 from faceprint.vision import images
 from faceprint.vision.images import ImageSource
 
 if TYPE_CHECKING:
     from faceprint.vision.analyzer import FaceAnalyzer
 
-__all__ = ["verify", "verify_faces"]
+__all__ = ["verify", "verify_analyzed", "verify_faces"]
 
 
 def verify(  # noqa: PLR0913 - the front door: all but the photographs by name
@@ -55,23 +55,65 @@ def verify(  # noqa: PLR0913 - the front door: all but the photographs by name
             `min_quality` is not within 0..1.
         ModelMismatchError: the calibration was measured with other models.
     """
-    if faces not in get_args(FaceRule):
-        raise UsageError(f"faces is {faces!r}; it is one of {', '.join(get_args(FaceRule))}")
+    _check_rule(faces)
     fp = analyzer or _default_analyzer()
     least = usable_quality(fp.embedder_card, min_quality)
     decision = decide_by(fp, fmr=fmr, threshold=threshold, calibration=calibration)
     found = []
     for source in (a, b):
         candidates = fp.analyze(source, keep_crops=keep_crops)
-        if not candidates:
-            raise NoFaceError(f"{images.describe(source)}: no face found")
-        if faces == "one" and len(candidates) > 1:
-            raise SeveralFacesError(
-                f"{images.describe(source)}: {len(candidates)} faces where exactly one was asked "
-                "for"
-            )
+        _check_count(candidates, images.describe(source), faces)
         found.append(candidates)
-    result = verify_faces(found[0], found[1], decision.point, rule=faces, fp=fp, least=least)
+    return _decide((found[0], found[1]), decision, rule=faces, fp=fp, least=least)
+
+
+def verify_analyzed(  # noqa: PLR0913 - as `verify`
+    a: AnalyzedImage,
+    b: AnalyzedImage,
+    *,
+    analyzer: FaceAnalyzer,
+    fmr: float | None = None,
+    threshold: float | None = None,
+    faces: FaceRule = "largest",
+    calibration: str | None = None,
+    min_quality: float | None = None,
+) -> Verification:
+    """`verify` on photographs that this analyzer has analyzed already.
+
+    Raises:
+        What `verify` raises, and the error of a photograph that could not be used.
+    """
+    _check_rule(faces)
+    least = usable_quality(analyzer.embedder_card, min_quality)
+    decision = decide_by(analyzer, fmr=fmr, threshold=threshold, calibration=calibration)
+    for result in (a, b):
+        if result.error is not None:
+            raise result.error
+        _check_count(result.faces, result.source, faces)
+    return _decide((a.faces, b.faces), decision, rule=faces, fp=analyzer, least=least)
+
+
+def _check_rule(faces: str) -> None:
+    if faces not in get_args(FaceRule):
+        raise UsageError(f"faces is {faces!r}; it is one of {', '.join(get_args(FaceRule))}")
+
+
+def _check_count(found: list[Face], name: str, rule: FaceRule) -> None:
+    if not found:
+        raise NoFaceError(f"{name}: no face found")
+    if rule == "one" and len(found) > 1:
+        raise SeveralFacesError(f"{name}: {len(found)} faces where exactly one was asked for")
+
+
+def _decide(
+    found: tuple[list[Face], list[Face]],
+    decision: Decision,
+    *,
+    rule: FaceRule,
+    fp: FaceAnalyzer,
+    least: float | None,
+) -> Verification:
+    result = verify_faces(*found, decision.point, rule=rule, fp=fp, least=least)
     kept = decision.calibration
     if kept is None:
         return result

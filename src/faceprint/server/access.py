@@ -95,14 +95,14 @@ class Admission:
 
     Attributes:
         requests: that may be in the server.
-        bytes: that their bodies may take together; a body without a length counts as the largest.
-        body: bytes of one body.
+        total_bytes: of their bodies together; a body without a length counts as the largest.
+        body_bytes: of one body.
         seconds: in which a body must arrive.
     """
 
     requests: int
-    bytes: int
-    body: int
+    total_bytes: int
+    body_bytes: int
     seconds: float
     _held: int = 0
     _count: int = 0
@@ -116,13 +116,15 @@ class Admission:
         declared = request.headers.get("content-length", "")
         if declared and not (declared.isdecimal() and len(declared) < 16):
             raise HttpError(400, "Content-Length is not a number")
-        size = int(declared) if declared else self.body
-        if size > self.body:
-            raise HttpError(413, f"a request may have {self.body} bytes", {"Connection": "close"})
-        if self._count >= self.requests or self._held + size > max(self.bytes, self.body):
+        size = int(declared) if declared else self.body_bytes
+        if size > self.body_bytes:
             raise HttpError(
-                429, "the server is busy", {"Retry-After": "1", "Connection": "close"}
+                413, f"a request may have {self.body_bytes} bytes", {"Connection": "close"}
             )
+        if self._count >= self.requests or self._held + size > max(
+            self.total_bytes, self.body_bytes
+        ):
+            raise HttpError(429, "the server is busy", {"Retry-After": "1", "Connection": "close"})
         self._count += 1
         self._held += size
         return size
@@ -143,9 +145,11 @@ class Admission:
             async with asyncio.timeout(self.seconds):
                 async for part in request.stream():
                     body += part
-                    if len(body) > self.body:
+                    if len(body) > self.body_bytes:
                         raise HttpError(
-                            413, f"a request may have {self.body} bytes", {"Connection": "close"}
+                            413,
+                            f"a request may have {self.body_bytes} bytes",
+                            {"Connection": "close"},
                         )
         except TimeoutError:
             raise HttpError(
@@ -154,6 +158,10 @@ class Admission:
         except ClientDisconnect:
             raise HttpError(408, "the client went away") from None
         return bytes(body)
+
+    def _too_large(self) -> HttpError:
+        words = f"a request may have {self.body_bytes:,} bytes"
+        return HttpError(413, words, {"Connection": "close"})
 
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -171,7 +179,7 @@ class GuardedRoute(APIRoute):
         handler = super().get_route_handler()
         scope = (self.openapi_extra or {}).get(SCOPE_FIELD)
         assert scope in SCOPES, f"{self.path} does not say which scope it needs"
-        uploads = self.methods & {"POST", "PUT", "PATCH"}
+        uploads = (self.methods or set()) & {"POST", "PUT", "PATCH"}
 
         async def guarded(request: Request) -> Response:
             request.state.route = self.path

@@ -157,7 +157,7 @@ class KeyFile:
             self._stamp = stamp
 
     def _changing(self) -> AbstractContextManager[None]:
-        return exclusive(self.path.with_name(f"{self.path.name}.lock"), str(self.path))
+        return exclusive(self.path.with_name(f"{self.path.name}.lock"), what=str(self.path))
 
     def _write(self, keys: list[ApiKey]) -> None:
         document = {"format": _FORMAT, "keys": [asdict(key) for key in keys]}

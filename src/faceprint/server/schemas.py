@@ -109,7 +109,9 @@ class VerifyAnswer(_Document):
     fmr_low: float | None
     fmr_high: float | None
     operating_point: str
-    evidence: str | None = Field(description="measured, copy, calibrated, published, borrowed or given")
+    evidence: str | None = Field(
+        description="measured, copy, calibrated, published, borrowed or given"
+    )
     provisional: bool
     measured_on: list[MeasuredOn]
     source: str | None = None

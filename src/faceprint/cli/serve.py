@@ -1,0 +1,209 @@
+"""`faceprint serve`: the API over HTTP and the page, and the keys for it."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from faceprint._optional import require
+from faceprint.cli.exit_codes import DONE
+from faceprint.cli.gallery_options import moment
+from faceprint.cli.options import MODELS, Json, ModelOptions, with_model_options
+from faceprint.cli.output import note, print_json, print_table, say
+from faceprint.errors import UsageError
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    help="Serve the API over HTTP and a page for people.",
+    invoke_without_command=True,
+    no_args_is_help=False,
+    rich_markup_mode=None,
+)
+keys = typer.Typer(help="API keys: create, list, revoke.", rich_markup_mode=None)
+app.add_typer(keys, name="keys")
+
+KeysFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--keys", metavar="FILE", help="The API keys. [api-keys.json in FACEPRINT_HOME]"
+    ),
+]
+
+
+@app.callback()
+@with_model_options(*MODELS)
+def serve(  # noqa: PLR0913 - one parameter per option
+    ctx: typer.Context,
+    models: ModelOptions,
+    host: Annotated[
+        str, typer.Option("--host", help="Address to listen on; needs API keys beyond loopback.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8000,
+    gallery: Annotated[
+        str | None,
+        typer.Option(
+            "--gallery", metavar="GALLERY", help="A file, or postgresql://...; made if missing."
+        ),
+    ] = None,
+    key_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--key-file",
+            metavar="FILE",
+            help="The key of an encrypted gallery. [FACEPRINT_KEY_FILE]",
+        ),
+    ] = None,
+    keys_file: KeysFile = None,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Ask for no API key; on loopback alone.")
+    ] = False,
+    rate: Annotated[
+        str, typer.Option("--rate", help="Requests that one key may make.")
+    ] = "1200/minute",
+    max_body: Annotated[
+        int, typer.Option("--max-body", metavar="BYTES", min=1024, help="Size of a request.")
+    ] = 24_000_000,
+    max_requests: Annotated[
+        int,
+        typer.Option(
+            "--max-requests", min=1, help="Uploads at once; more are answered with 429."
+        ),
+    ] = 64,
+) -> int:
+    """Serve the API and the page until interrupted.
+
+    Without API keys it answers nobody, unless --no-auth is given on loopback. Make a key with
+    `faceprint serve keys create`. The page is at /, the API's description at /openapi.json.
+    """
+    if ctx.invoked_subcommand is not None:
+        return DONE
+    require("server", "uvicorn", "fastapi", "limits", "prometheus_client", "multipart")
+    from faceprint.recognition.gallery.crypto import read_key_file
+    from faceprint.server.app import ServiceOptions
+    from faceprint.server.keys import KeyFile, default_key_file
+    from faceprint.server.run import run
+
+    stored = KeyFile(keys_file or default_key_file())
+    if no_auth and not _is_loopback(host):
+        raise UsageError(f"--no-auth serves loopback alone, and {host} is not loopback")
+    if not no_auth and not stored.all():
+        raise UsageError(
+            f"there are no API keys in {stored.path}; make one: faceprint serve keys create NAME, "
+            "or serve this machine alone: --no-auth"
+        )
+    options = ServiceOptions(
+        gallery=gallery,
+        gallery_key=None if key_file is None else read_key_file(key_file),
+        keys=None if no_auth else stored,
+        rate=rate,
+        body_bytes=max_body,
+        requests=max_requests,
+        workers=models.threads,
+    )
+    run(models, options, host=host, port=port, announce=note)
+    return DONE
+
+
+@keys.command("create")
+def create(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is for.")],
+    scope: Annotated[
+        list[str] | None,
+        typer.Option("--scope", help="read, identify, write, embed; repeatable. [read, identify]"),
+    ] = None,
+    expires: Annotated[
+        str | None,
+        typer.Option("--expires", metavar="DATE", help="2027-01-31, or 90d from now. [never]"),
+    ] = None,
+    keys_file: KeysFile = None,
+    as_json: Json = False,
+) -> int:
+    """Make a key and show it once.
+
+    Scopes: read sees models, subjects and metrics; identify detects, compares and searches; write
+    enrolls and removes; embed gets embeddings. JSON: id, name, scopes, expires, key.
+    """
+    from faceprint.server.keys import KeyFile, default_key_file
+
+    end = None if expires is None else _end(expires)
+    stored = KeyFile(keys_file or default_key_file())
+    secret, key = stored.create(name, scope or ["read", "identify"], end)
+    if as_json:
+        shown = {"id": key.id, "name": key.name, "scopes": list(key.scopes)}
+        print_json(shown | {"expires": key.expires, "key": secret})
+    else:
+        say(secret)
+        note(f"key {key.id}, scopes {', '.join(key.scopes)}; it can't be shown again")
+    return DONE
+
+
+@keys.command("list")
+def list_keys(keys_file: KeysFile = None, as_json: Json = False) -> int:
+    """List the keys, never the keys themselves. JSON: keys[]: id, name, scopes, created, expires."""
+    from faceprint.server.keys import KeyFile, default_key_file
+
+    found = KeyFile(keys_file or default_key_file()).all()
+    now = datetime.now(UTC)
+    if as_json:
+        print_json(
+            {
+                "keys": [
+                    {
+                        "id": key.id,
+                        "name": key.name,
+                        "scopes": list(key.scopes),
+                        "created": key.created,
+                        "expires": key.expires,
+                    }
+                    for key in found
+                ]
+            }
+        )
+        return DONE
+    rows = [
+        (
+            key.id,
+            key.name,
+            " ".join(key.scopes),
+            key.created,
+            key.expires if key.is_valid_at(now) else f"expired {key.expires}",
+        )
+        for key in found
+    ]
+    print_table(("id", "name", "scopes", "created", "expires"), rows)
+    return DONE
+
+
+@keys.command("revoke")
+def revoke(
+    id: Annotated[str, typer.Argument(metavar="ID", help="As `serve keys list` shows it.")],
+    keys_file: KeysFile = None,
+) -> int:
+    """Delete a key; a running service refuses it from now on."""
+    from faceprint.server.keys import KeyFile, default_key_file
+
+    gone = KeyFile(keys_file or default_key_file()).revoke(id)
+    note(f"key {gone.id} ({gone.name}) is revoked")
+    return DONE
+
+
+def _end(text: str) -> datetime:
+    """`90d` from now, or a date."""
+    if text.strip().endswith("d") and text.strip()[:-1].isdecimal():
+        ago = moment(text)
+        return datetime.now(UTC) + (datetime.now(UTC) - ago + timedelta(0))
+    return moment(text)
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,147 @@
+"""The application: models, queue, gallery and keys, behind the routes of the API."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from importlib import resources
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartParser
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.staticfiles import StaticFiles
+
+from faceprint import __version__, settings
+from faceprint.errors import FaceprintError
+from faceprint.recognition.gallery.crypto import Key
+from faceprint.server import routes
+from faceprint.server.access import Access, Admission
+from faceprint.server.gallery_threads import GalleryThreads, QueuedAnalyzer
+from faceprint.server.keys import KeyFile
+from faceprint.server.observability import Metrics, Observed
+from faceprint.server.problems import HttpError, problem_response
+from faceprint.server.work_queue import WorkQueue, WorkQueueFullError
+from faceprint.types import AnalyzedImage
+from faceprint.vision.analyzer import FaceAnalyzer
+
+__all__ = ["ServiceOptions", "create_app"]
+
+# Photographs stay in memory: an upload that is parsed leaves no file on a disk.
+MultiPartParser.spool_max_size = 1 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceOptions:
+    """How a service runs.
+
+    Attributes:
+        gallery: a file or `postgresql://...`; None serves no subjects and no search.
+        gallery_key: of an encrypted gallery; None looks at the environment.
+        keys: API keys; None lets everybody do everything.
+        rate: requests per key.
+        body_bytes: of one request.
+        body_seconds: in which a request's body must arrive.
+        requests: uploads that may be in the server at once; more are answered with 429.
+        places: photographs that may wait or be analyzed at once.
+        workers: threads that analyze; None for one per core.
+    """
+
+    gallery: str | None = None
+    gallery_key: Key | None = field(default=None, repr=False)
+    keys: KeyFile | None = None
+    rate: str = "1200/minute"
+    body_bytes: int = 24_000_000
+    body_seconds: float = 30.0
+    requests: int = 64
+    places: int = 512
+    workers: int | None = None
+
+
+def create_app(analyzer: FaceAnalyzer, options: ServiceOptions) -> FastAPI:
+    """The application, for uvicorn or another ASGI server.
+
+    Args:
+        analyzer: the models, each with sessions of one thread (`load(threads=1)`): the service's
+            own threads share them.
+
+    Raises:
+        At its start what opening the models and the gallery raises.
+    """
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(analyzer.open)
+
+        def analyze(
+            images: Sequence[bytes], *, embed: bool, keep_crops: bool
+        ) -> list[AnalyzedImage]:
+            return list(analyzer.analyze_many(images, embed=embed, keep_crops=keep_crops))
+
+        queue = WorkQueue(
+            analyze,
+            workers=options.workers or settings.available_cores(),
+            places=options.places,
+            observe=metrics.observe,
+        )
+        app.state.queue, app.state.gallery = queue, None
+        try:
+            if options.gallery is not None:
+                queued = QueuedAnalyzer(analyzer, queue, asyncio.get_running_loop())
+                app.state.gallery = await asyncio.to_thread(
+                    GalleryThreads, options.gallery, queued, options.gallery_key
+                )
+            yield
+        finally:
+            if app.state.gallery is not None:
+                await asyncio.to_thread(app.state.gallery.close)
+            await asyncio.to_thread(queue.close)
+
+    app = FastAPI(
+        title="faceprint",
+        version=__version__,
+        summary="Face recognition on ONNX models: detect, compare, search, sort.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    app.state.analyzer, app.state.metrics = analyzer, metrics
+    app.state.access = Access(options.keys, options.rate)
+    app.state.admission = Admission(
+        options.requests, options.requests * 4_000_000, options.body_bytes, options.body_seconds
+    )
+    app.include_router(routes.open_routes)
+    app.include_router(routes.api)
+    app.mount("/static", StaticFiles(directory=str(resources.files(__package__) / "static")))
+    app.add_middleware(Observed, metrics=metrics)
+    for kind in (FaceprintError, HttpError):
+        app.add_exception_handler(kind, problem_response)
+    app.add_exception_handler(HTTPException, _http_problem)  # type: ignore[arg-type]
+    app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
+    app.add_exception_handler(WorkQueueFullError, _full)
+    return app
+
+
+def _http_problem(request: Request, error: HTTPException) -> JSONResponse:
+    headers = dict(error.headers or {})
+    return problem_response(request, HttpError(error.status_code, str(error.detail), headers))
+
+
+def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+    """Say which fields are wrong, and never what was sent in them."""
+    words = []
+    for fault in error.errors():
+        place: tuple[Any, ...] = fault.get("loc", ())
+        words.append(f"{'.'.join(str(part) for part in place)}: {fault.get('msg', 'not valid')}")
+    return problem_response(request, HttpError(422, "; ".join(words)[:2000]))
+
+
+def _full(request: Request, error: Exception) -> JSONResponse:
+    return problem_response(request, HttpError(429, "the server is busy", {"Retry-After": "1"}))
