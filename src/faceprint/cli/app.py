@@ -34,6 +34,7 @@ _COMMANDS = {
     "models": ("faceprint.cli.models", "app"),
     "evaluate": ("faceprint.cli.evaluate", "evaluate"),
     "calibrate": ("faceprint.cli.calibrate", "calibrate"),
+    "serve": ("faceprint.cli.serve", "app"),
     "cache": ("faceprint.cli.cache", "app"),
     "doctor": ("faceprint.cli.doctor", "doctor"),
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -29,15 +30,13 @@ app.add_typer(keys, name="keys")
 
 KeysFile = Annotated[
     Path | None,
-    typer.Option(
-        "--keys", metavar="FILE", help="The API keys. [api-keys.json in FACEPRINT_HOME]"
-    ),
+    typer.Option("--keys", metavar="FILE", help="The API keys. [api-keys.json in FACEPRINT_HOME]"),
 ]
 
 
 @app.callback()
 @with_model_options(*MODELS)
-def serve(  # noqa: PLR0913 - one parameter per option
+def serve(
     ctx: typer.Context,
     models: ModelOptions,
     host: Annotated[
@@ -70,9 +69,7 @@ def serve(  # noqa: PLR0913 - one parameter per option
     ] = 24_000_000,
     max_requests: Annotated[
         int,
-        typer.Option(
-            "--max-requests", min=1, help="Uploads at once; more are answered with 429."
-        ),
+        typer.Option("--max-requests", min=1, help="Uploads at once; more are answered with 429."),
     ] = 64,
 ) -> int:
     """Serve the API and the page until interrupted.
@@ -82,7 +79,8 @@ def serve(  # noqa: PLR0913 - one parameter per option
     """
     if ctx.invoked_subcommand is not None:
         return DONE
-    require("server", "uvicorn", "fastapi", "limits", "prometheus_client", "multipart")
+    for module in ("fastapi", "uvicorn", "limits", "prometheus_client", "python_multipart"):
+        require(module, extra="server")
     from faceprint.recognition.gallery.crypto import read_key_file
     from faceprint.server.app import ServiceOptions
     from faceprint.server.keys import KeyFile, default_key_file
@@ -105,7 +103,8 @@ def serve(  # noqa: PLR0913 - one parameter per option
         requests=max_requests,
         workers=models.threads,
     )
-    run(models, options, host=host, port=port, announce=note)
+    analyzer = replace(models, threads=1).load()
+    run(analyzer, options, host=host, port=port, announce=note)
     return DONE
 
 
@@ -144,7 +143,7 @@ def create(
 
 @keys.command("list")
 def list_keys(keys_file: KeysFile = None, as_json: Json = False) -> int:
-    """List the keys, never the keys themselves. JSON: keys[]: id, name, scopes, created, expires."""
+    """List what is kept of the keys. JSON: keys[]: id, name, scopes, created, expires."""
     from faceprint.server.keys import KeyFile, default_key_file
 
     found = KeyFile(keys_file or default_key_file()).all()
@@ -196,7 +195,7 @@ def _end(text: str) -> datetime:
     """`90d` from now, or a date."""
     if text.strip().endswith("d") and text.strip()[:-1].isdecimal():
         ago = moment(text)
-        return datetime.now(UTC) + (datetime.now(UTC) - ago + timedelta(0))
+        return datetime.now(UTC) + (datetime.now(UTC) - ago)
     return moment(text)
 
 

@@ -67,7 +67,7 @@ def verify(  # noqa: PLR0913 - the front door: all but the photographs by name
     return _decide((found[0], found[1]), decision, rule=faces, fp=fp, least=least)
 
 
-def verify_analyzed(  # noqa: PLR0913 - as `verify`
+def verify_analyzed(
     a: AnalyzedImage,
     b: AnalyzedImage,
     *,

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from fastapi.routing import APIRoute
 from limits import RateLimitItem, parse
@@ -19,6 +20,7 @@ from limits.strategies import MovingWindowRateLimiter
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from faceprint.errors import UsageError
 from faceprint.server.keys import SCOPES, ApiKey, KeyFile, Scope
 from faceprint.server.problems import HttpError
 
@@ -26,6 +28,8 @@ __all__ = ["SCOPE_FIELD", "Access", "Admission", "GuardedRoute", "needs"]
 
 SCOPE_FIELD = "x-required-scope"
 """Where a route's OpenAPI document says which scope it needs."""
+
+_LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 
 _FAILURES = parse("20/minute")
 """Wrong keys that one address may try."""
@@ -42,11 +46,17 @@ class Access:
     Args:
         keys: None where everybody may do everything (`--no-auth`, on loopback).
         rate: requests per key, such as `600/minute`.
+
+    Raises:
+        UsageError: that is not a rate.
     """
 
     def __init__(self, keys: KeyFile | None, rate: str) -> None:
         self._keys = keys
-        self._rate: RateLimitItem = parse(rate)
+        try:
+            self._rate: RateLimitItem = parse(rate)
+        except ValueError as error:
+            raise UsageError(f"{rate!r} is not a rate such as 1200/minute") from error
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
     def check(self, request: Request, scope: Scope) -> None:
@@ -58,6 +68,7 @@ class Access:
         request.state.key = None
         request.state.scopes = frozenset(SCOPES)
         if self._keys is None:
+            _check_origin(request)
             return
         key = self._authenticate(request)
         request.state.key, request.state.scopes = key.id, frozenset(key.scopes)
@@ -87,6 +98,20 @@ class Access:
         reset = self._limiter.get_window_stats(rate, *names).reset_time
         wait = max(1, round(reset - time.time()))
         return HttpError(429, f"more than {rate}", {"Retry-After": str(wait)})
+
+
+def _check_origin(request: Request) -> None:
+    """Without keys, answer programs and pages of this machine, not pages from elsewhere.
+
+    A browser lets any page send a form to this address, and any name can be made to lead here.
+
+    Raises:
+        HttpError: 403 for another `Host` or `Origin` than loopback.
+    """
+    for name in ("host", "origin"):
+        value = request.headers.get(name)
+        if value is not None and urlsplit(f"//{value.rpartition('//')[2]}").hostname not in _LOCAL:
+            raise HttpError(403, f"without API keys, {name.title()} must be this machine")
 
 
 @dataclass(slots=True)

@@ -3,22 +3,80 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 from collections.abc import Callable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
 
 import uvicorn
 
 from faceprint.server.app import ServiceOptions, create_app
-
-if TYPE_CHECKING:
-    from faceprint.vision.analyzer import FaceAnalyzer
+from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["run"]
 
+_GRACE = 60
+"""Seconds that a stopping service waits for requests that it has taken."""
 
-class _Models(Protocol):
-    def load(self) -> FaceAnalyzer:
-        """The models."""
-        ...
+_CONNECTIONS = 1000
+"""Open at once; uvicorn answers more with 503."""
+
+
+class _Server(uvicorn.Server):
+    """Says where it listens once it answers, and keeps the error that ended its start."""
+
+    def __init__(self, config: uvicorn.Config, announce: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._announce = announce
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, then say so."""
+        await super().startup(sockets)
+        if self.started and sockets:
+            host, port = sockets[0].getsockname()[:2]
+            shown = f"[{host}]" if ":" in host else host
+            self._announce(f"serving http://{shown}:{port} (Ctrl+C stops)")
+
+
+def run(
+    analyzer: FaceAnalyzer,
+    options: ServiceOptions,
+    *,
+    host: str,
+    port: int,
+    announce: Callable[[str], None],
+) -> None:
+    """Serve until SIGINT or SIGTERM, then answer what was taken.
+
+    Args:
+        analyzer: see `create_app`.
+        port: 0 takes a free one.
+        announce: told the address once the service answers.
+
+    Raises:
+        OSError: the address can't be listened on.
+        What opening the models and the gallery raises.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log = logging.getLogger("faceprint.server")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    config = uvicorn.Config(
+        create_app(analyzer, options),
+        host=host,
+        port=port,
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        date_header=True,
+        lifespan="on",
+        timeout_graceful_shutdown=_GRACE,
+        limit_concurrency=_CONNECTIONS,
+    )
+    kind = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(kind) as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        _Server(config, announce).run(sockets=[listening])
