@@ -1,0 +1,37 @@
+"""A real Chromium, where there is one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+
+import pytest
+
+
+def _missing(what: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(f"{what} is missing, and CI must have it")
+    pytest.skip(f"{what} is not installed: apt-get install chromium chromium-driver; pip selenium")
+
+
+@pytest.fixture
+def browser(tmp_path):
+    try:
+        from selenium import webdriver
+        from selenium.webdriver.chrome.service import Service
+    except ImportError:
+        _missing("selenium")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not chromium or not driver:
+        _missing("chromium or chromedriver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"):
+        options.add_argument(word)
+    folder = tmp_path / "downloads"
+    folder.mkdir()
+    options.add_experimental_option("prefs", {"download.default_directory": str(folder)})
+    opened = webdriver.Chrome(options=options, service=Service(driver))
+    opened.set_window_size(1200, 900)
+    yield opened
+    opened.quit()
