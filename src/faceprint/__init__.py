@@ -16,6 +16,7 @@ from faceprint import errors
 from faceprint.errors import *  # noqa: F403 - the whole tree is public
 
 if TYPE_CHECKING:
+    from faceprint.client.client import Client
     from faceprint.recognition.albums.corrections import Corrections, FaceKey, read_corrections
     from faceprint.recognition.albums.faces import QualityFilter
     from faceprint.recognition.albums.people import Album, AlbumFace, MissingPhotograph, Person
@@ -84,6 +85,7 @@ _HOMES = {
     "AuditEntry": "faceprint.recognition.gallery.records",
     "AuditReport": "faceprint.recognition.gallery.audit",
     "CardOperatingPoint": "faceprint.zoo.card",
+    "Client": "faceprint.client.client",
     "Consent": "faceprint.recognition.gallery",
     "Corrections": "faceprint.recognition.albums.corrections",
     "Detections": "faceprint.types",
@@ -146,6 +148,7 @@ __all__ = [
     "AuditEntry",
     "AuditReport",
     "CardOperatingPoint",
+    "Client",
     "Consent",
     "Corrections",
     "Detections",

@@ -21,13 +21,14 @@ FaceprintError
 │   ├── NotFiniteError (ValueError)       a network gave NaN or infinity for a photograph
 │   └── RuntimeUnavailableError           a runtime or device that is not the one asked for
 ├── MissingExtraError (ImportError)       an optional dependency that is not installed
+├── ServiceError (OSError)                a service that gave no answer, or refused to
 └── GalleryError (RuntimeError)
     ├── UnknownSubjectError (KeyError)
     ├── GalleryCorruptError (ValueError)  not a gallery, damaged, or hostile
     └── GalleryLockedError                encrypted without a key, or with the wrong one
 
 The command line maps classes to exit codes in `cli/exit_codes.py`, the server to HTTP codes in
-`server/app.py`.
+`_problems.py`.
 """
 
 from __future__ import annotations
@@ -53,6 +54,7 @@ __all__ = [
     "NoFaceError",
     "NotFiniteError",
     "RuntimeUnavailableError",
+    "ServiceError",
     "SeveralFacesError",
     "SourceNotFoundError",
     "UnknownModelError",
@@ -147,6 +149,19 @@ class RuntimeUnavailableError(ModelError):
 
 class MissingExtraError(FaceprintError, ImportError):
     """An optional dependency that is not installed; the message names the extra."""
+
+
+class ServiceError(FaceprintError, OSError):
+    """A service that gave no answer, or refused: an API key, a rate, an address.
+
+    Args:
+        message: what went wrong, in words.
+        status: of the HTTP answer; None where there was none.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class GalleryError(FaceprintError, RuntimeError):

@@ -11,6 +11,7 @@ from faceprint.errors import (
     InputError,
     MissingExtraError,
     ModelError,
+    ServiceError,
     UnknownSubjectError,
     UsageError,
 )
@@ -28,6 +29,7 @@ _TABLE: tuple[tuple[type[FaceprintError], int], ...] = (
     (InputError, INPUT),
     (ModelError, MISSING),
     (MissingExtraError, MISSING),
+    (ServiceError, INPUT),
     (UnknownSubjectError, NO),
     (GalleryLockedError, MISSING),
     (GalleryError, INPUT),

@@ -474,6 +474,7 @@ def _face(face: Face, *, embed: bool, crop: bool) -> dict[str, Any]:
     entry = face.to_dict()
     if embed and face.embedding is not None:
         entry["embedding"] = [float(value) for value in face.embedding.vector]
+        entry["norm"] = float(face.embedding.norm)
     if crop:
         entry["crop"] = _data_url(face)
     return entry

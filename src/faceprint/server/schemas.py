@@ -64,6 +64,7 @@ class DetectedFace(_Document):
     embedding: list[float] | None = Field(
         None, description="unit length; only on request, with a key of the scope embed"
     )
+    norm: float | None = Field(None, description="length before normalization, with `embedding`")
     crop: str | None = Field(None, description="aligned crop as a data URL; only on request")
 
 

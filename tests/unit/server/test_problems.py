@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from faceprint import errors
-from faceprint.server.problems import PROBLEMS, HttpError, problem_of
+from faceprint._problems import PROBLEMS, error_class
+from faceprint.server.problems import HttpError, problem_of
 
 
 def test_every_error_class_is_in_the_table() -> None:
@@ -39,3 +40,26 @@ def test_what_may_name_files_of_the_server_is_not_told() -> None:
     for kind, problem in PROBLEMS.items():
         if problem.status >= 500:
             assert not problem.told, kind
+
+
+@pytest.mark.parametrize(
+    "type, kind",
+    [
+        ("no-face", errors.NoFaceError),
+        ("several-faces", errors.SeveralFacesError),
+        ("unusable-image", errors.DecodeError),
+        ("image-too-large", errors.ImageTooLargeError),
+        ("unusable-input", errors.InputError),
+        ("invalid-request", errors.UsageError),
+        ("unknown-subject", errors.UnknownSubjectError),
+        ("model-unavailable", errors.ModelError),
+        ("gallery-unavailable", errors.GalleryError),
+        ("server-error", errors.FaceprintError),
+        ("too-many-requests", None),
+        ("", None),
+    ],
+)
+def test_a_problem_is_read_back_as_the_error_that_it_was(
+    type: str, kind: type[Exception] | None
+) -> None:
+    assert error_class(type) is kind
