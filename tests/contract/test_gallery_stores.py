@@ -18,6 +18,7 @@ from faceprint.errors import (
     GalleryError,
     GalleryLockedError,
     ModelMismatchError,
+    UnknownSubjectError,
     UsageError,
 )
 from faceprint.recognition.gallery import Consent, Enrolled, Gallery, Policy
@@ -150,6 +151,27 @@ def test_what_was_removed_is_found_no_more(opener: Opener) -> None:
         gallery.enroll("p003", b"p003/0")
         assert answers(gallery, [b"p003/x"])[0].candidates[0].subject == "p003"
         assert gallery.verify() == []
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+def test_people_are_added_and_renamed(sealed: bool, opener: Opener) -> None:
+    key = a_key() if sealed else None
+    with opener(key=key) as gallery:
+        gallery.enroll("ada", b"p001/0", metadata={"a": 1})
+        assert gallery.add_subject("grace").templates == 0
+        assert gallery.add_subject("ada").templates == 1
+        renamed = gallery.rename("ada", "Ada Lovelace")
+        assert renamed.metadata == {"a": 1}
+        with pytest.raises(UsageError, match="grace"):
+            gallery.rename("Ada Lovelace", "grace")
+        with pytest.raises(UnknownSubjectError):
+            gallery.rename("ada", "somebody")
+        assert [s.name for s in gallery.subjects()] == ["Ada Lovelace", "grace"]
+    with opener(key=key) as gallery:
+        assert answers(gallery, [b"p001/x"])[0].candidates[0].subject == "Ada Lovelace"
+        assert gallery.show("grace")[1] == []
+        assert gallery.verify() == []
+        assert gallery.verify_audit().intact
 
 
 def test_metadata_consent_and_hostile_names_come_back(opener: Opener) -> None:

@@ -71,6 +71,30 @@ def serve(
         int,
         typer.Option("--max-requests", min=1, help="Uploads at once; more are answered with 429."),
     ] = 64,
+    compat: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--compat",
+            metavar="NAME",
+            help="Answer clients of immich, compreface or deepstack as well; repeatable.",
+        ),
+    ] = None,
+    compat_open: Annotated[
+        bool,
+        typer.Option(
+            "--compat-open",
+            help="Give faces and embeddings of Immich's requests to everybody who can reach this "
+            "address: Immich sends no key.",
+        ),
+    ] = False,
+    forward: Annotated[
+        str | None,
+        typer.Option(
+            "--forward",
+            metavar="URL",
+            help="Immich's own service, for its requests that are not about faces.",
+        ),
+    ] = None,
 ) -> int:
     """Serve the API and the page until interrupted.
 
@@ -94,6 +118,14 @@ def serve(
             f"there are no API keys in {stored.path}; make one: faceprint serve keys create NAME, "
             "or serve this machine alone: --no-auth"
         )
+    doors = tuple(dict.fromkeys(compat or ()))
+    if "immich" in doors and not no_auth and not compat_open:
+        raise UsageError(
+            "Immich sends no key: serve it on loopback with --no-auth, or give everybody who can "
+            "reach this address faces and embeddings with --compat-open"
+        )
+    if "immich" not in doors and (compat_open or forward is not None):
+        raise UsageError("--compat-open and --forward are for --compat immich")
     options = ServiceOptions(
         gallery=gallery,
         gallery_key=None if key_file is None else read_key_file(key_file),
@@ -102,6 +134,9 @@ def serve(
         body_bytes=max_body,
         requests=max_requests,
         workers=models.threads,
+        doors=doors,
+        forward=forward,
+        open_doors=compat_open,
     )
     analyzer = replace(models, threads=1).load()
     run(analyzer, options, host=host, port=port, announce=note)

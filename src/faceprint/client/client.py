@@ -33,8 +33,6 @@ __all__ = ["Client"]
 
 Result = TypeVar("Result")
 
-_PAGE = 1000
-
 
 class Client:
     """A service of `faceprint serve`, by the names of the Python API. Thread-safe.
@@ -194,7 +192,7 @@ class Client:
         """Everybody in the gallery, by name."""
         after: str | None = None
         while True:
-            params = {"after": after, "limit": _PAGE}
+            params = {"after": after, "limit": 1000}
             page = self._ask("GET", "/v1/subjects", params=params)
             found, after = _read(functools.partial(_subjects, page))
             yield from found

@@ -59,8 +59,11 @@ class Access:
             raise UsageError(f"{rate!r} is not a rate such as 1200/minute") from error
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
 
-    def check(self, request: Request, scope: Scope) -> None:
+    def check(self, request: Request, scope: Scope, secret: str) -> None:
         """Let the request pass, and remember whose it is in `request.state.key`.
+
+        Args:
+            secret: the key that came with the request; empty where none did.
 
         Raises:
             HttpError: 401 without a valid key, 403 where it lacks the scope, 429 beyond the rate.
@@ -70,23 +73,29 @@ class Access:
         if self._keys is None:
             _check_origin(request)
             return
-        key = self._authenticate(request)
+        key = self._authenticate(request, secret)
         request.state.key, request.state.scopes = key.id, frozenset(key.scopes)
         if not self._limiter.hit(self._rate, "key", key.id):
             raise self._too_many(self._rate, "key", key.id)
         if scope not in key.scopes:
             raise HttpError(403, f"this key lacks the scope {scope}")
 
-    def _authenticate(self, request: Request) -> ApiKey:
+    def check_address(self, request: Request) -> None:
+        """Refuse an address that has sent many wrong keys.
+
+        Raises:
+            HttpError: 429.
+        """
+        if not self._limiter.test(_FAILURES, "failures", _address(request)):
+            raise self._too_many(_FAILURES, "failures", _address(request))
+
+    def _authenticate(self, request: Request, secret: str) -> ApiKey:
         assert self._keys is not None
-        client = request.client.host if request.client else ""
-        if not self._limiter.test(_FAILURES, "failures", client):
-            raise self._too_many(_FAILURES, "failures", client)
-        kind, _, secret = request.headers.get("authorization", "").partition(" ")
-        key = self._keys.find(secret.strip()) if kind.lower() == "bearer" else None
+        self.check_address(request)
+        key = self._keys.find(secret)
         if key is None:
             if secret:
-                self._limiter.hit(_FAILURES, "failures", client)
+                self._limiter.hit(_FAILURES, "failures", _address(request))
             raise HttpError(
                 401,
                 "send `Authorization: Bearer KEY` with a key of `faceprint serve keys create`",
@@ -98,6 +107,10 @@ class Access:
         reset = self._limiter.get_window_stats(rate, *names).reset_time
         wait = max(1, round(reset - time.time()))
         return HttpError(429, f"more than {rate}", {"Retry-After": str(wait)})
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def _check_origin(request: Request) -> None:
@@ -199,6 +212,18 @@ class GuardedRoute(APIRoute):
         AssertionError: when it is made without `needs(scope)`.
     """
 
+    key_in_body = False
+    """Whether the key is a field of the form, so that the body is read before it is checked."""
+
+    async def secret(self, request: Request) -> str:
+        """The key that came with the request; empty where none did."""
+        kind, _, secret = request.headers.get("authorization", "").partition(" ")
+        return secret.strip() if kind.lower() == "bearer" else ""
+
+    async def authorize(self, request: Request, scope: Scope) -> None:
+        """Let the request pass, or raise HttpError."""
+        request.app.state.access.check(request, scope, await self.secret(request))
+
     def get_route_handler(self) -> Handler:
         """The handler with the checks before it."""
         handler = super().get_route_handler()
@@ -208,13 +233,18 @@ class GuardedRoute(APIRoute):
 
         async def guarded(request: Request) -> Response:
             request.state.route = self.path
-            request.app.state.access.check(request, scope)
+            if self.key_in_body:
+                request.app.state.access.check_address(request)
+            else:
+                await self.authorize(request, scope)
             admission: Admission = request.app.state.admission
             if not uploads:
                 return await handler(request)
             size = admission.enter(request)
             try:
                 whole = _with_body(request, await admission.read(request))
+                if self.key_in_body:
+                    await self.authorize(whole, scope)
                 return await _unless_gone(request, handler(whole))
             finally:
                 admission.leave(size)

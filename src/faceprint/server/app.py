@@ -7,26 +7,21 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import Any
 
 from fastapi import FastAPI
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartParser
-from starlette.requests import Request
-from starlette.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
 
 from faceprint import __version__, settings
-from faceprint.errors import FaceprintError
 from faceprint.recognition.gallery.crypto import Key
 from faceprint.server import routes
 from faceprint.server.access import Access, Admission
+from faceprint.server.compat import doors
 from faceprint.server.gallery_threads import GalleryThreads, QueuedAnalyzer
 from faceprint.server.keys import KeyFile
 from faceprint.server.observability import Metrics, Observed
-from faceprint.server.problems import HttpError, problem_response
-from faceprint.server.work_queue import WorkQueue, WorkQueueFullError
+from faceprint.server.problems import REFUSALS, problem_response
+from faceprint.server.work_queue import WorkQueue
 from faceprint.types import AnalyzedImage
 from faceprint.vision.analyzer import FaceAnalyzer
 
@@ -50,6 +45,9 @@ class ServiceOptions:
         requests: uploads that may be in the server at once; more are answered with 429.
         places: photographs that may wait or be analyzed at once.
         workers: threads that analyze; None for one per core.
+        doors: other products whose clients are answered: immich, compreface, deepstack.
+        forward: address of Immich's own service, for the tasks that are not about faces.
+        open_doors: answer Immich, which sends no key, although `keys` are asked of all others.
     """
 
     gallery: str | None = None
@@ -61,6 +59,9 @@ class ServiceOptions:
     requests: int = 64
     places: int = 512
     workers: int | None = None
+    doors: tuple[str, ...] = ()
+    forward: str | None = None
+    open_doors: bool = False
 
 
 def create_app(analyzer: FaceAnalyzer, options: ServiceOptions) -> FastAPI:
@@ -71,6 +72,7 @@ def create_app(analyzer: FaceAnalyzer, options: ServiceOptions) -> FastAPI:
             own threads share them.
 
     Raises:
+        UsageError: a door that can't be opened with these models or options.
         At its start what opening the models and the gallery raises.
     """
     metrics = Metrics()
@@ -121,27 +123,8 @@ def create_app(analyzer: FaceAnalyzer, options: ServiceOptions) -> FastAPI:
     app.include_router(routes.api)
     app.mount("/static", StaticFiles(directory=str(resources.files(__package__) / "static")))
     app.add_middleware(Observed, metrics=metrics)
-    for kind in (FaceprintError, HttpError):
+    for door in options.doors:
+        doors.add(app, door, analyzer, forward=options.forward, is_open=options.open_doors)
+    for kind in REFUSALS:
         app.add_exception_handler(kind, problem_response)
-    app.add_exception_handler(HTTPException, _http_problem)  # type: ignore[arg-type]
-    app.add_exception_handler(RequestValidationError, _invalid)  # type: ignore[arg-type]
-    app.add_exception_handler(WorkQueueFullError, _full)
     return app
-
-
-def _http_problem(request: Request, error: HTTPException) -> JSONResponse:
-    headers = dict(error.headers or {})
-    return problem_response(request, HttpError(error.status_code, str(error.detail), headers))
-
-
-def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-    """Say which fields are wrong, and never what was sent in them."""
-    words = []
-    for fault in error.errors():
-        place: tuple[Any, ...] = fault.get("loc", ())
-        words.append(f"{'.'.join(str(part) for part in place)}: {fault.get('msg', 'not valid')}")
-    return problem_response(request, HttpError(422, "; ".join(words)[:2000]))
-
-
-def _full(request: Request, error: Exception) -> JSONResponse:
-    return problem_response(request, HttpError(429, "the server is busy", {"Retry-After": "1"}))

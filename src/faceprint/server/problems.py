@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from faceprint._problems import PROBLEMS, SERVER_ERROR, Problem
+from faceprint.errors import FaceprintError
+from faceprint.server.work_queue import WorkQueueFullError
 
-__all__ = ["HttpError", "problem_of", "problem_response"]
+__all__ = ["REFUSALS", "HttpError", "problem_of", "problem_response"]
 
 
 _STATUS = {
@@ -38,6 +42,32 @@ class HttpError(Exception):
         self.status, self.detail, self.headers = status, detail, headers or {}
 
 
+REFUSALS = (
+    FaceprintError,
+    HttpError,
+    HTTPException,
+    RequestValidationError,
+    WorkQueueFullError,
+)
+"""What a route may raise to refuse a request."""
+
+
+def _as_http(error: Exception) -> Exception:
+    """A refusal of the frameworks or of the queue as ours."""
+    if isinstance(error, WorkQueueFullError):
+        return HttpError(429, "the server is busy", {"Retry-After": "1"})
+    if isinstance(error, RequestValidationError):
+        # Say which fields are wrong, and never what was sent in them.
+        words = [
+            f"{'.'.join(map(str, fault.get('loc', ())))}: {fault.get('msg', 'not valid')}"
+            for fault in error.errors()
+        ]
+        return HttpError(422, "; ".join(words)[:2000])
+    if isinstance(error, HTTPException):
+        return HttpError(error.status_code, str(error.detail), dict(error.headers or {}))
+    return error
+
+
 def problem_of(error: Exception) -> Problem:
     """How this error is answered: by its class, else by the nearest base."""
     if isinstance(error, HttpError):
@@ -51,6 +81,7 @@ def problem_response(request: Request, error: Exception) -> JSONResponse:
     Messages say `image` where the Python API says `<bytes>`. Those of faults of the server itself
     stay in the log.
     """
+    error = _as_http(error)
     problem = problem_of(error)
     document: dict[str, object] = {
         "type": f"/problems/{problem.type}",

@@ -107,6 +107,19 @@ class Keeping:
         """Replace a person's metadata or consent."""
         return privacy.update(self._core, check_name(subject), metadata, consent)
 
+    def add_subject(self, subject: str) -> Subject:
+        """Add a person who has no template yet; one who is there stays as they are."""
+        return privacy.add_subject(self._core, check_name(subject))
+
+    def rename(self, subject: str, new: str) -> Subject:
+        """Give a person another name.
+
+        Raises:
+            UnknownSubjectError: nobody is called that.
+            UsageError: somebody has the new name.
+        """
+        return privacy.rename(self._core, check_name(subject), check_name(new))
+
     def set_policy(self, policy: Policy) -> None:
         """Ask this of enrollments from now on."""
         if policy.retention_days is not None and policy.retention_days > _MOST_DAYS:

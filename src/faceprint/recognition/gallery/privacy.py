@@ -18,11 +18,13 @@ from faceprint.recognition.gallery.searching import Search
 from faceprint.recognition.gallery.vectors import unpack
 
 __all__ = [
+    "add_subject",
     "expire",
     "person_data",
     "remove_older",
     "remove_subjects",
     "remove_template",
+    "rename",
     "scrub",
     "update",
 ]
@@ -124,6 +126,28 @@ def update(
         if isinstance(made, str):
             raise UsageError(made)
     return made
+
+
+def add_subject(core: Core, name: str) -> Subject:
+    """The person of that name, made without a template where there is nobody."""
+    with core.change() as change:
+        made = ensure_subject(change, name, None, None)
+        if isinstance(made, str):
+            raise UsageError(made)
+    return made
+
+
+def rename(core: Core, name: str, new: str) -> Subject:
+    """Give a person another name, which nobody has."""
+    with core.change() as change:
+        found = change.writer.subject(name)
+        if found is None:
+            raise UnknownSubjectError(f"{core.location} holds nobody called {name!r}")
+        if new != name and change.writer.find(new) is not None:
+            raise UsageError(f"{core.location} holds somebody called {new!r} already")
+        renamed = change.writer.put_subject(replace(found, name=new))
+        change.log("rename", found.uid)
+    return renamed
 
 
 def remove_template(core: Core, search: Search, template: str) -> None:
