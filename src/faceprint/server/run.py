@@ -54,8 +54,10 @@ def run(
 
     Raises:
         OSError: the address can't be listened on.
+        UsageError: options that contradict each other or the models.
         What opening the models and the gallery raises.
     """
+    app = create_app(analyzer, options)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     log = logging.getLogger("faceprint.server")
@@ -63,7 +65,7 @@ def run(
     log.setLevel(logging.INFO)
     log.propagate = False
     config = uvicorn.Config(
-        create_app(analyzer, options),
+        app,
         host=host,
         port=port,
         log_config=None,
