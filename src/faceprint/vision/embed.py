@@ -106,9 +106,11 @@ class VectorEmbedder:
             part = crops[start : start + self._batch]
             blob = to_blob(part, self.card.input)
             for mirrored, scale in views:
-                seen = blob if scale == 1 else to_blob(_enlarged(part, scale), self.card.input)
-                vectors = self._vectors(self._mirror(seen) if mirrored else seen)
-                raw[start : start + self._batch] += vectors
+                if scale == 1:
+                    seen = self._mirror(blob) if mirrored else blob
+                else:
+                    seen = to_blob(_enlarged(part, scale, mirrored), self.card.input)
+                raw[start : start + self._batch] += self._vectors(seen)
         return raw
 
     def _mirror(self, blob: Array) -> Array:
@@ -128,9 +130,14 @@ class VectorEmbedder:
         return vectors
 
 
-def _enlarged(crops: Sequence[Image] | Image, scale: float) -> list[Image]:
-    """Each crop enlarged around its center, at the same size."""
+def _enlarged(crops: Sequence[Image] | Image, scale: float, mirrored: bool) -> list[Image]:
+    """Each crop enlarged around its center, at the same size, and mirrored if asked for."""
     size = len(crops[0])
     shift = (size - 1) / 2 * (1 - scale)
     matrix = np.asarray(((scale, 0, shift), (0, scale, shift)), np.float64)
-    return [np.asarray(cv2.warpAffine(crop, matrix, (size, size)), np.uint8) for crop in crops]
+    # OpenCV warps four channels in half the time that it takes for three.
+    deep = (cv2.cvtColor(np.asarray(crop), cv2.COLOR_RGB2RGBA) for crop in crops)
+    warped = (cv2.warpAffine(crop, matrix, (size, size)) for crop in deep)
+    if mirrored:
+        warped = (cv2.flip(crop, 1) for crop in warped)
+    return [np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGBA2RGB), np.uint8) for crop in warped]
