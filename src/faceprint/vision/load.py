@@ -76,11 +76,11 @@ class LoadOptions:
         self.accept_license = accept_license
         self.mirror = mirror
         self.processes = processes
-        if processes is not None and processes > 1 and not self.side_by_side:
+        if processes is not None and processes > 1 and not self.can_share_sessions:
             raise UsageError("several processes are for ONNX Runtime on a CPU")
 
     @property
-    def side_by_side(self) -> bool:
+    def can_share_sessions(self) -> bool:
         """Whether threads may share a session that has one thread: ONNX Runtime on a CPU alone."""
         runtime = self.runtime or settings.default_runtime()
         return runtime == "onnxruntime" and self.session.device == "cpu"
@@ -93,9 +93,11 @@ class LoadOptions:
         """
         threads = self.session.thread_count()
         wanted = self.processes or settings.processes() or max(1, threads // _THREADS_A_PROCESS)
-        count = min(wanted, threads) if self.side_by_side else 1
+        count = min(wanted, threads) if self.can_share_sessions else 1
         shares = [threads // count + (index < threads % count) for index in range(count)]
-        return [min(share, _MOST_THREADS) for share in shares] if self.side_by_side else shares
+        return (
+            [min(share, _MOST_THREADS) for share in shares] if self.can_share_sessions else shares
+        )
 
     def with_threads(self, threads: int) -> LoadOptions:
         """The same with another number of threads a session."""
@@ -131,7 +133,7 @@ def load_detector(card: ModelCard, options: LoadOptions) -> Detector:
     files = store.ensure(card, accept_license=options.accept_license)
     if card.decoder == "mtcnn":
         # Small calls side by side beat calls spread over threads: see detect/cascade_batching.py.
-        threads = options.session.thread_count() if options.side_by_side else 1
+        threads = options.session.thread_count() if options.can_share_sessions else 1
         each = options.with_threads(1) if threads > 1 else options
         pnet, rnet, onet = (_open(files[role], each) for role in ("pnet", "rnet", "onet"))
         chosen = MtcnnSettings.from_options(card.options)
@@ -149,14 +151,14 @@ def load_embedder(card: ModelCard, options: LoadOptions) -> VectorEmbedder:
         raise CardError(f"{card.id}: an embedder's card needs an alignment template")
     files = store.ensure(card, accept_license=options.accept_license)
     session = _open(files["model"], options)
-    if options.side_by_side and options.session.thread_count() == 1:
+    if options.can_share_sessions and options.session.thread_count() == 1:
         return VectorEmbedder(session, card, mirror=options.mirror, batch=IN_CACHE)
     return VectorEmbedder(session, card, mirror=options.mirror)
 
 
 def _open(path: Path, options: LoadOptions) -> Session:
     prepared = legacy.prepare(path, settings.home() / "prepared")
-    if options.side_by_side:
+    if options.can_share_sessions:
         prepared = optimize.prepare(
             prepared,
             settings.home() / "prepared",
