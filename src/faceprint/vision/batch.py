@@ -15,10 +15,10 @@ from faceprint import _forks
 from faceprint.errors import NotFiniteError
 from faceprint.types import AnalyzedImage, Detections, Embedding, Face
 from faceprint.vision.align import transforms_of
+from faceprint.vision.batch_photo import FAILURES, Photo, open_batches
 from faceprint.vision.embed import VectorEmbedder
 from faceprint.vision.images import ImageSource
 from faceprint.vision.load import Detector, LoadOptions, load_detector, load_embedder
-from faceprint.vision.photos import FAILURES, Photo, open_batches
 from faceprint.vision.quality import Grader
 from faceprint.zoo.card import Alignment, ModelCard
 

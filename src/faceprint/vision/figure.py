@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from faceprint.types import Face, Image, OperatingPoint, Verification, check_image
-from faceprint.vision import drawing
-from faceprint.vision.drawing import Color
+from faceprint.vision import draw
+from faceprint.vision.draw import Color
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -76,7 +76,7 @@ def comparison_figure(
     sheet.verdict(verification)
     sheet.scale(verification.similarity, verification.threshold)
     sheet.footer(verification)
-    return drawing.to_array(sheet.surface.reduce(_FINER))
+    return np.array(sheet.surface.reduce(_FINER))
 
 
 def operating_point_words(point: OperatingPoint) -> str:
@@ -117,10 +117,10 @@ class _Sheet:
         """A line on its baseline. `bold` is the stroke added to each letter, in pixels."""
         import PIL.ImageDraw
 
-        chosen = drawing.font(size * _FINER)
+        chosen = draw.font(size * _FINER)
         PIL.ImageDraw.Draw(self.surface).text(
             (place[0] * _FINER, place[1] * _FINER),
-            drawing.shortened(text, chosen, width * _FINER),
+            draw.shortened(text, chosen, width * _FINER),
             font=chosen,
             fill=fill,
             anchor=anchor,
@@ -143,8 +143,8 @@ class _Sheet:
         width, height = _PANEL
         scale = min(width / image.shape[1], height / image.shape[0]) * _FINER
         size = [max(1, round(side * scale)) for side in (image.shape[1], image.shape[0])]
-        picture = drawing.resized(image, size[0], size[1])
-        drawing.mark_face(picture, face, scale=scale, line=3 * _FINER)
+        picture = _resized(image, size[0], size[1])
+        draw.mark_face(picture, face, scale=scale, line=3 * _FINER)
         self.bar((left, _TOP, left + width, _TOP + height), _PAPER)
         corner = (
             left * _FINER + (width * _FINER - size[0]) // 2,
@@ -160,7 +160,7 @@ class _Sheet:
         scale = min(width / image.shape[1], height / image.shape[0])
         size = [max(1, round(side * scale)) for side in (image.shape[1], image.shape[0])]
         self.surface.paste(
-            drawing.resized(image, size[0], size[1]),
+            _resized(image, size[0], size[1]),
             (left + (width - size[0]) // 2, top + (height - size[1]) // 2),
         )
 
@@ -194,10 +194,10 @@ class _Sheet:
             self.text((at(tick), y + 46), _number(tick, 1), 22, _GRAY, anchor)
         color = _MATCH if similarity >= threshold else _OTHER
         center = [at(similarity) * _FINER, y * _FINER]
-        drawing.dot(self.surface, center, 17 * _FINER, color, _WHITE)
+        draw.dot(self.surface, center, 17 * _FINER, color, _WHITE)
         self.bar((x - 2, y - 28, x + 2, y + 28), _INK)
         label = f"threshold {_number(threshold)}"
-        reach = drawing.font(24 * _FINER).getlength(label) / _FINER / 2
+        reach = draw.font(24 * _FINER).getlength(label) / _FINER / 2
         x = float(np.clip(x, left + reach, right - reach))
         self.text((x, y - 38), label, 24, _INK, "ms")
 
@@ -208,8 +208,8 @@ class _Sheet:
         room = _SIZE[0] - 2 * _MARGIN
         self.text((_SIZE[0] - _MARGIN, 1022), models, 24, _GRAY, "rs", width=room * 0.4)
         words = operating_point_words(verification.operating_point)
-        chosen = drawing.font(24 * _FINER)
-        lines = drawing.wrapped(words, chosen, room * 0.56 * _FINER, 2)
+        chosen = draw.font(24 * _FINER)
+        lines = draw.wrapped(words, chosen, room * 0.56 * _FINER, 2)
         for index, line in enumerate(lines):
             self.text((_MARGIN, 1022 + 32 * index), line, 24, _GRAY)
 
@@ -217,3 +217,9 @@ class _Sheet:
 def _number(value: float, digits: int = 3) -> str:
     """Without a minus on a zero."""
     return f"{round(float(value), digits) + 0.0:.{digits}f}"
+
+
+def _resized(image: Image, width: int, height: int) -> PILImage:
+    import PIL.Image
+
+    return PIL.Image.fromarray(image).resize((width, height), PIL.Image.Resampling.LANCZOS)
