@@ -13,9 +13,10 @@ import faceprint
 from faceprint.errors import DecodeError, ImageTooLargeError, ModelMissingError
 from faceprint.geometry import iou_matrix
 from faceprint.vision import headers, images, jpeg_decoder
+from faceprint.vision.detect.box_crops import box_crops
 from faceprint.vision.detect.pyramid import levels_of, pyramid
 from faceprint.vision.images import ImageLimits, decode, decode_scaled
-from faceprint.vision.warp import Mipmaps, box_crops
+from faceprint.vision.mipmaps import Mipmaps
 
 SAMPLES = Path(faceprint.__file__).parent / "samples"
 

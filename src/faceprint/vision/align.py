@@ -8,7 +8,7 @@ import numpy as np
 
 from faceprint.geometry import similarity_transforms
 from faceprint.types import Array, Detections, Image
-from faceprint.vision.warp import Mipmaps
+from faceprint.vision.mipmaps import Mipmaps
 from faceprint.zoo.card import Alignment
 
 __all__ = ["align", "alignment_transforms", "box_alignment_transforms", "transforms_of"]

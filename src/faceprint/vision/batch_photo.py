@@ -12,7 +12,7 @@ from faceprint.errors import FaceprintError, InputError, InvalidImageArrayError,
 from faceprint.types import AnalyzedImage, Array, Face, Image
 from faceprint.vision import images
 from faceprint.vision.images import ImageSource
-from faceprint.vision.warp import Mipmaps
+from faceprint.vision.mipmaps import Mipmaps
 
 __all__ = ["FAILURES", "Photo", "open_batches"]
 

@@ -47,7 +47,7 @@ from faceprint.vision.limits import (
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
-    from faceprint.vision.warp import Mipmaps
+    from faceprint.vision.mipmaps import Mipmaps
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -107,7 +107,7 @@ def decode_scaled(
     Raises:
         See `decode`.
     """
-    from faceprint.vision.warp import Mipmaps  # `decode` does not need OpenCV
+    from faceprint.vision.mipmaps import Mipmaps  # `decode` does not need OpenCV
 
     limits = limits or default_limits()
     if isinstance(source, np.ndarray):

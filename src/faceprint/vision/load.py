@@ -15,7 +15,7 @@ from faceprint.types import Detections, Image
 from faceprint.vision.detect.mtcnn import MtcnnDetector, MtcnnSettings
 from faceprint.vision.detect.single_shot import SingleShotDetector
 from faceprint.vision.embed import IN_CACHE, VectorEmbedder
-from faceprint.vision.warp import Mipmaps
+from faceprint.vision.mipmaps import Mipmaps
 from faceprint.zoo import catalog, legacy, optimize, packs, store
 from faceprint.zoo.card import ModelCard
 

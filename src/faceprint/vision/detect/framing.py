@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 
 from faceprint.types import Array, Detections
-from faceprint.vision.warp import Mipmaps
+from faceprint.vision.mipmaps import Mipmaps
 
 __all__ = ["FRAMES", "Frame", "Framed"]
 

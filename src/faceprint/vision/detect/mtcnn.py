@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from faceprint.geometry import nms
 from faceprint.runtime.session import Session
 from faceprint.types import Array, Detections, Image
+from faceprint.vision.detect.box_crops import box_crops
 from faceprint.vision.detect.cascade_batching import CELL, STRIDE, BlockRunner
 from faceprint.vision.detect.framing import FRAMES, Framed
 from faceprint.vision.detect.pyramid import Level, levels_of, pyramid
-from faceprint.vision.warp import Mipmaps, averaged, box_crops
+from faceprint.vision.mipmaps import Mipmaps, average_pairs
 
 __all__ = ["MtcnnDetector", "MtcnnSettings"]
 
@@ -254,7 +255,7 @@ def _crops(mipmaps: Sequence[Mipmaps], boxes: Array, owner: NDArray[np.intp], si
     crops = box_crops(mipmaps, boxes, owner, size * over)
     if over == 2:
         # The crops below one another are one tall image; halving it averages 2 x 2 samples.
-        crops = averaged(crops.reshape(-1, 2 * size, 3)).reshape(-1, size, size, 3)
+        crops = average_pairs(crops.reshape(-1, 2 * size, 3)).reshape(-1, size, size, 3)
     return crops
 
 

@@ -28,8 +28,8 @@ from faceprint.runtime.session import Session
 from faceprint.types import Array, Detections, Image
 from faceprint.vision.detect import retinaface, scrfd, ultraface, yunet
 from faceprint.vision.detect.tiling import Window, merge, scaled_canvas, spans
+from faceprint.vision.mipmaps import Mipmaps
 from faceprint.vision.preprocess import fit, to_blob
-from faceprint.vision.warp import Mipmaps
 from faceprint.zoo.card import ModelCard
 
 __all__ = ["DECODERS", "Decoder", "SearchSettings", "SingleShotDetector"]
