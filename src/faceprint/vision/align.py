@@ -1,4 +1,4 @@
-"""Alignment: faces turned upright and scaled so that their landmarks meet a template."""
+"""Alignment: transforms that move the landmarks of faces onto a template."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ def alignment_transforms(landmarks: Array, alignment: Alignment) -> Array:
 
 
 def box_alignment_transforms(boxes: Array, alignment: Alignment) -> Array:
-    """Transforms for faces without landmarks: the box alone decides, upright.
+    """Upright transforms for faces without landmarks, from their boxes.
 
-    As the 2018 article's `preprocess` does without landmarks: the box grown by 44 pixels per 112
-    of crop, in its own proportions to the crop, is scaled to the crop. Here the box's center goes
-    to the crop's center and its mean side to `size * 112 / (112 + 44)`.
+    The box's center goes to the crop's center, and its mean side becomes `size * 112 / (112 + 44)`:
+    as in the `preprocess` of the 2018 article, which adds 44 pixels per 112 of crop to the box.
 
     Args:
         boxes: (n, 4) xyxy pixels.
@@ -48,22 +47,21 @@ def align(
     """Cut the aligned crops of one image's faces.
 
     Args:
-        landmarks: (n, 5, 2) pixels, or None to align from the boxes.
-        boxes: (n, 4) xyxy pixels; read only when there are no landmarks.
+        landmarks: (n, 5, 2) pixels, or None to align by the boxes.
+        boxes: (n, 4) xyxy pixels; used only without landmarks.
 
     Returns:
         (n, size, size, 3) uint8 RGB.
 
     Raises:
-        DecodeError: a crop is worth more than the reduced scale that the photograph is here at, and
-            it can't be decoded anew.
+        DecodeError: a crop needs a finer scale, and the photograph can't be decoded again.
     """
     found = Detections(boxes, np.zeros(len(boxes), np.float32), landmarks)
     return Mipmaps.of(image).crops(transforms_of([found], alignment)[0], alignment.size)
 
 
 def transforms_of(found: Sequence[Detections], alignment: Alignment) -> list[Array]:
-    """For each image (n, 2, 3) transforms from its pixels to crop pixels, one a face."""
+    """For each image (n, 2, 3) transforms from its pixels to crop pixels, one per face."""
     counts = np.cumsum([len(detections) for detections in found])[:-1]
     if any(detections.landmarks is None for detections in found):
         boxes = np.concatenate([detections.boxes for detections in found])

@@ -36,7 +36,7 @@ class FaceAnalyzer:
         self._batch = BatchAnalyzer(detector_card, embedder_card, options or LoadOptions())
         self._executor: StreamExecutor | None = None
         self._executor_lock = threading.Lock()
-        _forks.drop_in_children(self)
+        _forks.call_after_fork(self)
 
     def after_fork(self) -> None:
         """Called in a forked child, where the executor's threads and workers do not exist."""

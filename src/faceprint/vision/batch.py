@@ -47,7 +47,7 @@ class BatchAnalyzer:
         mirrored = options.mirror and not embedder_card.input.mirrored
         self._grader = Grader(embedder_card, mirrored=mirrored)
         self._reset()
-        _forks.drop_in_children(self)
+        _forks.call_after_fork(self)
 
     def _reset(self) -> None:
         self._detector_lock, self._embedder_lock = threading.Lock(), threading.Lock()

@@ -1,4 +1,4 @@
-"""The figure of a comparison: both photographs, both aligned crops, the similarity on its scale."""
+"""The figure of a 1:1 comparison: photographs, aligned crops, and the similarity on a scale."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _Anchor = Literal["ls", "ms", "rs"]
 
 _SIZE = (1920, 1080)
 _FINER = 2
-"""Drawn this much larger and averaged down: lines and letters come out smooth."""
+"""The figure is drawn this many times larger and reduced, for smooth lines and letters."""
 
 _MARGIN = 96
 _PANEL = (560, 600)
@@ -48,13 +48,13 @@ def comparison_figure(
     crops: tuple[Image, Image],
     captions: tuple[str, str],
 ) -> Image:
-    """Draw a 1:1 comparison for a slide.
+    """Draw a 1:1 comparison, in the size of a slide.
 
     Args:
-        title: one line; cut when it is too long.
-        images: the photographs that `verification.faces` lie in.
-        crops: what the embedder saw, any size.
-        captions: a line under each photograph, such as its file name.
+        title: one line; shortened if it is too long.
+        images: the photographs of `verification.faces`.
+        crops: the aligned crops, of any size.
+        captions: a line below each photograph, such as its file name.
 
     Returns:
         (1080, 1920, 3) RGB uint8.
@@ -80,7 +80,7 @@ def comparison_figure(
 
 
 def operating_point_words(point: OperatingPoint) -> str:
-    """What a threshold stands on, in words: "FMR 1 in 1,000, measured on LFW folds 1-5"."""
+    """The evidence for a threshold: "FMR 1 in 1,000, measured on LFW folds 1-5"."""
     if point.evidence == "published":
         return f"threshold published, not measured here: {point.source}"
     if point.evidence == "borrowed":
@@ -93,7 +93,7 @@ def operating_point_words(point: OperatingPoint) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Sheet:
-    """A white sheet that takes coordinates in the finished figure's pixels."""
+    """A white sheet; its coordinates are pixels of the finished figure."""
 
     surface: PILImage
 
@@ -114,7 +114,7 @@ class _Sheet:
         width: float = _SIZE[0],
         bold: float = 0.0,
     ) -> None:
-        """A line on its baseline. `bold` is the stroke added to each letter, in pixels."""
+        """Write one line. `bold` is the stroke added to each letter, in pixels."""
         import PIL.ImageDraw
 
         chosen = draw.font(size * _FINER)
@@ -139,7 +139,7 @@ class _Sheet:
         self.text((_MARGIN, 112), title, 56, _INK, width=_SIZE[0] - 2 * _MARGIN, bold=0.6)
 
     def photograph(self, left: int, image: Image, face: Face, caption: str) -> None:
-        """A photograph fitted into its panel, its face marked, its caption below."""
+        """Place a photograph in its panel, with its face marked and its caption below."""
         width, height = _PANEL
         scale = min(width / image.shape[1], height / image.shape[0]) * _FINER
         size = [max(1, round(side * scale)) for side in (image.shape[1], image.shape[0])]
@@ -155,7 +155,7 @@ class _Sheet:
         self.text(middle, caption, 26, _GRAY, "ms", width=width)
 
     def picture(self, image: Image, box: tuple[int, int, int, int]) -> None:
-        """A picture fitted into (left, top, width, height)."""
+        """Place a picture in (left, top, width, height)."""
         left, top, width, height = (value * _FINER for value in box)
         scale = min(width / image.shape[1], height / image.shape[0])
         size = [max(1, round(side * scale)) for side in (image.shape[1], image.shape[0])]
@@ -176,7 +176,7 @@ class _Sheet:
         self.text((middle, 768), words, 64, color, "ms", bold=0.8)
 
     def scale(self, similarity: float, threshold: float) -> None:
-        """The bar from -0.2 to 1: the side that matches, the threshold, the similarity."""
+        """Draw the scale from -0.2 to 1 with the threshold, its matching side, the similarity."""
         left, right, y, half = _MARGIN, _SIZE[0] - _MARGIN, _SCALE_Y, 7
 
         def at(value: float) -> float:
@@ -186,7 +186,7 @@ class _Sheet:
         self.bar((left, y - half, right, y + half), _FAINT, half)
         if (x := at(threshold)) < right:
             self.bar((x, y - half, right, y + half), _MATCH_FAINT, half)
-            # The bar is round at its end alone, and square where the threshold cuts it.
+            # The bar has a round end, but is square at the threshold.
             self.bar((x, y - half, min(right, x + 2 * half), y + half), _MATCH_FAINT)
         ticks = np.linspace(_LOW, _HIGH, 7)
         for tick in ticks:
@@ -215,7 +215,7 @@ class _Sheet:
 
 
 def _number(value: float, digits: int = 3) -> str:
-    """Without a minus on a zero."""
+    """A number without a minus sign on zero."""
     return f"{round(float(value), digits) + 0.0:.{digits}f}"
 
 

@@ -56,7 +56,7 @@ class ProcessPool:
         self._announced, self._started = 0, False
         self._running: set[WorkerProcess] = set()
         self._finalizer = weakref.finalize(self, _kill_all, self._running)
-        _forks.drop_in_children(self)
+        _forks.call_after_fork(self)
 
     def after_fork(self) -> None:
         """Called in a forked child: leave the workers to the parent."""
