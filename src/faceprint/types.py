@@ -111,10 +111,10 @@ class AnalyzedImage:
 
 
 Evidence = Literal["measured", "copy", "calibrated", "published", "borrowed", "given"]
-"""The evidence for a threshold. It was measured with these weights (`measured`), with a copy that was
-derived from the publisher's file (`copy`), on the user's own photographs (`calibrated`), or with
-another detector of the same landmark convention (`borrowed`); a third party published it
-(`published`); or the caller gave it (`given`)."""
+"""The evidence for a threshold. It was measured with these weights (`measured`), with a copy made
+from the publisher's weights (`copy`), on the user's own photographs (`calibrated`) or with another
+detector of the same landmark convention (`borrowed`), or it was published by a third party
+(`published`) or given by the caller (`given`)."""
 
 
 @dataclass(frozen=True, slots=True)
