@@ -133,4 +133,7 @@ def _enlarged(crops: Sequence[Image] | Image, scale: float) -> list[Image]:
     size = len(crops[0])
     shift = (size - 1) / 2 * (1 - scale)
     matrix = np.asarray(((scale, 0, shift), (0, scale, shift)), np.float64)
-    return [np.asarray(cv2.warpAffine(crop, matrix, (size, size)), np.uint8) for crop in crops]
+    # OpenCV warps four channels in half the time that it takes for three.
+    deep = (cv2.cvtColor(np.asarray(crop), cv2.COLOR_RGB2RGBA) for crop in crops)
+    warped = (cv2.warpAffine(crop, matrix, (size, size)) for crop in deep)
+    return [np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGBA2RGB), np.uint8) for crop in warped]

@@ -49,13 +49,14 @@ def to_blob(images: Sequence[Image] | Image, contract: InputContract) -> Array:
         return blob
     blob = np.empty((len(images), 3, *size[:2]), np.float32)
     for row, image in zip(blob, images, strict=True):
-        # Splitting first lets the float loops run over contiguous planes: a third faster than a
-        # strided subtraction, nine times as fast as cv2.dnn.blobFromImages, for one photograph.
-        planes = cv2.split(image)
-        for channel, plane in enumerate(planes if contract.color == "RGB" else planes[::-1]):
-            np.subtract(plane, mean[channel], out=row[channel])
+        # One plane after another: the float loops then run over contiguous numbers in the cache.
+        for channel, plane in enumerate(row):
+            plane[...] = cv2.extractChannel(
+                image, channel if contract.color == "RGB" else 2 - channel
+            )
+            plane -= mean[channel]
             if scale[channel] != 1:
-                row[channel] *= scale[channel]
+                plane *= scale[channel]
     return blob
 
 

@@ -57,7 +57,7 @@ def assess(box: Array, landmarks: Array | None, crop: Image) -> Quality:
     if gray.shape[0] != 112:
         gray = cv2.resize(gray, (112, 112), interpolation=cv2.INTER_AREA)
     # The middle alone: hair and background are not the face's sharpness.
-    sharpness = float(cv2.Laplacian(gray[24:104, 16:96], cv2.CV_64F).var())
+    sharpness = float(cv2.Laplacian(gray[24:104, 16:96], cv2.CV_16S).var(dtype=np.float64))
     size = float(max(0.0, min(box[2] - box[0], box[3] - box[1])))
     yaw = None if landmarks is None else yaw_from_landmarks(landmarks)
     frontal = 1.0 if yaw is None else 1.0 - yaw * yaw

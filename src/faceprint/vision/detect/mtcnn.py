@@ -145,6 +145,8 @@ class MtcnnDetector:
         found = self._cascade(mipmaps)
         for kind in FRAMES if self.settings.frame > 0 else ():
             empty = [index for index, faces in enumerate(found) if not len(faces)]
+            if not empty:
+                break
             framed = [Framed.of(mipmaps[index], kind, self.settings.frame) for index in empty]
             again = self._with(self.settings.framed())._cascade([each.mips for each in framed])
             for index, each, faces in zip(empty, framed, again, strict=True):
