@@ -19,7 +19,7 @@ from faceprint.vision.batch_photo import FAILURES, Photo, open_batches
 from faceprint.vision.embed import VectorEmbedder
 from faceprint.vision.images import ImageSource
 from faceprint.vision.load import Detector, LoadOptions, load_detector, load_embedder
-from faceprint.vision.quality import Grader
+from faceprint.vision.quality import QualityAssessor
 from faceprint.zoo.card import Alignment, ModelCard
 
 __all__ = ["BatchAnalyzer", "FaceOutputs"]
@@ -45,7 +45,7 @@ class BatchAnalyzer:
         self.detector_card, self.embedder_card = detector_card, embedder_card
         self.options = options
         mirrored = options.mirror and not embedder_card.input.mirrored
-        self._grader = Grader(embedder_card, mirrored=mirrored)
+        self._assessor = QualityAssessor(embedder_card, mirrored=mirrored)
         self._reset()
         _forks.call_after_fork(self)
 
@@ -152,7 +152,7 @@ class BatchAnalyzer:
             # A photograph that could not be decoded again has faces and no crops.
             for face, crop in zip(photo.faces, photo_crops, strict=False):
                 embedding = next(embeddings) if outputs.embed else None
-                quality = self._grader.quality(face, crop, embedding) if outputs.quality else None
+                quality = self._assessor.assess(face, crop, embedding) if outputs.quality else None
                 kept = crop if outputs.keep_crops else None
                 faces.append(replace(face, quality=quality, embedding=embedding, crop=kept))
             if outputs.embed and any(face.embedding is None for face in faces):

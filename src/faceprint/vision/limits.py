@@ -20,7 +20,7 @@ __all__ = [
     "default_limits",
 ]
 
-_BYTES_A_PIXEL = 10
+_BYTES_PER_PIXEL = 10
 _ALWAYS_ALLOWED = 100_000_000
 """Bytes of memory that every format may use."""
 
@@ -72,9 +72,9 @@ def check(header: Header, name: str, limits: ImageLimits, halvings: int = 0) -> 
     """Refuse a photograph whose decoding would take too many pixels or too much memory."""
     _check_sides(header.width, header.height, name)
     pixels = decoded_pixels(header, halvings)
-    cost = header.fixed_bytes + pixels * header.bytes_a_pixel
+    cost = header.fixed_bytes + pixels * header.bytes_per_pixel
     if pixels > limits.max_pixels or cost > max(
-        _ALWAYS_ALLOWED, limits.max_pixels * _BYTES_A_PIXEL
+        _ALWAYS_ALLOWED, limits.max_pixels * _BYTES_PER_PIXEL
     ):
         memory = (
             "" if pixels > limits.max_pixels else f", which take {cost / 1e6:,.0f} MB to decode"

@@ -1,7 +1,7 @@
-"""Headers of photographs, read here before any library sees the file.
+"""Headers of photographs, read before any decoder sees the file.
 
-A header costs its reader nothing to write and the decoders much to believe: some collect metadata
-in quadratic time, some make a canvas of the size it claims. What is judged here is refused unread.
+A forged header costs its author nothing, but some decoders collect metadata in quadratic time, and
+some allocate an image of the claimed size. The size and cost read here are checked first.
 """
 
 from faceprint.vision.headers.exif import orientation

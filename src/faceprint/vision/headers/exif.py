@@ -1,4 +1,4 @@
-"""The one field of EXIF that pixels depend on, read as viewers read it."""
+"""The orientation, the only EXIF field that pixels depend on."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ _CODES = {1: "B", 3: "H", 4: "I"}
 
 
 def orientation(raw: bytes) -> int:
-    """EXIF orientation 1..8 (CIPA DC-008); 1 when there is none or it makes no sense.
+    """EXIF orientation 1..8 (CIPA DC-008); 1 when there is none or it is invalid.
 
-    Read by hand, because Pillow's parser warns or fails on damage elsewhere in the block, and falls
-    back on XMP, which viewers do not.
+    Pillow's parser warns or fails on damage elsewhere in the block, and falls back on XMP, which
+    viewers don't.
 
     Args:
-        raw: the block, with or without the `Exif` that it begins with in a JPEG.
+        raw: the EXIF block, with or without the `Exif` prefix that it has in a JPEG.
     """
     tiff = raw.removeprefix(b"Exif\0\0")
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])

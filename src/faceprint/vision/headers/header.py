@@ -1,4 +1,4 @@
-"""What a header tells of a photograph before it is decoded."""
+"""What the header tells about a photograph before it is decoded."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ __all__ = ["Header"]
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """A photograph's size and what decoding it takes.
+    """A photograph's size, and the cost of decoding it.
 
     Attributes:
         width, height: pixels, as stored.
-        orientation: EXIF orientation 1..8; None where it is Pillow that reads the metadata.
-        bytes_a_pixel: memory for each pixel that is made, at the most.
-        fixed_bytes: memory whatever the scale that it is decoded at.
+        orientation: EXIF orientation 1..8; None if Pillow reads the metadata.
+        bytes_per_pixel: most memory for each decoded pixel.
+        fixed_bytes: memory that does not depend on the scale of decoding.
         components: color components of a JPEG that OpenCV may decode, 0 for other files.
         start: where a JPEG's first scan begins.
         needed: parts of a JPEG's header that its pixels depend on, as (begin, end).
@@ -24,7 +24,7 @@ class Header:
     width: int
     height: int
     orientation: int | None = None
-    bytes_a_pixel: int = 10
+    bytes_per_pixel: int = 10
     fixed_bytes: int = 0
     components: int = 0
     start: int = 0

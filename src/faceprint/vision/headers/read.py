@@ -1,4 +1,4 @@
-"""From the first bytes to the reader of their format."""
+"""Choose the header reader by a file's first bytes."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ __all__ = ["read"]
 _HEIF = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"))
 _HEIF |= {b"mif1", b"mif2", b"msf1"}
 """Brands of ISO 23008-12, annex B, and of the image file format it builds on."""
-_KNOWN_OTHERS = {
+
+_OTHER_FORMATS = {
     b"GIF8": "GIF",
     b"\x1aE\xdf\xa3": "a video (Matroska)",
     b"%PDF": "PDF",
     b"\0\0\x01\0": "ICO",
     b"8BPS": "Photoshop",
 }
-_POINTER = b"version https://git-lfs.github.com/spec/"
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 def read(data: bytes) -> Header | None:
-    """The header of a photograph; None of a HEIC, which its own library reads.
+    """The header of a photograph; None for HEIC, which pillow_heif reads itself.
 
     Raises:
         DecodeError: another format, or a header that no photograph has.
-        ImageTooLargeError: a part of it is larger than any photograph.
+        ImageTooLargeError: a tile is larger than any photograph.
     """
     if data.startswith(jpeg.SIGNATURE):
         return jpeg.read_jpeg(data)
@@ -40,9 +41,9 @@ def read(data: bytes) -> Header | None:
         return others.read_bmp(data)
     if data[4:8] == b"ftyp" and data[8:12] in _HEIF:
         return None
-    if data.startswith(_POINTER):
+    if data.startswith(_LFS_POINTER):
         raise DecodeError("a Git LFS pointer, not the photograph; `git lfs pull` fetches it")
-    found = _KNOWN_OTHERS.get(data[:4], "")
+    found = _OTHER_FORMATS.get(data[:4], "")
     if data[4:8] == b"ftyp":
         found = "AVIF" if data[8:12] in (b"avif", b"avis") else "a video (MP4 or QuickTime)"
     what = found or f"not an image (it begins with {data[:8]!r})"
