@@ -11,34 +11,7 @@ from faceprint.types import Array, Detections, Image
 from faceprint.vision.mipmaps import Mipmaps
 from faceprint.zoo.card import Alignment
 
-__all__ = ["align", "alignment_transforms", "box_alignment_transforms", "transforms_of"]
-
-
-def alignment_transforms(landmarks: Array, alignment: Alignment) -> Array:
-    """(n, 5, 2) landmarks in image pixels to (n, 2, 3) transforms to crop pixels."""
-    weights = np.asarray(alignment.weights) if alignment.weights else None
-    return similarity_transforms(landmarks, np.asarray(alignment.points), weights)
-
-
-def box_alignment_transforms(boxes: Array, alignment: Alignment) -> Array:
-    """Upright transforms for faces without landmarks, from their boxes.
-
-    The box's center goes to the crop's center, and its mean side becomes `size * 112 / (112 + 44)`:
-    as in the `preprocess` of the 2018 article, which adds 44 pixels per 112 of crop to the box.
-
-    Args:
-        boxes: (n, 4) xyxy pixels.
-
-    Returns:
-        (n, 2, 3) float32.
-    """
-    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1e-3)
-    scale = alignment.size * (112 / 156) / sides.mean(axis=1)
-    center = (boxes[:, :2] + boxes[:, 2:]) / 2
-    transforms = np.zeros((len(boxes), 2, 3), np.float32)
-    transforms[:, 0, 0] = transforms[:, 1, 1] = scale
-    transforms[:, :, 2] = alignment.size / 2 - 0.5 - center * scale[:, None]
-    return transforms
+__all__ = ["align", "transforms_of"]
 
 
 def align(
@@ -62,9 +35,32 @@ def align(
 
 def transforms_of(found: Sequence[Detections], alignment: Alignment) -> list[Array]:
     """For each image (n, 2, 3) transforms from its pixels to crop pixels, one per face."""
-    counts = np.cumsum([len(detections) for detections in found])[:-1]
+    ends = np.cumsum([len(detections) for detections in found])[:-1]
     if any(detections.landmarks is None for detections in found):
         boxes = np.concatenate([detections.boxes for detections in found])
-        return np.split(box_alignment_transforms(boxes, alignment), counts)
+        return np.split(_transforms_by_box(boxes, alignment), ends)
     landmarks = [points for detections in found if (points := detections.landmarks) is not None]
-    return np.split(alignment_transforms(np.concatenate(landmarks), alignment), counts)
+    weights = np.asarray(alignment.weights) if alignment.weights else None
+    template = np.asarray(alignment.points)
+    return np.split(similarity_transforms(np.concatenate(landmarks), template, weights), ends)
+
+
+def _transforms_by_box(boxes: Array, alignment: Alignment) -> Array:
+    """Upright transforms for faces without landmarks, from their boxes.
+
+    The box's center goes to the crop's center, and its mean side becomes `size * 112 / (112 + 44)`:
+    as in the `preprocess` of the 2018 article, which adds 44 pixels per 112 of crop to the box.
+
+    Args:
+        boxes: (n, 4) xyxy pixels.
+
+    Returns:
+        (n, 2, 3) float32.
+    """
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 1e-3)
+    scale = alignment.size * (112 / 156) / sides.mean(axis=1)
+    center = (boxes[:, :2] + boxes[:, 2:]) / 2
+    transforms = np.zeros((len(boxes), 2, 3), np.float32)
+    transforms[:, 0, 0] = transforms[:, 1, 1] = scale
+    transforms[:, :, 2] = alignment.size / 2 - 0.5 - center * scale[:, None]
+    return transforms

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -15,7 +14,7 @@ from faceprint.types import Array, Embedding, Image
 from faceprint.vision.preprocess import to_blob
 from faceprint.zoo.card import ModelCard
 
-__all__ = ["IN_CACHE", "Embedder", "VectorEmbedder"]
+__all__ = ["IN_CACHE", "VectorEmbedder"]
 
 _BATCH = 16
 """Crops per call: on a CPU more of them take memory but no less time."""
@@ -33,14 +32,6 @@ _VIEWS: Mapping[int, tuple[tuple[bool, float], ...]] = {
     4: ((False, 1.0), (True, 1.0), (False, _ZOOM), (True, _ZOOM)),
 }
 """For each number of views: whether each is a mirror image, and its scale."""
-
-
-class Embedder(Protocol):
-    """Aligned crops in, embeddings out."""
-
-    def embed(self, crops: Sequence[Image] | Image) -> list[Embedding]:
-        """Embed (n, s, s, 3) crops that were aligned to the card's template."""
-        ...
 
 
 class VectorEmbedder:

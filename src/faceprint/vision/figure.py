@@ -141,28 +141,23 @@ class _Sheet:
     def photograph(self, left: int, image: Image, face: Face, caption: str) -> None:
         """Place a photograph in its panel, with its face marked and its caption below."""
         width, height = _PANEL
-        scale = min(width / image.shape[1], height / image.shape[0]) * _FINER
-        size = [max(1, round(side * scale)) for side in (image.shape[1], image.shape[0])]
-        picture = _resized(image, size[0], size[1])
-        draw.mark_face(picture, face, scale=scale, line=3 * _FINER)
         self.bar((left, _TOP, left + width, _TOP + height), _PAPER)
-        corner = (
-            left * _FINER + (width * _FINER - size[0]) // 2,
-            _TOP * _FINER + (height * _FINER - size[1]) // 2,
-        )
-        self.surface.paste(picture, corner)
-        middle = (left + width / 2, _TOP + height + 40)
-        self.text(middle, caption, 26, _GRAY, "ms", width=width)
+        self.picture(image, (left, _TOP, width, height), face)
+        self.text((left + width / 2, _TOP + height + 40), caption, 26, _GRAY, "ms", width=width)
 
-    def picture(self, image: Image, box: tuple[int, int, int, int]) -> None:
-        """Place a picture in (left, top, width, height)."""
+    def picture(
+        self, image: Image, box: tuple[int, int, int, int], face: Face | None = None
+    ) -> None:
+        """Place a picture in the middle of (left, top, width, height), with its face marked."""
+        import PIL.Image
+
         left, top, width, height = (value * _FINER for value in box)
         scale = min(width / image.shape[1], height / image.shape[0])
-        size = [max(1, round(side * scale)) for side in (image.shape[1], image.shape[0])]
-        self.surface.paste(
-            _resized(image, size[0], size[1]),
-            (left + (width - size[0]) // 2, top + (height - size[1]) // 2),
-        )
+        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+        picture = PIL.Image.fromarray(image).resize(size, PIL.Image.Resampling.LANCZOS)
+        if face is not None:
+            draw.mark_face(picture, face, scale=scale, line=3 * _FINER)
+        self.surface.paste(picture, (left + (width - size[0]) // 2, top + (height - size[1]) // 2))
 
     def verdict(self, verification: Verification) -> None:
         middle = _SIZE[0] / 2
@@ -217,9 +212,3 @@ class _Sheet:
 def _number(value: float, digits: int = 3) -> str:
     """A number without a minus sign on zero."""
     return f"{round(float(value), digits) + 0.0:.{digits}f}"
-
-
-def _resized(image: Image, width: int, height: int) -> PILImage:
-    import PIL.Image
-
-    return PIL.Image.fromarray(image).resize((width, height), PIL.Image.Resampling.LANCZOS)

@@ -19,7 +19,7 @@ __all__ = [
     "Anchors",
     "Candidates",
     "boxes_around",
-    "find_anchors",
+    "locate",
     "landmarks_at",
     "outputs_of_width",
     "select",
@@ -87,7 +87,7 @@ def select(scores: Array, threshold: float) -> Candidates:
     return Candidates(len(scores), image, row, clipped)
 
 
-def find_anchors(
+def locate(
     candidates: Candidates,
     canvas: tuple[int, int],
     strides: Sequence[int],

@@ -13,14 +13,7 @@ import numpy as np
 
 from faceprint.errors import CardError
 from faceprint.types import Array, Detections
-from faceprint.vision.detect.anchors import (
-    boxes_around,
-    find_anchors,
-    landmarks_at,
-    outputs_of_width,
-    select,
-    to_detections,
-)
+from faceprint.vision.detect import anchors
 
 __all__ = ["decode"]
 
@@ -33,34 +26,29 @@ _CENTER_VARIANCE, _SIZE_VARIANCE = np.float32(0.1), np.float32(0.2)
 def decode(
     outputs: Mapping[str, Array], *, canvas: tuple[int, int], score_threshold: float = 0.6
 ) -> list[Detections]:
-    """Raw outputs to faces, in canvas pixels and before suppression.
+    """See `single_shot.Decoder`.
 
     Args:
         outputs: (n, rows, 4) box offsets, (n, rows, 2) background and face probability and
             (n, rows, 10) landmark offsets, in any order and under any names.
-        canvas: (width, height) of the network's input.
-
-    Returns:
-        One `Detections` for each of the n images.
 
     Raises:
         CardError: the outputs are not RetinaFace's for that canvas.
-        NotFiniteError: NaN or infinity in the outputs.
     """
-    classes, boxes, points = (outputs_of_width(outputs, width) for width in (2, 4, 10))
+    classes, boxes, points = (anchors.outputs_of_width(outputs, width) for width in (2, 4, 10))
     if not len(classes) == len(boxes) == len(points) == 1:
         raise CardError("these outputs are not RetinaFace's: boxes, probabilities and landmarks")
     scores = classes[0][:, :, 1]
-    candidates = select(scores, score_threshold)
+    candidates = anchors.select(scores, score_threshold)
     per_cell = _SIDES.shape[1]
-    anchors = find_anchors(candidates, canvas, _STRIDES, per_cell=per_cell, total=scores.shape[1])
-    priors = anchors.corners + anchors.strides / 2
-    sides = _SIDES[np.searchsorted(_STRIDES, anchors.strides), anchors.number[:, None]]
+    grid = anchors.locate(candidates, canvas, _STRIDES, per_cell=per_cell, total=scores.shape[1])
+    priors = grid.corners + grid.strides / 2
+    sides = _SIDES[np.searchsorted(_STRIDES, grid.strides), grid.number[:, None]]
     box = candidates.rows_of(boxes[0])
     offsets = candidates.rows_of(points[0]) * _CENTER_VARIANCE
     centers = priors + box[:, :2] * _CENTER_VARIANCE * sides
-    return to_detections(
+    return anchors.to_detections(
         candidates,
-        boxes_around(centers, box[:, 2:] * _SIZE_VARIANCE, sides),
-        landmarks_at(priors, offsets, sides),
+        anchors.boxes_around(centers, box[:, 2:] * _SIZE_VARIANCE, sides),
+        anchors.landmarks_at(priors, offsets, sides),
     )

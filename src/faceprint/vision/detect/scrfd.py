@@ -14,13 +14,7 @@ import numpy as np
 
 from faceprint.errors import CardError
 from faceprint.types import Array, Detections
-from faceprint.vision.detect.anchors import (
-    find_anchors,
-    landmarks_at,
-    outputs_of_width,
-    select,
-    to_detections,
-)
+from faceprint.vision.detect import anchors
 
 __all__ = ["decode"]
 
@@ -28,21 +22,16 @@ __all__ = ["decode"]
 def decode(
     outputs: Mapping[str, Array], *, canvas: tuple[int, int], score_threshold: float = 0.5
 ) -> list[Detections]:
-    """Raw outputs to faces, in canvas pixels and before suppression.
+    """See `single_shot.Decoder`; there are no landmarks if the model has no key points.
 
     Args:
         outputs: per stride scores, boxes and, for models with key points, key points, as
             (rows, 1 | 4 | 10) of one image or (n, rows, 1 | 4 | 10), in any order, any names.
-        canvas: (width, height) of the network's input.
-
-    Returns:
-        One `Detections` for each image; its landmarks are None where the model has no key points.
 
     Raises:
         CardError: the outputs are not SCRFD's for that canvas.
-        NotFiniteError: NaN or infinity in the outputs.
     """
-    classes, boxes, points = (outputs_of_width(outputs, width) for width in (1, 4, 10))
+    classes, boxes, points = (anchors.outputs_of_width(outputs, width) for width in (1, 4, 10))
     levels = len(classes)
     if levels not in (3, 5) or len(boxes) != levels or len(points) not in (0, levels):
         raise CardError(
@@ -53,13 +42,13 @@ def decode(
     cells = -(-canvas[0] // 8) * -(-canvas[1] // 8)
     per_cell = max(1, classes[0].shape[1] // cells)
     scores = np.concatenate(classes, axis=1)[:, :, 0]
-    candidates = select(scores, score_threshold)
-    anchors = find_anchors(candidates, canvas, strides, per_cell=per_cell, total=scores.shape[1])
-    distances = candidates.rows_of(np.concatenate(boxes, axis=1)) * anchors.strides
-    box = np.concatenate(
-        [anchors.corners - distances[:, :2], anchors.corners + distances[:, 2:]], axis=1
-    )
+    candidates = anchors.select(scores, score_threshold)
+    grid = anchors.locate(candidates, canvas, strides, per_cell=per_cell, total=scores.shape[1])
+    distances = candidates.rows_of(np.concatenate(boxes, axis=1)) * grid.strides
+    box = np.concatenate([grid.corners - distances[:, :2], grid.corners + distances[:, 2:]], axis=1)
     if not points:
-        return to_detections(candidates, box, None)
+        return anchors.to_detections(candidates, box, None)
     offsets = candidates.rows_of(np.concatenate(points, axis=1))
-    return to_detections(candidates, box, landmarks_at(anchors.corners, offsets, anchors.strides))
+    return anchors.to_detections(
+        candidates, box, anchors.landmarks_at(grid.corners, offsets, grid.strides)
+    )

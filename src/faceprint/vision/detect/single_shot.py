@@ -39,12 +39,21 @@ _BATCH = 8
 
 
 class Decoder(Protocol):
-    """Turns raw outputs of a graph into the faces of each image in the batch, in canvas pixels."""
+    """Turns the raw outputs of a graph into faces."""
 
     def __call__(
         self, outputs: Mapping[str, Array], *, canvas: tuple[int, int], score_threshold: float
     ) -> list[Detections]:
-        """See the modules of the decoders."""
+        """The faces of each image in the batch, in canvas pixels and before suppression.
+
+        Args:
+            outputs: arrays by the graph's output names.
+            canvas: (width, height) of the network's input.
+
+        Raises:
+            CardError: the outputs are not those of this decoder.
+            NotFiniteError: the outputs hold NaN or infinity.
+        """
         ...
 
 

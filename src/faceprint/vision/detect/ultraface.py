@@ -11,7 +11,7 @@ import numpy as np
 
 from faceprint.errors import CardError
 from faceprint.types import Array, Detections
-from faceprint.vision.detect.anchors import outputs_of_width, select, to_detections
+from faceprint.vision.detect import anchors
 
 __all__ = ["decode"]
 
@@ -19,24 +19,19 @@ __all__ = ["decode"]
 def decode(
     outputs: Mapping[str, Array], *, canvas: tuple[int, int], score_threshold: float = 0.7
 ) -> list[Detections]:
-    """Raw outputs to faces, in canvas pixels and before suppression.
+    """See `single_shot.Decoder`; there are no landmarks.
 
     Args:
         outputs: (n, rows, 2) background and face probability and (n, rows, 4) corners x1 y1 x2 y2
             as shares of the canvas, in any order and under any names.
-        canvas: (width, height) of the network's input.
-
-    Returns:
-        One `Detections` for each of the n images, without landmarks.
 
     Raises:
         CardError: the outputs are not UltraFace's.
-        NotFiniteError: NaN or infinity in the outputs.
     """
-    classes, boxes = outputs_of_width(outputs, 2), outputs_of_width(outputs, 4)
+    classes, boxes = anchors.outputs_of_width(outputs, 2), anchors.outputs_of_width(outputs, 4)
     complete = len(outputs) == 2 and len(classes) == len(boxes) == 1
     if not complete or classes[0].shape[:2] != boxes[0].shape[:2]:
         raise CardError("these outputs are not UltraFace's: probabilities and boxes, row by row")
-    candidates = select(classes[0][:, :, 1], score_threshold)
+    candidates = anchors.select(classes[0][:, :, 1], score_threshold)
     scale = np.asarray(canvas * 2, np.float32)
-    return to_detections(candidates, candidates.rows_of(boxes[0]) * scale, None)
+    return anchors.to_detections(candidates, candidates.rows_of(boxes[0]) * scale, None)

@@ -13,14 +13,7 @@ import numpy as np
 
 from faceprint.errors import CardError
 from faceprint.types import Array, Detections
-from faceprint.vision.detect.anchors import (
-    boxes_around,
-    find_anchors,
-    landmarks_at,
-    outputs_of_width,
-    select,
-    to_detections,
-)
+from faceprint.vision.detect import anchors
 
 __all__ = ["decode"]
 
@@ -30,21 +23,16 @@ _STRIDES = (8, 16, 32)
 def decode(
     outputs: Mapping[str, Array], *, canvas: tuple[int, int], score_threshold: float = 0.6
 ) -> list[Detections]:
-    """Raw outputs to faces, in canvas pixels and before suppression.
+    """See `single_shot.Decoder`.
 
     Args:
         outputs: per stride (n, rows, 1) class and objectness, (n, rows, 4) boxes and
             (n, rows, 10) key points, under any names.
-        canvas: (width, height) of the network's input.
-
-    Returns:
-        One `Detections` for each of the n images.
 
     Raises:
         CardError: the outputs are not YuNet's for that canvas.
-        NotFiniteError: NaN or infinity in the outputs.
     """
-    factors, boxes, points = (outputs_of_width(outputs, width) for width in (1, 4, 10))
+    factors, boxes, points = (anchors.outputs_of_width(outputs, width) for width in (1, 4, 10))
     if (len(factors), len(boxes), len(points)) != (6, 3, 3):
         raise CardError("these outputs are not YuNet's: it has class, objectness, box and points")
     # Class and objectness look alike, and their product does not depend on which is which.
@@ -53,13 +41,13 @@ def decode(
         for a, b in zip(factors[::2], factors[1::2], strict=True)
     ]
     scores = np.sqrt(np.concatenate(products, axis=1)[:, :, 0])
-    candidates = select(scores, score_threshold)
-    anchors = find_anchors(candidates, canvas, _STRIDES, per_cell=1, total=scores.shape[1])
+    candidates = anchors.select(scores, score_threshold)
+    grid = anchors.locate(candidates, canvas, _STRIDES, per_cell=1, total=scores.shape[1])
     box = candidates.rows_of(np.concatenate(boxes, axis=1))
     offsets = candidates.rows_of(np.concatenate(points, axis=1))
-    centers = anchors.corners + box[:, :2] * anchors.strides
-    return to_detections(
+    centers = grid.corners + box[:, :2] * grid.strides
+    return anchors.to_detections(
         candidates,
-        boxes_around(centers, box[:, 2:], anchors.strides),
-        landmarks_at(anchors.corners, offsets, anchors.strides),
+        anchors.boxes_around(centers, box[:, 2:], grid.strides),
+        anchors.landmarks_at(grid.corners, offsets, grid.strides),
     )

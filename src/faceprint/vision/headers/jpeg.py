@@ -8,8 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from faceprint.errors import DecodeError
-from faceprint.vision.headers.exif import orientation
-from faceprint.vision.headers.header import Header
+from faceprint.vision.headers.header import Header, orientation
 
 __all__ = ["SIGNATURE", "read_jpeg"]
 

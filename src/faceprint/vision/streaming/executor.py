@@ -65,18 +65,8 @@ class StreamExecutor:
         self, stream: Iterator[list[ImageSource]], outputs: FaceOutputs
     ) -> Generator[AnalyzedImage, None, None]:
         analyze = self._pool.analyze if self._pool else self._analyzer.analyze_chunk
-        if self._pool:
-            stream = _announce(stream, self._pool)
         return ordered_map(lambda chunk: analyze(chunk, outputs), stream, workers=self._workers)
 
 
 def _split(group: Sequence[ImageSource], size: int) -> Iterator[list[ImageSource]]:
     return (list(group[start : start + size]) for start in range(0, len(group), size))
-
-
-def _announce(
-    stream: Iterator[list[ImageSource]], pool: ProcessPool
-) -> Iterator[list[ImageSource]]:
-    for chunk in stream:
-        pool.announce(len(chunk))
-        yield chunk

@@ -53,7 +53,7 @@ class ProcessPool:
         # A worker is in the queue once for each of its threads that is idle.
         self._idle: queue.SimpleQueue[WorkerProcess] = queue.SimpleQueue()
         self._lock, self._one_by_one_lock = threading.Lock(), threading.Lock()
-        self._announced, self._started = 0, False
+        self._seen, self._started = 0, False
         self._running: set[WorkerProcess] = set()
         self._finalizer = weakref.finalize(self, _kill_all, self._running)
         _forks.call_after_fork(self)
@@ -65,21 +65,13 @@ class ProcessPool:
             worker.disown()
         _forks.abandon(self)
 
-    def announce(self, photographs: int) -> None:
-        """Say that this many more photographs will come; starts the workers once they are many."""
-        with self._lock:
-            self._announced += photographs
-            if self._started or self._announced < _MIN_PHOTOGRAPHS:
-                return
-            self._started = True
-        _start_in_background(self, self._threads, prepare=self._analyzer.open)
-
     def analyze(self, chunk: list[ImageSource], outputs: FaceOutputs) -> list[AnalyzedImage]:
         """Analyze a chunk in an idle worker, or in this process where there is none.
 
         Raises:
             Exception: what `BatchAnalyzer.analyze_chunk` raised.
         """
+        self._count(len(chunk))
         sendable = all(isinstance(source, _SENDABLE) for source in chunk)
         worker = self._take_idle() if sendable else None
         if worker is None:
@@ -115,6 +107,15 @@ class ProcessPool:
             self._running.add(worker)
         for _ in range(threads):
             self._idle.put(worker)
+
+    def _count(self, photographs: int) -> None:
+        """Start the workers once there have been enough photographs."""
+        with self._lock:
+            self._seen += photographs
+            if self._started or self._seen < _MIN_PHOTOGRAPHS:
+                return
+            self._started = True
+        _start_in_background(self, self._threads, prepare=self._analyzer.open)
 
     def _take_idle(self) -> WorkerProcess | None:
         with contextlib.suppress(queue.Empty):
