@@ -26,7 +26,7 @@ MAX_SIDE = 32_000
 
 _SMALL = 64_000
 """Pixels up to which odd sides are halved as they are. OpenCV takes fifteen times as long for any
-ratio but two, which hardly matters for a small image, where a repeated edge would be visible."""
+ratio but two, which hardly matters for a small image, and a repeated edge would change it more."""
 
 Span = tuple[float, float]
 """Width and height, in the image's pixels, of what one of its halvings shows: a little more than

@@ -37,7 +37,7 @@ _TILE_CELLS = 100
 long in tiles of 70 or 140, but smaller tiles share more pixels and larger ones exceed the cache."""
 
 _FEW = 20_000
-"""Numbers of an image that are put in order faster by NumPy alone."""
+"""Size of the images below which NumPy alone reorders them faster."""
 
 CELL, STRIDE = 12, 2
 """P-Net's window and step in pixels."""
