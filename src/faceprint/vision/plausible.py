@@ -1,4 +1,4 @@
-"""Whether five points can be the landmarks of a face at all."""
+"""Whether five points can be the landmarks of a face."""
 
 from __future__ import annotations
 
@@ -11,31 +11,32 @@ from faceprint.types import Array
 
 __all__ = ["plausible"]
 
-# Each limit lies outside what four detectors gave on ordinary photographs
+# Each limit lies outside the range that four detectors gave on ordinary photographs
 # (docs/decisions/0003-quality.md).
 _SMALLEST = 0.12
-"""Of the box's shorter side: eyes to mouth, and either that or the eyes' distance from each other.
-A profile has eyes on top of each other, but a mouth well below them."""
+"""Smallest distance of eyes and mouth, as a share of the box's shorter side; eyes closer together
+than this are those of a profile."""
 _LARGEST = 0.95
+"""Largest distance of eyes and mouth, or of the eyes, as a share of the box's shorter side."""
 _OUTSIDE = 1.25
-"""Halves of the box's side that a point may lie from its center; 1 is its edge."""
+"""Distance of a point from the box's center, in halves of its side; 1 is the edge."""
 _SLANT = 0.5
-"""Cosine of how far the line from eyes to mouth may lean from upright, in the face's own frame."""
+"""Smallest cosine of the angle between the line from eyes to mouth and upright."""
 _NOSE = (0.02, 1.0)
-"""Where the nose may lie on the way from eyes (0) to mouth (1)."""
+"""Range of the nose's position on the line from eyes (0) to mouth (1)."""
 _WIDE = 1.9
-"""Eyes' distance to the distance of eyes and mouth; heads that nod come to 1.35."""
+"""Largest ratio of the eyes' distance to that of eyes and mouth; nodding heads reach 1.35."""
 _MOUTH = (0.35, 2.0)
-"""Mouth's width to the eyes' distance, of faces that are not profiles."""
+"""Range of the mouth's width over the eyes' distance, except in profiles."""
 _ASIDE = 1.05
-"""How far the nose may lie to the side while the eyes are wide apart; see `_turned`."""
+"""Largest value of `_turned`: a nose far to the side needs eyes close together."""
 
 
 def plausible(landmarks: Array, box: Array) -> bool:
     """Whether these points can be eyes, nose and mouth corners of the face in that box.
 
-    The face may be rolled by any angle: all is judged in its own frame, the line of the eyes to
-    the right and the mouth below. Profiles are plausible.
+    The face may be rolled by any angle. Positions are relative to the line of the eyes, with the
+    mouth below it. Profiles are plausible.
 
     Args:
         landmarks: (5, 2) pixels: eye, eye, nose, mouth corner, mouth corner, image left first.
@@ -60,7 +61,7 @@ def plausible(landmarks: Array, box: Array) -> bool:
     if not _NOSE[0] < along < _NOSE[1] or eye_distance > _WIDE * drop:
         return False
     if eye_distance < _SMALLEST * side:
-        # A profile: its two eyes, and its mouth's corners, say nothing of left and right.
+        # A profile, where left and right can't be told apart.
         return abs(mouth_right - mouth_left) < drop
     upright = (across.conjugate() * down).imag / (eye_distance * drop)
     if upright < _SLANT:
@@ -77,10 +78,10 @@ def _along(vector: complex, axis: complex) -> float:
 
 
 def _turned(eye_distance: float, aside: float) -> float:
-    """Where eyes and nose lie between frontal and profile; about 1 for every head.
+    """Combined width of eyes and nose; about 1 for a head at any angle.
 
-    A head turned by an angle shows its eyes at the angle's cosine of their distance, and the nose
-    to the side by its sine. Both in distances of eyes and mouth: 0.92 is the eyes' median on
-    frontal faces, 0.5 how far a nose stands out.
+    As a head turns by an angle, the eyes' distance shrinks by its cosine and the nose moves to the
+    side by its sine. In distances of eyes and mouth, 0.92 is the median of the eyes' distance on
+    frontal faces, and a nose stands out by 0.5.
     """
     return math.hypot(eye_distance / 0.92, aside / 0.5) / 1.35
