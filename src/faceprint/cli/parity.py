@@ -89,14 +89,14 @@ def parity(
 
 def _offer_mxnet(*, yes: bool, named: bool) -> None:
     """Make MXNet's environment if that is wanted; said before anything is installed."""
-    from faceprint.runtime import mxnet_env
+    from faceprint.runtime.mxnet import environment
 
-    if mxnet_env.python() is not None:
+    if environment.python() is not None:
         return
-    note(f"the mxnet runtime needs {mxnet_env.describe()}")
+    note(f"the mxnet runtime needs {environment.describe()}")
     if yes or (sys.stdin.isatty() and typer.confirm("Make it?", default=False, err=True)):
         note("making it; this takes a minute or two")
-        mxnet_env.create()
+        environment.create()
     elif named:
         raise RuntimeUnavailableError("the mxnet runtime is not installed; --yes installs it")
 

@@ -95,5 +95,6 @@ def open_session(
         raise UsageError(f"no runtime named {name!r}; there are {', '.join(RUNTIMES)}")
     if model.is_file():  # if not, the runtime says so
         refuse_outside(model)
-    module = importlib.import_module(f"faceprint.runtime.{name}")
+    place = "mxnet.runtime" if name == "mxnet" else name
+    module = importlib.import_module(f"faceprint.runtime.{place}")
     return cast("Session", module.open_session(model, options or RuntimeOptions()))

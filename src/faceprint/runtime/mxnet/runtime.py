@@ -1,4 +1,4 @@
-"""Apache MXNet 1.9.1, the runtime of the 2018 article, as a child process (mxnet_worker.py)."""
+"""Sessions on MXNet: each is a child process that runs worker.py."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from faceprint import _forks
 from faceprint.errors import CardError, RuntimeUnavailableError
-from faceprint.runtime import mxnet_env
 from faceprint.runtime.blobs import check_blob, one_input, require_file, run_batched
 from faceprint.runtime.graph import Graph, load_graph
-from faceprint.runtime.mxnet_worker import read_frame, write_frame
+from faceprint.runtime.mxnet import environment
+from faceprint.runtime.mxnet.worker import read_frame, write_frame
 from faceprint.runtime.session import RuntimeOptions, SessionInfo
 from faceprint.types import Array
 
@@ -112,7 +112,7 @@ def open_session(model: Path, options: RuntimeOptions) -> MxnetSession:
 
 def _interpreter(options: RuntimeOptions) -> Path:
     chosen = options.extra.get("python")
-    found = Path(chosen) if chosen else mxnet_env.python()
+    found = Path(chosen) if chosen else environment.python()
     if found is None:
         raise RuntimeUnavailableError(
             "the mxnet runtime runs in an environment of its own, which has not been made; "
@@ -123,15 +123,15 @@ def _interpreter(options: RuntimeOptions) -> Path:
 
 def _start(python: Path, threads: int) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process, in _stop
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MXNET_CPU_WORKER_NTHREADS": "1"}
-    worker = Path(__file__).with_name("mxnet_worker.py")
+    variables = {**os.environ, "OMP_NUM_THREADS": str(threads), "MXNET_CPU_WORKER_NTHREADS": "1"}
+    worker = Path(__file__).with_name("worker.py")
     try:
         process = subprocess.Popen(
             [str(python), "-I", str(worker)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            env=environment,
+            env=variables,
         )
     except OSError as error:
         log.close()

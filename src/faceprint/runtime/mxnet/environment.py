@@ -1,7 +1,7 @@
-"""The environment that Apache MXNet 1.9.1 runs in.
+"""The virtual environment of MXNet: where it is, and how it is made.
 
-MXNet was retired in 2023 and needs numpy below 1.24, so it can't share an environment with
-anything current. faceprint makes it one of its own under FACEPRINT_HOME, after asking.
+MXNet was retired in 2023 and needs numpy below 1.24, so it can't share an environment with current
+packages. faceprint makes one for it under FACEPRINT_HOME, after asking.
 """
 
 from __future__ import annotations
