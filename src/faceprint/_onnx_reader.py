@@ -163,7 +163,9 @@ def _value(view: mmap.mmap, start: int, end: int) -> tuple[str, tuple[int | None
         ]
     shape: list[int | None] = []
     for span in spans:
-        sizes = [value for field, value, stop in message_fields(view, *span) if field == 1 and not stop]
+        sizes = [
+            value for field, value, stop in message_fields(view, *span) if field == 1 and not stop
+        ]
         shape.append(sizes[0] if sizes and sizes[0] > 0 else None)
     return name, tuple(shape)
 

@@ -274,11 +274,11 @@ def _parity(arguments: list[str]) -> tuple[int, str]:
     import typer
     from typer.testing import CliRunner
 
-    from faceprint.cli.parity import register
+    from faceprint.cli.parity import parity
 
     app = typer.Typer()
     app.callback()(lambda: None)
-    register(app)
+    app.command()(parity)
     result = CliRunner().invoke(app, ["parity", *arguments], standalone_mode=False)
     if result.exception:
         raise result.exception

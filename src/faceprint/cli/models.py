@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from faceprint.cli import options, parity, quantize, validate
+from faceprint.cli import options, validate
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.models_own import add, lint
 from faceprint.cli.output import print_json, print_table, say
+from faceprint.cli.parity import parity
+from faceprint.cli.quantize import quantize
 from faceprint.errors import UsageError
 from faceprint.zoo import catalog, licenses, packs, store
 from faceprint.zoo.card_io import card_hash
@@ -269,7 +271,6 @@ def _flat(value: object, prefix: str = "") -> list[tuple[str, str]]:
 
 app.command()(add)
 app.command()(lint)
-parity.register(app)
-# Commands that live in modules of their own join the group here, one line each.
+app.command()(parity)
 validate.register(app)
-quantize.register(app)
+app.command()(quantize)

@@ -17,12 +17,7 @@ from faceprint.errors import CardError, ModelMissingError, RuntimeUnavailableErr
 if TYPE_CHECKING:
     from faceprint.runtime.parity import ParityInput, Row
 
-__all__ = ["parity", "register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the `models` group."""
-    app.command()(parity)
+__all__ = ["parity"]
 
 
 def parity(

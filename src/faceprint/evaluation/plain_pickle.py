@@ -17,12 +17,14 @@ from faceprint.errors import DatasetError
 
 __all__ = ["read_plain_pickle"]
 
-_PLAIN = frozenset(
-    "PROTO FRAME STOP MARK GLOBAL REDUCE EMPTY_LIST EMPTY_TUPLE LIST TUPLE TUPLE1 TUPLE2 TUPLE3 "
-    "APPEND APPENDS NEWTRUE NEWFALSE INT LONG LONG1 BININT BININT1 BININT2 STRING BINSTRING "
-    "SHORT_BINSTRING BINBYTES SHORT_BINBYTES BINBYTES8 UNICODE BINUNICODE SHORT_BINUNICODE "
-    "BINUNICODE8 PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET LONG_BINGET".split()
-)
+_PLAIN = {
+    "PROTO", "FRAME", "STOP", "MARK", "GLOBAL", "REDUCE", "EMPTY_LIST", "EMPTY_TUPLE", "LIST",
+    "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "APPEND", "APPENDS", "NEWTRUE", "NEWFALSE", "INT",
+    "LONG", "LONG1", "BININT", "BININT1", "BININT2", "STRING", "BINSTRING", "SHORT_BINSTRING",
+    "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE",
+    "BINUNICODE8", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GET", "BINGET", "LONG_BINGET",
+}  # fmt: skip
+_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
 _PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
 _CALLS = ("STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD", "EXT1", "EXT2", "EXT4")
 _NOTHING_ELSE = "refused: a pack holds only bytes, lists and booleans"
@@ -72,7 +74,7 @@ def _check_opcodes(data: bytes, name: str) -> None:
     while True:
         at = stream.tell()
         code = stream.read(1).decode("latin-1")
-        opcode = pickletools.code2op.get(code)
+        opcode = _OPCODES.get(code)
         if not code or opcode is None:
             raise ValueError(f"byte {at}")
         if opcode.name == "STOP":
@@ -80,7 +82,7 @@ def _check_opcodes(data: bytes, name: str) -> None:
         if opcode.name == "STRING":  # pickletools reads ASCII alone
             stream.readline()
             continue
-        argument = opcode.arg.reader(stream) if opcode.arg else None
+        argument: Any = opcode.arg.reader(stream) if opcode.arg else None
         if opcode.name in _PUTS and argument > at:
             raise DatasetError(f"{name}: byte {at}: memo index {argument}; refused")
         if opcode.name == "GLOBAL" and argument != "_codecs encode":
