@@ -26,7 +26,7 @@ _EXTRAS = {
     "crypto": "cryptography",
     "cluster": "scikit-learn",
 }
-_BASE = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "typer", "pooch")
+_BASE = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "typer", "requests")
 
 
 def doctor(
