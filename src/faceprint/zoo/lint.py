@@ -12,9 +12,9 @@ import numpy as np
 from faceprint.errors import FaceprintError
 from faceprint.types import Array
 from faceprint.zoo.card import ModelCard
+from faceprint.zoo.card_points import has_measured_points, point_problems
 from faceprint.zoo.golden import Run, golden_values
 from faceprint.zoo.graph_facts import GraphFacts, Tensor, read_graph
-from faceprint.zoo.lint_points import has_measured_points, point_problems
 from faceprint.zoo.vectors import read_vectors
 
 __all__ = ["Finding", "LintReport", "lint", "propose"]
