@@ -15,9 +15,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from faceprint.errors import CardError, UnknownModelError
+from faceprint.zoo import catalog, store
 from faceprint.zoo.card import ModelCard, ModelFile
 
-__all__ = ["DEFAULT_BASE", "ManifestEntry", "card_of", "find_entry", "read_manifest"]
+__all__ = ["DEFAULT_BASE", "ManifestEntry", "card_of", "find_entry", "pull", "read_manifest"]
 
 DEFAULT_BASE = "https://huggingface.co/onnxmodelzoo/legacy_models/resolve/main/"
 """The home of the ONNX Model Zoo's files since its own downloads stopped (2025-07-01)."""
@@ -103,6 +104,30 @@ def card_of(
                 files = (*card.files[:index], replace(file, urls=urls), *card.files[index + 1 :])
                 return replace(card, files=files)
     return None
+
+
+def pull(
+    path: Path, names: Iterable[str], base: str = DEFAULT_BASE, *, accept_license: bool = False
+) -> list[tuple[ModelCard | None, dict[str, Path]]]:
+    """Download models by their name in a manifest file.
+
+    Returns:
+        For each name its card, None if no card has the file, and the downloaded files by role.
+
+    Raises:
+        CardError, UnknownModelError: as `read_manifest` and `find_entry`.
+        ModelError: as `store.ensure`.
+    """
+    entries, cards = read_manifest(path), catalog.all_cards()
+    found: list[tuple[ModelCard | None, dict[str, Path]]] = []
+    for name in names:
+        entry = find_entry(entries, name)
+        card = card_of(entry, cards, base)
+        if card is None:
+            found.append((None, {"model": store.fetch_file(entry.file(base))}))
+        else:
+            found.append((card, store.ensure(card, accept_license=accept_license)))
+    return found
 
 
 def _entry(row: dict[str, Any]) -> ManifestEntry | None:
