@@ -1,4 +1,4 @@
-"""One runtime, measured in a process of its own; started by parity.py, which reads the answer."""
+"""The process that measures one runtime; parity.py starts it and reads its answer."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _measure(request: dict[str, Any], target: Path) -> dict[str, Any]:
 
 
 def _milliseconds(session: Session, blob: Array, seconds: float) -> float:
-    """Median of as many calls as the time allows, after one that is not counted."""
+    """Return the median time of as many calls as `seconds` allows, after a first untimed one."""
     session.run(blob)
     times: list[float] = []
     end = time.perf_counter() + seconds
@@ -65,7 +65,7 @@ def _milliseconds(session: Session, blob: Array, seconds: float) -> float:
 
 
 def _peak() -> int:
-    """Most bytes that this process held."""
+    """Return the peak memory of this process in bytes."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))

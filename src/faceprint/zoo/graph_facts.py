@@ -1,4 +1,4 @@
-"""What an ONNX graph proves about itself."""
+"""Read the facts of an ONNX graph that `models lint` reports."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class GraphFacts:
-    """What can be read from a graph without running it.
+    """The facts of a graph that can be read without running it.
 
     Attributes:
-        batch: "free", or the number that the first dimension of the input is fixed at.
-        parameters: numbers in the initializers.
-        leading: operators on the way from the input to the first convolution.
-        legacy: traits of old exporters that current runtimes stumble over.
+        batch: "free", or the fixed first dimension of the input.
+        parameters: how many numbers the initializers hold.
+        leading: operators between the input and the first convolution.
+        legacy: traits of old exporters that current runtimes can't handle well.
     """
 
     name: str
@@ -54,7 +54,7 @@ class GraphFacts:
 
 
 def read_graph(path: Path) -> GraphFacts:
-    """Read a graph; its external data is looked for and never loaded.
+    """Read a graph; its external data is checked but never loaded.
 
     Raises:
         CardError: not an ONNX graph, or external data that points outside the file's folder.
@@ -113,7 +113,7 @@ def _tensor(value: Any) -> Tensor:
 
 
 def _leading(graph: Any, names: set[str]) -> tuple[str, ...]:
-    """Operators before the first convolution on the input's path, as proof of normalization."""
+    """Find the operators before the first convolution, which may normalize the input."""
     found: list[str] = []
     for node in graph.node:
         if not names.intersection(node.input):
