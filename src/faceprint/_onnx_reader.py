@@ -32,6 +32,7 @@ class GraphOutline:
     """A graph without its weights.
 
     Attributes:
+        producer: name and version of the exporter.
         dims: shape of every initializer by name.
         inputs, outputs: (name, shape) with None where a dimension is free; inputs may list
             initializers too.
@@ -39,6 +40,7 @@ class GraphOutline:
 
     ir_version: int
     opset: int
+    producer: str
     nodes: tuple[NodeOutline, ...]
     dims: dict[str, tuple[int, ...]]
     inputs: tuple[tuple[str, tuple[int | None, ...]], ...]
@@ -78,9 +80,12 @@ def mapped(path: Path) -> Iterator[mmap.mmap]:
 def _model(view: mmap.mmap) -> GraphOutline:
     ir_version = opset = 0
     graph = (0, 0)
+    producer = ["", ""]
     for field, value, end in message_fields(view, 0, len(view)):
         if field == 1 and end == 0:
             ir_version = value
+        elif field in (2, 3):
+            producer[field - 2] = _text(view, value, end)
         elif field == 7:
             graph = (value, end)
         elif field == 8:
@@ -96,7 +101,15 @@ def _model(view: mmap.mmap) -> GraphOutline:
             inputs.append(_value(view, begin, end))
         elif field == 12:
             outputs.append(_value(view, begin, end))
-    return GraphOutline(ir_version, opset, tuple(nodes), dims, tuple(inputs), tuple(outputs))
+    return GraphOutline(
+        ir_version=ir_version,
+        opset=opset,
+        producer=" ".join(producer).strip(),
+        nodes=tuple(nodes),
+        dims=dims,
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+    )
 
 
 def _opset(view: mmap.mmap, start: int, end: int) -> int:
