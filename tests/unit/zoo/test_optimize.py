@@ -21,7 +21,6 @@ from faceprint.runtime.session import RuntimeOptions, open_session
 from faceprint.vision import load as vision_load
 from faceprint.zoo import graph_editing, legacy, optimize, optimize_passes
 from faceprint.zoo.graph_traits import has_slow_prelu, legacy_traits
-from faceprint.zoo.interleaved_timing import time_in_turn
 
 Array = np.ndarray[Any, Any]
 R = np.random.default_rng(3)
@@ -344,15 +343,6 @@ def test_doctor_says_what_is_opened(capsys: pytest.CaptureFixture[str]) -> None:
         main(["doctor", "--json"])
     models = json.loads(capsys.readouterr().out)["models"]
     assert [model["graph"] for model in models] == ["as published: nothing to rewrite"] * 2
-
-
-def test_timing_takes_turns_and_stops_in_time() -> None:
-    order: list[str] = []
-    sides = {name: (lambda name=name: order.append(name)) for name in "ab"}
-    times = time_in_turn(sides, rounds=4)
-    assert order == list("abababab")
-    assert [len(value) for value in times.values()] == [4, 4]
-    assert len(time_in_turn(sides, rounds=100, budget=0.0)["a"]) == 3
 
 
 def test_the_processor_is_read_from_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
