@@ -34,8 +34,8 @@ class GraphOutline:
     Attributes:
         producer: name and version of the exporter.
         dims: shape of every initializer by name.
-        inputs, outputs: (name, shape) with None where a dimension is free; inputs may list
-            initializers too.
+        inputs, outputs: (name, shape) with None where a dimension is free; old graphs list
+            initializers as inputs too.
     """
 
     ir_version: int
@@ -45,6 +45,11 @@ class GraphOutline:
     dims: dict[str, tuple[int, ...]]
     inputs: tuple[tuple[str, tuple[int | None, ...]], ...]
     outputs: tuple[tuple[str, tuple[int | None, ...]], ...]
+
+    @property
+    def data_inputs(self) -> tuple[tuple[str, tuple[int | None, ...]], ...]:
+        """The inputs that are no initializers."""
+        return tuple(item for item in self.inputs if item[0] not in self.dims)
 
 
 def scan(path: Path) -> GraphOutline:

@@ -62,7 +62,7 @@ class OpenCvSession:
             outline = _onnx_reader.scan(path)
         except ValueError as error:
             raise damaged(model, error) from error
-        inputs = [TensorSpec(*item) for item in outline.inputs if item[0] not in outline.dims]
+        inputs = [TensorSpec(*item) for item in outline.data_inputs]
         self._input = one_input(model, inputs)
         _refuse_fatal(outline, model.name)
         try:

@@ -145,13 +145,12 @@ def make_blob(model: Path, given: ParityInput, *, count: int = _BATCH) -> Array:
         CardError: not a graph with one image as its input.
     """
     try:
-        sketch = _onnx_reader.scan(model)
+        inputs = _onnx_reader.scan(model).data_inputs
     except (ValueError, OSError) as error:
         raise CardError(f"{model.name}: not an ONNX graph ({error})") from error
-    shapes = [shape for name, shape in sketch.inputs if name not in sketch.dims]
-    if len(shapes) != 1 or len(shapes[0]) != 4 or 3 not in (shapes[0][1], shapes[0][3]):
+    shape = inputs[0][1] if len(inputs) == 1 else ()
+    if len(shape) != 4 or 3 not in (shape[1], shape[3]):
         raise CardError(f"{model.name}: parity needs a graph with one color image as its input")
-    shape = shapes[0]
     first = shape[1] == 3
     height, width = (shape[2], shape[3]) if first else (shape[1], shape[2])
     images = smooth_images(count, height or given.height, width or given.width)

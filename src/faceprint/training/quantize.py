@@ -82,7 +82,7 @@ def quantize(
         outline = scan(model)
     except (OSError, ValueError) as error:
         raise CardError(f"{model}: {error}") from error
-    inputs = [name for name, _ in outline.inputs if name not in outline.dims]
+    inputs = [name for name, _ in outline.data_inputs]
     if len(inputs) != 1:
         raise CardError(f"{model}: a face model takes one input, this graph takes {len(inputs)}")
     plain = onnx.load_from_string(rewrite(model, legacy_traits(outline), FOR_INT8))

@@ -13,14 +13,13 @@ from typing import IO
 
 from faceprint import settings
 from faceprint.errors import (
-    CardError,
     ChecksumError,
     DownloadError,
     ModelError,
     ModelMissingError,
 )
 from faceprint.zoo.card import ArchiveMember, ModelFile
-from faceprint.zoo.catalog import card_ids, get_card
+from faceprint.zoo.catalog import valid_cards
 from faceprint.zoo.download import (
     DownloadRequest,
     cache_errors,
@@ -116,22 +115,17 @@ def _extract(path: Path, archive: ArchiveMember, request: DownloadRequest) -> No
 
 def _extract_others(path: Path, archive: ArchiveMember) -> None:
     """Unpack the members of the archive that other cards name."""
-    for card_id in card_ids():
-        try:
-            files = get_card(card_id).files
-        except CardError:
+    for file in (file for card in valid_cards() for file in card.files):
+        other, target = file.archive, path.with_name(file.name)
+        if other is None or (other.name, other.sha256) != (archive.name, archive.sha256):
             continue
-        for file in files:
-            other, target = file.archive, path.with_name(file.name)
-            if other is None or (other.name, other.sha256) != (archive.name, archive.sha256):
-                continue
-            if file.sha256 is None or target.exists():
-                continue
-            try:
-                request = DownloadRequest(file.name, file.sha256, file.size, (), target)
-                _extract(path, other, request)
-            except (ChecksumError, DownloadError) as error:
-                _LOG.info("%s was not unpacked from %s: %s", file.name, archive.name, error)
+        if file.sha256 is None or target.exists():
+            continue
+        try:
+            request = DownloadRequest(file.name, file.sha256, file.size, (), target)
+            _extract(path, other, request)
+        except (ChecksumError, DownloadError) as error:
+            _LOG.info("%s was not unpacked from %s: %s", file.name, archive.name, error)
 
 
 def _check_paths(packed: zipfile.ZipFile) -> None:

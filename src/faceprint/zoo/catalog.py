@@ -14,7 +14,7 @@ from faceprint.zoo import packs
 from faceprint.zoo.card import ModelCard
 from faceprint.zoo.card_io import read_card
 
-__all__ = ["add_card", "all_cards", "card_ids", "get_card", "remove_card"]
+__all__ = ["add_card", "all_cards", "card_ids", "get_card", "remove_card", "valid_cards"]
 
 _PACKAGED = Path(__file__).with_name("cards")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
@@ -106,7 +106,7 @@ def remove_card(card_id: str) -> bool:
 
 def _refuse_name_clash(card: ModelCard, path: Path) -> None:
     hashes = {file.name: file.sha256 for file in card.files}
-    for other in _valid_cards():
+    for other in valid_cards():
         for file in other.files:
             if other.id != card.id and hashes.get(file.name, file.sha256) != file.sha256:
                 raise CardError(
@@ -115,7 +115,8 @@ def _refuse_name_clash(card: ModelCard, path: Path) -> None:
                 )
 
 
-def _valid_cards() -> Iterator[ModelCard]:
+def valid_cards() -> Iterator[ModelCard]:
+    """Yield all cards, without user cards that are not valid."""
     for card_id in card_ids():
         try:
             yield get_card(card_id)

@@ -78,7 +78,7 @@ def _facts(outline: GraphOutline, path: Path) -> GraphFacts:
         raise ValueError("it has no nodes")
     if any(side >= 1 << 63 for dims in outline.dims.values() for side in dims):
         raise ValueError("a weight with a negative dimension")
-    inputs = tuple(Tensor(*item) for item in outline.inputs if item[0] not in outline.dims)
+    inputs = tuple(Tensor(*item) for item in outline.data_inputs)
     outputs = tuple(Tensor(*item) for item in outline.outputs)
     for item in (*inputs, *outputs):
         item.name.encode()  # refuses names that are not UTF-8

@@ -108,7 +108,7 @@ def _is_feature_map(name: str, producers: Mapping[str, NodeOutline], through: Se
 
 def _fixed_batch(outline: GraphOutline) -> int | None:
     """The batch size of an embedder's graph; a detector's reshapes tie its batch to its anchors."""
-    inputs = [shape for name, shape in outline.inputs if name not in outline.dims]
+    inputs = [shape for _, shape in outline.data_inputs]
     outputs = [shape for _, shape in outline.outputs]
     if len(inputs) != 1 or len(outputs) != 1 or len(outputs[0]) != 2 or not inputs[0]:
         return None

@@ -163,7 +163,7 @@ def _measure(model: Path, rewritten: Path, open_graph: Opener, threads: int) -> 
     from faceprint.zoo.interleaved_timing import time_in_turn
 
     outline = scan(model)
-    shape = next(shape for name, shape in outline.inputs if name not in outline.dims)
+    shape = outline.data_inputs[0][1]
     published, fast = open_graph(model), open_graph(rewritten)
     blob = _test_batch(shape)
     if shape[0] is None:
