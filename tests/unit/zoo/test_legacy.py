@@ -16,7 +16,8 @@ from faceprint import _optional
 from faceprint._onnx_reader import scan
 from faceprint.errors import CardError, MissingExtraError, ModelMissingError
 from faceprint.runtime.session import open_session
-from faceprint.zoo import legacy, legacy_passes
+from faceprint.zoo import graph_editing, legacy
+from faceprint.zoo.graph_traits import legacy_traits
 
 VARIANTS = [
     Style(8, 3, spatial, flat, True, batch, dropout, flatten)
@@ -24,6 +25,10 @@ VARIANTS = [
         (None, 0, 1), (False, True), (None, 1), (False, True), ("Flatten", "Reshape")
     )
 ]
+
+
+def _can_be_rewritten(path: Path) -> bool:
+    return legacy_traits(scan(path)).can_be_rewritten
 
 
 def _name(style: Style) -> str:
@@ -54,7 +59,7 @@ def test_every_variant_equals_its_modern_twin(
     assert np.abs(twin).max() > 1
     assert original.read_bytes() == before
     old = style.spatial == 0 or style.flat_slopes or style.batch == 1
-    assert (prepared != original) == old == legacy.needs_modernising(original)
+    assert (prepared != original) == old == _can_be_rewritten(original)
 
 
 def test_zoo_shape_comes_out_modern(tmp_path: Path) -> None:
@@ -122,7 +127,7 @@ def test_slopes_of_a_dense_layer_stay_flat(tmp_path: Path) -> None:
         [numpy_helper.from_array(weight, "w"), numpy_helper.from_array(slope, "s")],
     )
     model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
-    assert not legacy.needs_modernising(save(model, tmp_path / "dense.onnx"))
+    assert not _can_be_rewritten(save(model, tmp_path / "dense.onnx"))
 
 
 def test_batch_of_a_detector_is_left_alone(tmp_path: Path) -> None:
@@ -133,7 +138,7 @@ def test_batch_of_a_detector_is_left_alone(tmp_path: Path) -> None:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3, 8, 8])],
     )
     model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
-    assert not legacy.needs_modernising(save(model, tmp_path / "detector.onnx"))
+    assert not _can_be_rewritten(save(model, tmp_path / "detector.onnx"))
 
 
 def test_rewriting_is_kept_and_found_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +148,7 @@ def test_rewriting_is_kept_and_found_again(tmp_path: Path, monkeypatch: pytest.M
     def never(*_: object) -> bytes:
         raise AssertionError("rewritten a second time")
 
-    monkeypatch.setattr(legacy_passes, "rewrite", never)
+    monkeypatch.setattr(graph_editing, "rewrite", never)
     assert legacy.prepare(original, tmp_path / "cache") == first
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [first.name]
 
@@ -169,7 +174,7 @@ def _without_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(module: str, *, extra: str) -> object:
         raise MissingExtraError(f"{module} is not installed; pip install 'faceprint[{extra}]'")
 
-    monkeypatch.setattr(legacy_passes, "require", refuse)
+    monkeypatch.setattr(graph_editing, "require", refuse)
 
 
 def test_needed_but_onnx_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,7 +195,7 @@ def test_only_slower_without_onnx_runs_as_it_is(
 def test_scan_does_not_need_onnx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     original = save(iresnet(ZOO), tmp_path / "old.onnx")
     monkeypatch.setitem(sys.modules, "onnx", None)
-    assert legacy.needs_modernising(original)
+    assert _can_be_rewritten(original)
     with pytest.raises(MissingExtraError):
         _optional.require("onnx", extra="onnx")
 
@@ -208,9 +213,9 @@ def test_garbage(tmp_path: Path) -> None:
     path.write_bytes(b"\xff" * 300)
     assert legacy.prepare(path, tmp_path) == path
     with pytest.raises(ValueError, match="not an ONNX file"):
-        legacy.needs_modernising(path)
+        _can_be_rewritten(path)
     with pytest.raises(CardError):
-        legacy.modernise(path, tmp_path)
+        legacy.modernize(path, tmp_path)
 
 
 def test_sketch_agrees_with_the_onnx_package(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from faceprint.cli.app import main
 from faceprint.errors import MissingExtraError
 from faceprint.runtime.session import RuntimeOptions, open_session
 from faceprint.vision import load as vision_load
-from faceprint.zoo import legacy, legacy_passes, optimize, optimize_passes
-from faceprint.zoo.interleaved_timing import median_ratio, rotate
+from faceprint.zoo import graph_editing, legacy, optimize, optimize_passes
+from faceprint.zoo.graph_traits import has_slow_prelu, legacy_traits
 
 Array = np.ndarray[Any, Any]
 R = np.random.default_rng(3)
@@ -55,7 +55,7 @@ def after(model: Any, folder: Path, steps: Any = optimize_passes.STEPS) -> tuple
     """The graph as it is and as the steps leave it."""
     before = save(model, folder / "before.onnx")
     changed = folder / "after.onnx"
-    changed.write_bytes(legacy_passes.rewrite(before, legacy.plan_of(scan(before)), steps))
+    changed.write_bytes(graph_editing.rewrite(before, legacy_traits(scan(before)), steps))
     return before, changed
 
 
@@ -69,7 +69,7 @@ def clocked(
         calls.append(tuple(sides))
         return {"published": [published] * 3, "rewritten": [rewritten] * 3}
 
-    monkeypatch.setattr("faceprint.zoo.interleaved_timing.rotate", told)
+    monkeypatch.setattr("faceprint.zoo.interleaved_timing.time_in_turn", told)
     return calls
 
 
@@ -102,7 +102,7 @@ def test_prelu_over_a_dense_layer_stays(tmp_path: Path) -> None:
     ]
     weights = {"w": R.standard_normal((144, 5)), "a": R.uniform(0, 1, 5)}
     before, changed = after(graph(nodes, weights, rank=2), tmp_path)
-    assert not optimize.has_slow_prelu(scan(before))
+    assert not has_slow_prelu(scan(before))
     assert "PRelu" in operators(changed)
 
 
@@ -286,7 +286,7 @@ def test_packaged_models_have_nothing_to_rewrite() -> None:
     weights = Path(optimize.__file__).with_name("weights")
     files = list(weights.glob("*.onnx"))
     assert len(files) == 4
-    assert not any(optimize.has_slow_prelu(scan(path)) for path in files)
+    assert not any(has_slow_prelu(scan(path)) for path in files)
 
 
 def test_without_the_onnx_package_the_file_is_opened_as_it_is(
@@ -298,7 +298,7 @@ def test_without_the_onnx_package_the_file_is_opened_as_it_is(
         raise MissingExtraError(f"{module} is not installed ({extra})", name=module)
 
     monkeypatch.setattr(_optional, "require", missing)
-    monkeypatch.setattr(legacy_passes, "require", missing)
+    monkeypatch.setattr(graph_editing, "require", missing)
     assert optimize.prepare(model, tmp_path / "cache", opened, threads=1) == model
     monkeypatch.setitem(sys.modules, "onnx", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
@@ -343,16 +343,6 @@ def test_doctor_says_what_is_opened(capsys: pytest.CaptureFixture[str]) -> None:
         main(["doctor", "--json"])
     models = json.loads(capsys.readouterr().out)["models"]
     assert [model["graph"] for model in models] == ["as published: nothing to rewrite"] * 2
-
-
-def test_rotation_takes_turns_and_stops_in_time() -> None:
-    order: list[str] = []
-    sides = {name: (lambda name=name: order.append(name)) for name in "ab"}
-    times = rotate(sides, rounds=4)
-    assert order == list("abababab")
-    assert [len(value) for value in times.values()] == [4, 4]
-    assert len(rotate(sides, rounds=100, budget=0.0)["a"]) == 3
-    assert median_ratio({"a": [2.0, 9.0, 4.0], "b": [2.0, 1.0, 2.0]}, "a", "b") == 2.0
 
 
 def test_the_processor_is_read_from_the_system(monkeypatch: pytest.MonkeyPatch) -> None:

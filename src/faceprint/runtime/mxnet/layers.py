@@ -1,7 +1,6 @@
 """The ONNX operators that hold weights or slide windows, as MXNet symbols.
 
-Loaded by mxnet_worker.py alone, which adds it to the `Symbols` of mxnet_symbols.py; needs numpy and
-never imports faceprint.
+worker.py joins this class to `Symbols` of symbols.py. Needs numpy and never imports faceprint.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The environment that Apache MXNet 1.9.1 runs in.
+"""The virtual environment of MXNet: where it is, and how it is made.
 
-MXNet was retired in 2023 and needs numpy below 1.24, so it can't share an environment with
-anything current. faceprint makes it one of its own under FACEPRINT_HOME, after asking.
+MXNet was retired in 2023 and needs numpy below 1.24, so it can't share an environment with current
+packages. faceprint makes one for it under FACEPRINT_HOME, after asking.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ _NEWEST = (3, 11)
 
 
 def folder() -> Path:
-    """Where the environment is, or would be made."""
+    """Return the environment's folder, whether or not it exists."""
     return settings.home() / "envs" / "mxnet-1.9.1"
 
 
 def python() -> Path | None:
-    """The environment's interpreter; None where it has not been made, or not to the end."""
+    """Return the environment's interpreter; None if it doesn't exist or is incomplete."""
     return _interpreter() if _mark().is_file() else None
 
 
 def describe() -> str:
-    """What `create` will do, for the question that comes before it."""
+    """Say what `create` installs, for the question before it."""
     return (
-        f"a virtual environment in {folder()} (about 300 MB), and into it from the package index: "
-        f"{', '.join(PINS)} and what they need"
+        f"a virtual environment in {folder()} (about 300 MB) with {', '.join(PINS)} and their "
+        "dependencies from the package index"
     )
 
 
 def create() -> Path:
-    """Make the environment; what a broken-off attempt left behind is removed first.
+    """Make the environment, after removing what an interrupted attempt left.
 
     Raises:
         RuntimeUnavailableError: offline, no suitable Python, or the installation failed.
@@ -90,5 +90,5 @@ def _call(command: list[str]) -> None:
         reason = lines[-1].strip() if lines else f"exit code {done.returncode}"
         raise RuntimeUnavailableError(
             f"the MXNet environment could not be made: {Path(command[0]).name} "
-            f"{' '.join(command[1:4])} ... said: {reason}"
+            f"{' '.join(command[1:4])} ...: {reason}"
         )

@@ -206,7 +206,7 @@ def _holds(out: Path) -> None:
     ("words", "said"),
     [
         (("--out", "small.txt"), "FILE.onnx"),
-        (("--out", "nowhere/small.onnx"), "folder that is there"),
+        (("--out", "nowhere/small.onnx"), "existing folder"),
         (("--out", "small.onnx", "--name", "mtcnn"), "--replace"),
         (("--out", "small.onnx"), "--speed-only"),
     ],

@@ -1,6 +1,6 @@
 """ONNX nodes to MXNet symbols, one by one; runs in the environment of the MXNet runtime.
 
-Loaded by mxnet_worker.py alone; needs numpy and never imports faceprint.
+Loaded by worker.py alone. Needs numpy and never imports faceprint.
 
 MXNet's own importer copies every parameter after every node, which takes a minute and a half on a
 network of a hundred layers; this takes seconds. MXNet broadcasts only between arrays of one rank,

@@ -1,6 +1,6 @@
-"""The other side of the MXNet runtime: runs inside the environment that mxnet_env.py makes.
+"""The program that runs graphs on MXNet, inside the environment that environment.py makes.
 
-A program of its own, with numpy and mxnet alone: it never imports faceprint. Frames go over stdin
+It needs numpy and mxnet and never imports faceprint. Frames go over stdin
 and stdout: eight bytes of length, a JSON header of that length, then the raw bytes of the arrays
 that the header's `arrays` describes. No pickle, nothing is evaluated.
 """
@@ -80,10 +80,9 @@ class Graph:
 def _translator() -> Any:
     """The class that builds symbols, from the two files beside this one.
 
-    This folder stays off the import path (the program runs with -I): its mxnet.py would be taken
-    for the library.
+    They are loaded by path: the program runs with -I, so that nothing near it hides the library.
     """
-    bases = (_load("mxnet_symbols").Symbols, _load("mxnet_layers").Layers)
+    bases = (_load("symbols").Symbols, _load("layers").Layers)
     return type("Translator", bases, {})
 
 

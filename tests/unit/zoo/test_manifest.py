@@ -20,11 +20,6 @@ def row(path: str = "vision/net/model/net-8.onnx", **changes: Any) -> dict[str, 
     metadata = {
         "model_sha": SHA,
         "model_bytes": 123,
-        "tags": ["vision", "Body Analysis"],
-        "io_ports": {
-            "inputs": [{"name": "data", "shape": [1, 3, 112, 112], "type": "tensor(float)"}],
-            "outputs": [{"name": "fc1", "shape": ["N", 512], "type": "tensor(float)"}],
-        },
     }
     found = {"model": "Net", "model_path": path, "opset_version": 8, "metadata": metadata}
     metadata.update(changes.pop("metadata", {}))
@@ -40,9 +35,6 @@ def write(folder: Path, *rows: object) -> Path:
 def test_an_entry(tmp_path: Path) -> None:
     (entry,) = read_manifest(write(tmp_path, row()))
     assert (entry.name, entry.sha256, entry.size, entry.opset) == ("Net", SHA, 123, 8)
-    assert entry.tags == ("vision", "body analysis")
-    assert entry.inputs == (("data", (1, 3, 112, 112)),)
-    assert entry.outputs == (("fc1", (None, 512)),)
     file = entry.file("https://example.org/zoo/")
     assert file.name == "net-8.onnx"
     assert file.urls == ("https://example.org/zoo/vision/net/model/net-8.onnx",)
@@ -77,14 +69,6 @@ def test_entries_without_a_path_or_hash_are_left_out(
     tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     assert read_manifest(write(tmp_path, row(**changes))) == ()
-
-
-@pytest.mark.parametrize(
-    "ports", [None, [], {"inputs": 5}, {"inputs": [5]}, {"inputs": [{"shape": 7}]}, "x"]
-)
-def test_odd_ports_do_no_harm(tmp_path: Path, ports: object) -> None:
-    (entry,) = read_manifest(write(tmp_path, row(metadata={"io_ports": ports})))
-    assert entry.inputs == ()
 
 
 @pytest.mark.parametrize("text", ["{}", "[1]", "not json", "[" * 100_000])

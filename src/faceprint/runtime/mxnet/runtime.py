@@ -1,4 +1,4 @@
-"""Apache MXNet 1.9.1, the runtime of the 2018 article, as a child process (mxnet_worker.py)."""
+"""Sessions on MXNet: each is a child process that runs worker.py."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from faceprint import _forks
 from faceprint.errors import CardError, RuntimeUnavailableError
-from faceprint.runtime import mxnet_env
-from faceprint.runtime.blobs import check_blob, one_input, require_file, run_batched
+from faceprint.runtime.blobs import check_blob, no_device, one_input, require_file, run_batched
 from faceprint.runtime.graph import Graph, load_graph
-from faceprint.runtime.mxnet_worker import read_frame, write_frame
+from faceprint.runtime.mxnet import environment
+from faceprint.runtime.mxnet.worker import read_frame, write_frame
 from faceprint.runtime.session import RuntimeOptions, SessionInfo
 from faceprint.types import Array
 
@@ -29,20 +29,24 @@ __all__ = ["MxnetSession", "open_session"]
 class MxnetSession:
     """A graph on MXNet; calls from several threads take turns.
 
-    `options.extra["python"]` names the interpreter of another environment that has MXNet.
+    `options.extra["python"]` names the interpreter of another environment with MXNet.
+
+    Raises:
+        MissingExtraError: the onnx package, which reads the file, is not installed.
+        RuntimeUnavailableError: MXNet's environment does not exist; or another device.
+        ModelMissingError, ChecksumError, CardError: the file is missing or damaged, or is a graph
+            that MXNet can't run.
     """
 
     def __init__(self, model: Path, options: RuntimeOptions) -> None:
         if options.device != "cpu":
-            raise RuntimeUnavailableError(
-                f"device {options.device!r} was asked for, but the mxnet of the package index "
-                "runs on the CPU alone; choose device 'cpu'"
-            )
+            instead = "the mxnet of the package index runs only on the CPU"
+            raise no_device(options.device, instead, "choose another runtime")
         path = require_file(model)
         graph = load_graph(path, extra="onnx")
         self._input = one_input(model, graph.inputs)
         self._name, self._lock = model.name, threading.Lock()
-        # MXNet has no arithmetic on shapes: where there is some, it is folded for one row.
+        # MXNet has no arithmetic on shapes; where a graph has some, it is folded for one row.
         self._rows = 1 if _computes_shapes(graph) else self._input.shape[0]
         if _computes_shapes(graph):
             graph = _folded(path)
@@ -60,11 +64,11 @@ class MxnetSession:
         return run_batched(self._run, check_blob(self._input, blob), self._rows)
 
     def close(self) -> None:
-        """End the child process; also done when the session is forgotten."""
+        """End the child process; also done when the session is garbage-collected."""
         self._close()
 
     def after_fork(self) -> None:
-        """In a forked child: the process is the parent's; called by the interpreter."""
+        """Let go of the parent's process in a forked child; called by the interpreter."""
         self._close.detach()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None and not pipe.closed:
@@ -88,8 +92,8 @@ class MxnetSession:
                 answer = None
         if answer is None:
             self._log.seek(0)
-            said = self._log.read().decode("utf-8", "replace").strip().splitlines()
-            reason = said[-1] if said else f"exit code {self._process.poll()}"
+            lines = self._log.read().decode("utf-8", "replace").strip().splitlines()
+            reason = lines[-1] if lines else f"exit code {self._process.poll()}"
             raise RuntimeUnavailableError(f"the MXNet process ended: {reason}")
         if "error" in answer[0]:
             raise CardError(
@@ -99,39 +103,31 @@ class MxnetSession:
         return answer
 
 
-def open_session(model: Path, options: RuntimeOptions) -> MxnetSession:
-    """Load an ONNX file.
-
-    Raises:
-        MissingExtraError: the onnx package, which reads the file, is not installed.
-        RuntimeUnavailableError: MXNet's environment has not been made; or another device.
-        ModelMissingError, ChecksumError, CardError: no file, a damaged one, a graph it can't take.
-    """
-    return MxnetSession(model, options)
+open_session = MxnetSession
 
 
 def _interpreter(options: RuntimeOptions) -> Path:
     chosen = options.extra.get("python")
-    found = Path(chosen) if chosen else mxnet_env.python()
+    found = Path(chosen) if chosen else environment.python()
     if found is None:
         raise RuntimeUnavailableError(
-            "the mxnet runtime runs in an environment of its own, which has not been made; "
-            "`faceprint models parity MODEL --runtimes mxnet` says what it installs, and asks"
+            "the mxnet runtime needs its own environment, which does not exist yet; "
+            "`faceprint models parity MODEL --runtimes mxnet` installs it, after asking"
         )
     return found
 
 
 def _start(python: Path, threads: int) -> tuple[subprocess.Popen[bytes], IO[bytes]]:
     log = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the process, in _stop
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MXNET_CPU_WORKER_NTHREADS": "1"}
-    worker = Path(__file__).with_name("mxnet_worker.py")
+    variables = {**os.environ, "OMP_NUM_THREADS": str(threads), "MXNET_CPU_WORKER_NTHREADS": "1"}
+    worker = Path(__file__).with_name("worker.py")
     try:
         process = subprocess.Popen(
             [str(python), "-I", str(worker)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
-            env=environment,
+            env=variables,
         )
     except OSError as error:
         log.close()
@@ -176,7 +172,7 @@ def _description(graph: Graph) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """An attribute as JSON has it."""
+    """Return an attribute's value as JSON."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     if isinstance(value, np.ndarray):
@@ -189,12 +185,12 @@ def _computes_shapes(graph: Graph) -> bool:
 
 
 def _folded(model: Path) -> Graph:
-    """The graph for one row, with all that no longer depends on the input computed beforehand."""
+    """Return the graph for one row, with everything computed that doesn't depend on the input."""
     from faceprint._onnxruntime import onnxruntime as ort
 
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    # Basic alone: it folds constants and fuses nothing that is not an ONNX operator.
+    # Basic only: it folds constants, and every result is still an ONNX operator.
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_BASIC
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "folded.onnx"
