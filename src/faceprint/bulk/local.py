@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from faceprint.bulk import work
 from faceprint.bulk.work import Content, Outcome, Seen
-from faceprint.types import AnalyzedImage
 
 if TYPE_CHECKING:
     from faceprint.vision.analyzer import FaceAnalyzer
@@ -88,11 +87,7 @@ class LocalEngine:
             for part in alike:
                 sources, size = work.Opened(part.sources), self.batch_size
                 with closing(self._fp.analyze_apart(sources, batch_size=size)) as results:
-                    yield part, self._outcome(results, part, seen)
-
-    def _outcome(self, results: Iterator[AnalyzedImage], part: Part, seen: Seen) -> Outcome:
-        dim = self._fp.embedder_card.dim or 0
-        return work.outcome_of(results, part.sources, part.stamps, dim, seen)
+                    yield part, work.outcome_of(results, part.sources, part.stamps, seen)
 
     def _side_by_side(self, parts: Iterator[Part], seen: Seen) -> Iterator[tuple[Part, Outcome]]:
         begun: deque[Part] = deque()
@@ -106,4 +101,5 @@ class LocalEngine:
         with closing(stream):
             for first in stream:
                 part = begun.popleft()
-                yield part, self._outcome(chain([first], stream), part, seen)
+                results = chain([first], stream)
+                yield part, work.outcome_of(results, part.sources, part.stamps, seen)

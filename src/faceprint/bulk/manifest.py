@@ -222,7 +222,7 @@ class Manifest:
             first += faces
         self.begin()
         self._db.executemany("DELETE FROM begun WHERE digest = ?", ((d,) for d in digests))
-        self._db.execute("INSERT INTO part VALUES (?, ?)", (part, len(outcome.rows)))
+        self._db.execute("INSERT INTO part VALUES (?, ?)", (part, len(outcome.faces)))
         self._db.executemany("INSERT INTO content VALUES (?, ?, ?, ?, ?)", rows)
         gone = zip(digests, outcome.errors, strict=True)
         self._db.executemany(

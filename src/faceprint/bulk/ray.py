@@ -19,9 +19,10 @@ import numpy as np
 from faceprint._optional import require
 from faceprint.bulk import work
 from faceprint.bulk.local import Part
+from faceprint.bulk.parts import save_faces
 from faceprint.bulk.ray_cluster import joined_cluster
-from faceprint.bulk.rows import FIELDS, Rows, concatenate
 from faceprint.bulk.work import Content, Outcome, Seen
+from faceprint.embedding_table.schema import EmbeddingTable
 
 if TYPE_CHECKING:
     from faceprint.vision.analyzer import FaceAnalyzer
@@ -104,9 +105,9 @@ class RayEngine:
         ]
         found = dict(self._stream(singles))
         outcomes = [found.get(number) for number in range(len(singles))]
-        rows = [outcome.rows for outcome in outcomes if outcome is not None]
+        faces = [outcome.faces for outcome in outcomes if outcome is not None]
         return Outcome(
-            concatenate(rows, rows[0].embedding.shape[1] if rows else 0),
+            EmbeddingTable.concatenate(faces),
             tuple(0 if outcome is None else outcome.counts[0] for outcome in outcomes),
             tuple(_DIED if outcome is None else outcome.errors[0] for outcome in outcomes),
         )
@@ -133,7 +134,7 @@ class RayEngine:
         for row in results.iter_rows():
             errors = json.loads(row["errors"])
             counts = json.loads(row["counts"])
-            yield int(row["number"]), Outcome(_unpacked(row["rows"]), tuple(counts), tuple(errors))
+            yield int(row["number"]), Outcome(_unpacked(row["faces"]), tuple(counts), tuple(errors))
 
 
 def _patience() -> dict[str, int]:
@@ -162,7 +163,7 @@ class _Worker:
         return pa.table(
             {
                 "number": [row["number"] for row in rows],
-                "rows": pa.array([_packed(outcome.rows) for outcome in done], pa.large_binary()),
+                "faces": pa.array([_packed(outcome) for outcome in done], pa.large_binary()),
                 "counts": [json.dumps(outcome.counts) for outcome in done],
                 "errors": [json.dumps(outcome.errors) for outcome in done],
             }
@@ -180,12 +181,23 @@ def _chunks(
         yield chunk
 
 
-def _packed(rows: Rows) -> bytes:
+def _packed(outcome: Outcome) -> bytes:
     file = io.BytesIO()
-    np.savez(file, **{name: getattr(rows, name) for name in FIELDS})
+    save_faces(file, outcome)
     return file.getvalue()
 
 
-def _unpacked(data: bytes) -> Rows:
+def _unpacked(data: bytes) -> EmbeddingTable:
+    """The faces without their sources, which the driver knows."""
     with np.load(io.BytesIO(data), allow_pickle=False) as columns:
-        return Rows(*(columns[name] for name in FIELDS))
+        n = len(columns["face"])
+        return EmbeddingTable(
+            ("",) * n,
+            columns["box"],
+            columns["score"],
+            columns["quality"],
+            columns["embedding"],
+            "",
+            (None,) * n,
+            landmarks=columns["landmarks"],
+        )

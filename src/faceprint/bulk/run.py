@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import faceprint
 from faceprint._memory import give_back_memory
 from faceprint.bulk import work
-from faceprint.bulk.assemble import groups, part_path
 from faceprint.bulk.local import Engine, Part
 from faceprint.bulk.manifest import Manifest, plain
-from faceprint.bulk.rows import write_part
-from faceprint.bulk.table import Shape, check_name, head_of, write_table
+from faceprint.bulk.parts import part_path, table_groups, write_part
+from faceprint.embedding_table.reader import read_metadata
+from faceprint.embedding_table.writer import TableSize, check_table_name, write_table
 from faceprint.errors import FaceprintError, UnknownModelError, UsageError
 from faceprint.vision import EMBEDDING_VERSION
 
@@ -102,7 +102,7 @@ def embed_table(
         OSError: no space left, or no permission; what was done so far is kept.
     """
     start = time.monotonic()
-    check_name(out)
+    check_table_name(out)
     folder = out.with_name(out.name + ".parts")
     _check_free(out, folder, resume, overwrite)
     manifest_path = folder / "manifest.sqlite"
@@ -115,7 +115,7 @@ def embed_table(
         with _no_trace(manifest, begun, FaceprintError, OSError):
             run.list_inputs(sources())
         if resume and out.exists() and manifest.next_part() == 1:
-            already = _already(head_of(out), manifest, options)
+            already = _already(read_metadata(out), manifest, options)
             if already is not None:
                 shutil.rmtree(folder)
                 return replace(already, seconds=time.monotonic() - start)
@@ -133,8 +133,8 @@ def embed_table(
         head = {"format": 1, "embedder": model, "options": options, "summary": asdict(summary)}
         head["fingerprint"] = _fingerprint(manifest.stamps(), options)
         rows = totals.faces + totals.failed + totals.faceless
-        shape = Shape(rows, dim, *manifest.longest())
-        write_table(out, shape, head, lambda names: groups(manifest, names, dim, model))
+        size = TableSize(rows, dim, *manifest.longest())
+        write_table(out, size, head, lambda names: table_groups(manifest, names, dim, model))
     shutil.rmtree(folder)
     return replace(summary, seconds=time.monotonic() - start)
 
@@ -221,7 +221,7 @@ class _Run:
         number, done = self._manifest.next_part(), 0
         with contextlib.closing(self._plan()) as parts:
             for part, outcome in self._engine.outcomes(parts, self._watch.seen):
-                write_part(part_path(self._manifest.folder, number), outcome.rows)
+                write_part(part_path(self._manifest.folder, number), outcome)
                 self._manifest.record(number, part.digests, outcome)
                 del outcome
                 give_back_memory()
@@ -268,7 +268,7 @@ def detector_of(table: Path) -> str:
     from faceprint.zoo.card_io import card_hash
     from faceprint.zoo.catalog import get_card
 
-    options = (head_of(table) or {}).get("options", {})
+    options = (read_metadata(table) or {}).get("options", {})
     name, _, digest = str(options.get("detector", "")).partition(" ")
     try:
         card = get_card(name)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from faceprint._optional import require
 from faceprint._text import printable
 from faceprint.bulk.inputs import is_remote
-from faceprint.bulk.rows import Rows, concatenate, rows_of
+from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.errors import DecodeError, ImageTooLargeError, SourceNotFoundError
 from faceprint.types import AnalyzedImage
 from faceprint.vision import images
@@ -64,12 +64,12 @@ class Outcome:
     """What came of a list of photographs.
 
     Attributes:
-        rows: all faces, photograph by photograph, largest face first.
-        counts: faces of each photograph.
+        faces: of all photographs in order, the largest of each first.
+        counts: how many faces each photograph has.
         errors: why a photograph failed, None where it didn't; without its name.
     """
 
-    rows: Rows
+    faces: EmbeddingTable
     counts: tuple[int, ...]
     errors: tuple[str | None, ...]
 
@@ -79,14 +79,13 @@ def embed(
 ) -> Outcome:
     """Faces and embeddings of these photographs; `stamps` as `outcome_of` wants them."""
     results = fp.analyze_parts([Opened(sources)], batch_size=batch_size)
-    return outcome_of(results, sources, stamps, fp.embedder_card.dim or 0)
+    return outcome_of(results, sources, stamps)
 
 
 def outcome_of(
     results: Iterator[AnalyzedImage],
     sources: Sequence[str],
     stamps: Sequence[str],
-    dim: int,
     seen: Seen | None = None,
 ) -> Outcome:
     """What came of these photographs, from a stream that gives them next.
@@ -105,10 +104,10 @@ def outcome_of(
         faces = result.faces if error is None else []
         counts.append(len(faces))
         if faces:
-            parts.append(rows_of(faces))
+            parts.append(EmbeddingTable.from_faces(faces, source))
         if seen is not None:
             seen(1)
-    return Outcome(concatenate(parts, dim), tuple(counts), tuple(errors))
+    return Outcome(EmbeddingTable.concatenate(parts), tuple(counts), tuple(errors))
 
 
 def content_of(source: str, known: Content | None = None) -> Content:

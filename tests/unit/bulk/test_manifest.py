@@ -15,10 +15,10 @@ import pytest
 from faceprint.bulk import run, work
 from faceprint.bulk.local import Part
 from faceprint.bulk.manifest import Manifest
-from faceprint.bulk.rows import Rows
 from faceprint.bulk.run import embed_table
-from faceprint.bulk.table import read_table
 from faceprint.bulk.work import CHANGED, Content, Outcome, Seen
+from faceprint.embedding_table.reader import read_groups
+from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.errors import DatasetError, ModelMismatchError, UsageError
 
 OPTIONS = {"embedder": "toy 1", "part": "4"}
@@ -29,16 +29,18 @@ def outcome(names: list[bytes]) -> Outcome:
     numbers = [0 if name[0] == 9 else name[0] for name in names]
     marks = np.concatenate([np.full(n, name[1]) for n, name in zip(numbers, names, strict=True)])
     n = len(marks)
-    rows = Rows(
-        np.concatenate([np.arange(n) for n in numbers]).astype(np.int32),
+    faces = EmbeddingTable(
+        ("",) * n,
         np.zeros((n, 4), np.float32),
         np.zeros(n, np.float32),
-        np.zeros((n, 5, 2), np.float32),
         np.zeros((n, 4), np.float32),
         np.repeat(marks[:, None], 2, axis=1).astype(np.float32),
+        "toy",
+        (None,) * n,
+        landmarks=np.zeros((n, 5, 2), np.float32),
     )
     errors = tuple("damaged: 12 bytes" if name[0] == 9 else None for name in names)
-    return Outcome(rows, tuple(numbers), errors)
+    return Outcome(faces, tuple(numbers), errors)
 
 
 class ToyEngine:
@@ -108,7 +110,7 @@ def go(album: list[str], out: Path, fp: Any, engine: ToyEngine, **how: Any) -> A
 
 
 def marks(out: Path) -> list[tuple[str, int, float]]:
-    rows = [row for group in read_table(out) for row in zip(
+    rows = [row for group in read_groups(out) for row in zip(
         group["source"], group["face"], np.nan_to_num(group["embedding"][:, 0]), strict=True
     )]  # fmt: skip
     return [(Path(source).stem, int(face), float(mark)) for source, face, mark in rows]

@@ -12,19 +12,18 @@ import numpy as np
 import pytest
 from mutations_tables import npz_unfolding, parquet_unfolding
 
-from faceprint._columns import read_npz
-from faceprint.bulk.table import head_of, read_table
-from faceprint.errors import DatasetError, InputError
-from faceprint.recognition.albums import tables
+from faceprint.embedding_table.npz import read_npz
+from faceprint.embedding_table.reader import read_groups, read_metadata, read_table
+from faceprint.errors import DatasetError
 
 VECTORS = np.eye(3, 128, dtype=np.float32)
 
 
 def refuse(path: Path, says: str) -> None:
     with pytest.raises(DatasetError, match=says):
-        list(read_table(path))
-    with pytest.raises(InputError, match=says):
-        tables.read_table(path)
+        list(read_groups(path))
+    with pytest.raises(DatasetError, match=says):
+        read_table(path)
 
 
 def test_columns_come_back_as_they_were_written(tmp_path: Path) -> None:
@@ -44,8 +43,8 @@ def test_a_column_of_another_shape_is_refused(
     path = tmp_path / "t.npz"
     names = np.array(["a", "b", "c"])
     np.savez(path, **({"embedding": VECTORS, "source": names} | {name: column}))
-    with pytest.raises(InputError, match=r"t\.npz"):
-        tables.read_table(path)
+    with pytest.raises(DatasetError, match=r"t\.npz"):
+        read_table(path)
 
 
 @pytest.mark.parametrize("name", ["source", "face", "error"])
@@ -55,8 +54,8 @@ def test_rows_of_numbers_where_a_value_belongs_are_refused(name: str, tmp_path: 
     path = tmp_path / "t.parquet"
     columns = {"source": ["a", "b", "c"], "embedding": VECTORS.tolist(), name: [[1.0]] * 3}
     pq.write_table(pa.table(columns), path)
-    with pytest.raises(InputError, match=f"{name} is not one value a face"):
-        tables.read_table(path)
+    with pytest.raises(DatasetError, match=f"{name} is not one value per row"):
+        read_table(path)
 
 
 def test_two_megabytes_do_not_become_two_gigabytes(tmp_path: Path) -> None:
@@ -91,7 +90,7 @@ def test_a_column_whose_header_lies_is_damage(header: bytes, tmp_path: Path) -> 
     with zipfile.ZipFile(path, "w") as archive:
         for name in ("embedding", "source", "head", "face"):
             archive.writestr(f"{name}.npy", npy(header, bytes(48)))
-    assert head_of(path) is None
+    assert read_metadata(path) is None
     refuse(path, r"t\.npz")
 
 
@@ -126,8 +125,8 @@ def test_one_long_text_in_fifty_thousand_rows_is_refused(column: str, tmp_path: 
     path = tmp_path / "t.parquet"
     pq.write_table(pa.table(columns), path, store_schema=False, compression="zstd")
     assert path.stat().st_size < 1 << 20
-    with pytest.raises(InputError, match="more text than a table of its size holds"):
-        tables.read_table(path)
+    with pytest.raises(DatasetError, match="more text than a table of its size holds"):
+        read_table(path)
 
 
 def test_a_run_of_one_number_does_not_become_gigabytes(tmp_path: Path) -> None:
@@ -153,5 +152,49 @@ def test_the_mutator_for_parquet_makes_what_is_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"source": ["a"], "embedding": [[1.0, 2.0]]}), out)
     path = tmp_path / "t.parquet"
     path.write_bytes(parquet_unfolding(out.getvalue(), Random(1)))
-    with pytest.raises(InputError, match="more text"):
-        tables.read_table(path)
+    with pytest.raises(DatasetError, match="more text"):
+        read_table(path)
+
+
+def test_any_program_may_write_a_quality(tmp_path: Path) -> None:
+    """A value alone, JSON, or a struct that lacks fields; a face without box has box 0."""
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    nan = np.nan
+    for quality, expected in (
+        ([0.5, None, 0.25], [[nan, nan, nan, 0.5], [nan] * 4, [nan, nan, nan, 0.25]]),
+        (
+            ["0.5", '{"size": 40, "yaw": null}', "[1, 2, 3, 4]"],
+            [[nan, nan, nan, 0.5], [40, nan, nan, nan], [1, 2, 3, 4]],
+        ),
+        (
+            [{"value": 0.5}, None, {"value": None}],
+            [[nan, nan, nan, 0.5], [nan] * 4, [nan] * 4],
+        ),
+    ):
+        path = tmp_path / "t.parquet"
+        columns = {"source": ["a", "b", "c"], "embedding": VECTORS.tolist(), "quality": quality}
+        pq.write_table(pa.table(columns), path)
+        table = read_table(path)
+        np.testing.assert_array_equal(table.quality, np.float32(expected))
+        np.testing.assert_array_equal(table.boxes, np.zeros((3, 4)))
+        np.testing.assert_array_equal(table.scores, np.zeros(3))
+
+
+def test_a_face_without_embedding_or_number_is_no_face(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "t.parquet"
+    vectors = [None, *VECTORS[1:].tolist()]
+    columns = {
+        "source": ["a", "b", "c"],
+        "face": [0.0, nan := float("nan"), 1.0],
+        "error": pa.array([nan] * 3, pa.float64(), from_pandas=False),
+    }
+    pq.write_table(pa.table(columns | {"embedding": vectors}), path)
+    table = read_table(path)
+    assert table.sources == ("c",)
+    assert table.failed == ()
+    (group,) = read_groups(path)
+    assert group["face"].tolist() == [-1, -1, 1]
+    assert group["duplicate_of"].tolist() == [None] * 3

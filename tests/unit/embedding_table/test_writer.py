@@ -8,16 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from faceprint.bulk.rows import FIELDS, concatenate, read_column, rows_of, write_part
-from faceprint.bulk.table import (
-    COLUMNS,
-    Columns,
-    Shape,
-    check_name,
-    head_of,
-    read_table,
-    write_table,
-)
+from faceprint.embedding_table.reader import read_groups, read_metadata
+from faceprint.embedding_table.schema import COLUMNS, Columns, EmbeddingTable
+from faceprint.embedding_table.writer import TableSize, check_table_name, write_table
 from faceprint.errors import DatasetError, UsageError
 from faceprint.types import Embedding, Face, Quality
 
@@ -38,10 +31,18 @@ def face(seed: int, *, bare: bool = False) -> Face:
 
 def columns() -> Columns:
     """A face, a bare face, a photograph without one, a failure."""
-    rows = rows_of([face(1), face(2, bare=True)])
+    faces = EmbeddingTable.from_faces([face(1), face(2, bare=True)], "a.jpg")
+    assert faces.landmarks is not None
+    numbers = {
+        "face": np.arange(2, dtype=np.int32),
+        "box": faces.boxes,
+        "score": faces.scores,
+        "landmarks": faces.landmarks,
+        "quality": faces.quality,
+        "embedding": faces.vectors,
+    }
     out: Columns = {}
-    for name in FIELDS:
-        values = getattr(rows, name)
+    for name, values in numbers.items():
         blank = np.full((2, *values.shape[1:]), -1 if name == "face" else np.nan, values.dtype)
         out[name] = np.concatenate([values, blank])
     texts = {
@@ -64,8 +65,8 @@ def test_a_table_comes_back_as_it_was(tmp_path: Path, suffix: str) -> None:
     if suffix == ".parquet":
         pytest.importorskip("pyarrow")
     path = tmp_path / f"t{suffix}"
-    write_table(path, Shape(4, 8, 20, 20), HEAD, groups)
-    read = list(read_table(path, size=3))
+    write_table(path, TableSize(4, 8, 20, 20), HEAD, groups)
+    read = list(read_groups(path, rows=3))
     lengths = [len(group["face"]) for group in read]
     assert sum(lengths) == 4
     assert max(lengths) <= 3
@@ -75,7 +76,7 @@ def test_a_table_comes_back_as_it_was(tmp_path: Path, suffix: str) -> None:
             assert found.tolist() == wanted.tolist(), name
         else:
             np.testing.assert_array_equal(found, wanted, err_msg=name)
-    assert head_of(path) == HEAD
+    assert read_metadata(path) == HEAD
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
@@ -84,7 +85,7 @@ def test_parquet_has_the_columns_of_the_contract_nulls_and_a_row_group_a_group(
 ) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
     path = tmp_path / "t.parquet"
-    write_table(path, Shape(4, 8, 20, 20), HEAD, groups)
+    write_table(path, TableSize(4, 8, 20, 20), HEAD, groups)
     with pq.ParquetFile(path) as file:
         assert file.num_row_groups == 2
         assert tuple(file.schema_arrow.names) == COLUMNS
@@ -100,7 +101,7 @@ def test_parquet_has_the_columns_of_the_contract_nulls_and_a_row_group_a_group(
 
 def test_npz_is_plain_numpy(tmp_path: Path) -> None:
     path = tmp_path / "t.npz"
-    write_table(path, Shape(4, 8, 20, 20), HEAD, groups)
+    write_table(path, TableSize(4, 8, 20, 20), HEAD, groups)
     with np.load(path, allow_pickle=False) as table:
         assert table["embedding"].shape == (4, 8)
         assert table["source"].tolist() == ["a.jpg", "a.jpg", "sky.jpg", "größe.jpg"]
@@ -109,32 +110,20 @@ def test_npz_is_plain_numpy(tmp_path: Path) -> None:
 
 def test_a_table_of_nothing_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "t.npz"
-    write_table(path, Shape(0, 8, 1, 1), HEAD, lambda names: iter(()))
-    assert list(read_table(path)) == []
-
-
-def test_a_part_comes_back_and_a_damaged_one_says_so(tmp_path: Path) -> None:
-    rows = concatenate([rows_of([face(1), face(2)]), rows_of([face(3)])], 8)
-    path = tmp_path / "part.npz"
-    write_part(path, rows)
-    for name in FIELDS:
-        np.testing.assert_array_equal(read_column(path, name), getattr(rows, name))
-    assert rows.face.tolist() == [0, 1, 0]
-    path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(DatasetError, match="--overwrite"):
-        read_column(path, "box")
+    write_table(path, TableSize(0, 8, 1, 1), HEAD, lambda names: iter(()))
+    assert list(read_groups(path)) == []
 
 
 @pytest.mark.parametrize("name", ["t.csv", "t", "t.npz.gz"])
 def test_other_suffixes_are_refused(name: str) -> None:
     with pytest.raises(UsageError, match=r"\.parquet or \.npz"):
-        check_name(Path(name))
+        check_table_name(Path(name))
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".npz"])
 def test_what_is_no_table_is_refused(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"t{suffix}"
     path.write_bytes(b"not a table")
-    assert head_of(path) is None
+    assert read_metadata(path) is None
     with pytest.raises(DatasetError, match="not a table"):
-        list(read_table(path))
+        list(read_groups(path))
