@@ -19,8 +19,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from faceprint.evaluation.poor_pictures import Sample, collect, draw, read_sample, write_sample
-from faceprint.evaluation.quality_measure import choose, scores, summary
+from quality_fit import choose, scores, summary
+from quality_sample import Sample, collect, draw, read_sample, write_sample
+
 from faceprint.vision.analyzer import FaceAnalyzer, load
 from faceprint.vision.load import LoadOptions
 from faceprint.zoo.card import QualityMeasure

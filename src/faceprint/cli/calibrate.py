@@ -78,7 +78,7 @@ def calibrate(
     measured_on[], statement; refused[], summary[], file (null when nothing was saved).
     """
     from faceprint.evaluation.calibrate import FMR_TARGETS
-    from faceprint.evaluation.calibration_run import calibrate_data
+    from faceprint.evaluation.calibrate_data import calibrate_data
     from faceprint.recognition.thresholds.calibrations import keep_calibration
     from faceprint.vision.analyzer import load
 

@@ -18,9 +18,9 @@ from faceprint.errors import UsageError
 if TYPE_CHECKING:
     from faceprint.evaluation.datasets import LabeledSet, PairSet
     from faceprint.evaluation.embeddings import WhichFace
+    from faceprint.evaluation.people_protocols import PeopleResult
     from faceprint.evaluation.result import EvaluationResult
-    from faceprint.evaluation.run import VerificationProtocol, VerificationRun
-    from faceprint.evaluation.run_people import PeopleResult
+    from faceprint.evaluation.verification import VerificationProtocol, VerificationRun
     from faceprint.recognition.thresholds.merge_threshold import ScoreDistributions
     from faceprint.vision.analyzer import FaceAnalyzer
 
@@ -84,8 +84,8 @@ def evaluate(
     face in several ways, to see what is still found and which error rates hold.
     """
     from faceprint.evaluation.embeddings import EmbedOptions
-    from faceprint.evaluation.run import evaluate as run
-    from faceprint.evaluation.run_people import evaluate_clustering, evaluate_identification
+    from faceprint.evaluation.people_protocols import evaluate_clustering, evaluate_identification
+    from faceprint.evaluation.verification import evaluate as run
 
     if protocol not in PROTOCOLS:
         raise UsageError(f"no protocol named {protocol!r}; there are {', '.join(PROTOCOLS)}")

@@ -189,7 +189,7 @@ def _speed(before: VectorEmbedder, after: VectorEmbedder, crops: Image) -> dict[
 def _accuracies(pairs: PairSet, before: FaceAnalyzer, after: FaceAnalyzer) -> tuple[float, float]:
     from faceprint.cli.progress import progress
     from faceprint.evaluation.embeddings import EmbedOptions
-    from faceprint.evaluation.run import evaluate
+    from faceprint.evaluation.verification import evaluate
 
     found = []
     for analyzer in (before, after):

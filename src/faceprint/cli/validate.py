@@ -46,8 +46,8 @@ def validate(
     agrees (null: this data cannot tell); result: as of `evaluate`.
     """
     from faceprint.evaluation.embeddings import EmbedOptions
-    from faceprint.evaluation.run import evaluate
     from faceprint.evaluation.validate import compare_published, data_set_name
+    from faceprint.evaluation.verification import evaluate
 
     fp = options.analyzer(pack, detector, card_id, runtime, threads, None, mirror=mirror)
     published = fp.embedder_card.published

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from faceprint.errors import UsageError
 from faceprint.evaluation.intervals import RULE_OF_30, Rate, share
-from faceprint.evaluation.labeled import LabeledScores
-from faceprint.evaluation.thresholds import KEEP, RatesAt, ResampledScores
+from faceprint.evaluation.labeled_scores import LabeledScores
+from faceprint.evaluation.resampled_scores import KEEP, RatesAt, ResampledScores
 from faceprint.types import OperatingPoint
 
 __all__ = [

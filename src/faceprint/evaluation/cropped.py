@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from faceprint.errors import DatasetError
 from faceprint.evaluation.datasets import LabeledSet
-from faceprint.evaluation.labeled import all_pairs
+from faceprint.evaluation.embeddings import central_face
+from faceprint.evaluation.labeled_scores import all_pairs
 from faceprint.types import AnalyzedImage, Array, Face, Image, OperatingPoint
 from faceprint.vision import images
 
@@ -137,7 +138,10 @@ def evaluate_cropped(
 
     everything = range(len(data.pictures))
     fp = reference or analyzer
-    marked = [_central(each) for each in through(fp, pictures(everything), embed=False)]
+    marked = [
+        central_face(each.faces, np.asarray((each.width, each.height)) / 2)
+        for each in through(fp, pictures(everything), embed=False)
+    ]
     kept = [index for index, face in enumerate(marked) if face is not None]
     truth = [face for face in marked if face is not None]
     if not kept:
@@ -155,7 +159,7 @@ def evaluate_cropped(
                 yield cutting
 
         found = [
-            _nearest(each, face, corners[index])
+            central_face(each.faces, (face.box[:2] + face.box[2:]) / 2 - corners[index])
             for index, (each, face) in enumerate(
                 zip(through(analyzer, cuttings(), embed=True), truth, strict=True)
             )
@@ -176,25 +180,6 @@ def evaluate_cropped(
             )
         )
     return tuple(results)
-
-
-def _central(analyzed: AnalyzedImage) -> Face | None:
-    middle = np.asarray((analyzed.width, analyzed.height)) / 2
-    return _best(analyzed.faces, middle)
-
-
-def _nearest(analyzed: AnalyzedImage, face: Face, corner: NDArray[np.int64]) -> Face | None:
-    return _best(analyzed.faces, (face.box[:2] + face.box[2:]) / 2 - corner)
-
-
-def _best(faces: Sequence[Face], place: NDArray[np.floating]) -> Face | None:
-    """The face whose area less twice its squared distance from a place is largest."""
-
-    def merit(face: Face) -> float:
-        away = (face.box[:2] + face.box[2:]) / 2 - place
-        return face.area - 2 * float(away @ away)
-
-    return max(faces, key=merit, default=None)
 
 
 def _distance(

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceprint.errors import DatasetError
-from faceprint.evaluation.people import people_of_pairs
+from faceprint.evaluation.person_bootstrap import people_of_pairs
 
-__all__ = ["FileSpan", "LabeledSet", "Pair", "PairSet", "Picture"]
+__all__ = ["FileSpan", "LabeledSet", "Pair", "PairSet", "Picture", "read_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,3 +160,17 @@ class LabeledSet:
     def __iter__(self) -> Iterator[tuple[Picture, int]]:
         for i in range(len(self)):
             yield self.pictures[i], int(self.subjects[i])
+
+
+def read_text(path: Path) -> str:
+    """The text of a protocol file, without a byte-order mark.
+
+    Raises:
+        DatasetError: not readable, or not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DatasetError(f"{path}: not text in UTF-8 ({error.reason})") from error
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror or error}") from error

@@ -36,6 +36,7 @@ __all__ = [
     "EmbeddedPictures",
     "Progress",
     "WhichFace",
+    "central_face",
     "embed_pictures",
 ]
 
@@ -260,9 +261,8 @@ def _face_row(analyzed: AnalyzedImage, rule: WhichFace) -> Array:
         half = min(analyzed.width, analyzed.height) * MIDDLE / 2
         row[0], row[2:6] = _NO_FACE, np.concatenate([middle - half, middle + half])
         return row
-    face = analyzed.faces[0]
-    if rule == "central":
-        face = max(analyzed.faces, key=lambda face: _centrality(face, middle))
+    face = analyzed.faces[0] if rule == "largest" else central_face(analyzed.faces, middle)
+    assert face is not None
     row[2:6] = face.box
     row[0] = _BOX_ALONE
     if face.landmarks is not None:
@@ -270,6 +270,14 @@ def _face_row(analyzed: AnalyzedImage, rule: WhichFace) -> Array:
     return row
 
 
-def _centrality(face: Face, middle: NDArray[np.float64]) -> float:
-    away = (face.box[:2] + face.box[2:]) / 2 - middle
-    return face.area - 2.0 * float(away @ away)
+def central_face(faces: Sequence[Face], point: NDArray[np.floating]) -> Face | None:
+    """The face whose area less twice its squared distance from an (x, y) point is largest.
+
+    With the middle of the photograph as the point, this is InsightFace's rule for LFW.
+    """
+
+    def merit(face: Face) -> float:
+        offset = (face.box[:2] + face.box[2:]) / 2 - point
+        return face.area - 2.0 * float(offset @ offset)
+
+    return max(faces, key=merit, default=None)

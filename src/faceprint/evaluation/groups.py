@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceprint.errors import DatasetError
+from faceprint.evaluation.datasets import read_text
 from faceprint.evaluation.intervals import RULE_OF_3, Rate
-from faceprint.evaluation.people import rate_over_people
+from faceprint.evaluation.person_bootstrap import rate_over_people
 
 __all__ = ["ACROSS", "GROUPS_FILE", "GroupFmr", "group_fmrs", "labels_of", "read_groups"]
 
@@ -86,14 +87,8 @@ def read_groups(path: Path) -> dict[str, str]:
         DatasetError: not readable, a line that has not two columns, an empty name or label, or a
             person with two labels; the message names the file and the line.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not text in UTF-8 ({error.reason})") from error
-    except OSError as error:
-        raise DatasetError(f"{path}: {error.strerror or error}") from error
     groups: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(read_text(path).splitlines(), 1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"

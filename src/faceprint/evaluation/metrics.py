@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from faceprint.errors import UsageError
 from faceprint.evaluation.intervals import RULE_OF_3, RULE_OF_30, Rate, measured_rate, share
-from faceprint.evaluation.labeled import LabeledScores
-from faceprint.evaluation.people import rate_by_person, rate_over_people
+from faceprint.evaluation.labeled_scores import LabeledScores
+from faceprint.evaluation.person_bootstrap import rate_by_person, rate_over_people
 
 __all__ = [
     "EqualError",
@@ -43,9 +43,9 @@ class Roc:
 
     Attributes:
         thresholds: (k,) float64 falling; the first is infinite, where nothing matches.
-        false_matches: (k,) non-mated pairs at or above each threshold (or their weight).
+        false_matches: (k,) non-mated pairs at or above each threshold.
         false_non_matches: (k,) mated pairs below it.
-        mated, non_mated: how many pairs there are (or their weight).
+        mated, non_mated: how many pairs there are.
     """
 
     thresholds: Floats
@@ -136,24 +136,22 @@ def checked_scores(
     return scores, labels
 
 
-def roc(similarities: ArrayLike, mated: ArrayLike, weights: ArrayLike | None = None) -> Roc:
+def roc(similarities: ArrayLike, mated: ArrayLike) -> Roc:
     """Count both errors at every distinct similarity, exactly, ties included.
 
     Args:
         similarities: (n,) higher is closer.
         mated: (n,) bool, whether both pictures show one person.
-        weights: (n,) how often each pair counts; the bootstrap's.
 
     Raises:
         UsageError: see `checked_scores`.
     """
     scores, labels = checked_scores(similarities, mated)
-    share_of = np.ones(len(scores)) if weights is None else np.asarray(weights, np.float64)
     order = np.argsort(-scores, kind="stable")
-    scores, labels, share_of = scores[order], labels[order], share_of[order]
+    scores, labels = scores[order], labels[order]
     last_of_tie = np.append(np.flatnonzero(scores[1:] != scores[:-1]), len(scores) - 1)
-    matched = np.cumsum(np.where(labels, share_of, 0.0))
-    false = np.cumsum(np.where(labels, 0.0, share_of))
+    matched = np.cumsum(labels, dtype=np.float64)
+    false = np.cumsum(~labels, dtype=np.float64)
     total, others = float(matched[-1]), float(false[-1])
     return Roc(
         np.concatenate([[np.inf], scores[last_of_tie]]),

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from faceprint.errors import UsageError
 from faceprint.evaluation.intervals import RULE_OF_3, Rate, share
-from faceprint.evaluation.people import rate_over_people
+from faceprint.evaluation.person_bootstrap import rate_over_people
 
-__all__ = ["Fusion", "Identified", "TpirAtFpir", "cmc", "open_set", "subject_scores"]
-
-Fusion = Literal["max", "mean"]
-"""How the templates of a subject make one score: the closest one, or the mean of all."""
+__all__ = ["Identified", "TpirAtFpir", "cmc", "open_set", "subject_scores"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +58,9 @@ class Identified:
 
 
 def subject_scores(
-    similarities: ArrayLike, template_subjects: ArrayLike, fusion: Fusion = "max"
+    similarities: ArrayLike, template_subjects: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Fuse the templates of each subject.
+    """The highest score among the templates of each subject.
 
     Args:
         similarities: (p, t) of probes and templates.
@@ -74,18 +70,14 @@ def subject_scores(
         (p, s) one score a subject, and (s,) the subject numbers, rising.
 
     Raises:
-        UsageError: shapes that do not fit, or another fusion.
+        UsageError: shapes that do not fit.
     """
     scores, subjects = np.asarray(similarities, np.float64), np.asarray(template_subjects, np.int64)
     if scores.ndim != 2 or scores.shape[1:] != subjects.shape or not len(subjects):
         raise UsageError(f"similarities {scores.shape} do not fit {len(subjects)} templates")
-    if fusion not in ("max", "mean"):
-        raise UsageError(f"fusion is {fusion!r}; it is 'max' or 'mean'")
     order = np.argsort(subjects, kind="stable")
-    names, starts, counts = np.unique(subjects[order], return_index=True, return_counts=True)
-    if fusion == "max":
-        return np.maximum.reduceat(scores[:, order], starts, axis=1), names
-    return np.add.reduceat(scores[:, order], starts, axis=1) / counts, names
+    names, starts = np.unique(subjects[order], return_index=True)
+    return np.maximum.reduceat(scores[:, order], starts, axis=1), names
 
 
 def cmc(ranks: ArrayLike, up_to: int) -> tuple[float, ...]:
@@ -100,7 +92,6 @@ def open_set(
     gallery: ArrayLike,
     gallery_subjects: ArrayLike,
     *,
-    fusion: Fusion = "max",
     fpirs: Sequence[float] = (1e-1, 1e-2, 1e-3),
     ranks: int = 20,
 ) -> Identified:
@@ -123,7 +114,7 @@ def open_set(
     step = max(1, 16_000_000 // max(1, len(templates)))  # some 128 MB of similarities at a time
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
-        scores, names = subject_scores(rows[part] @ templates.T, gallery_subjects, fusion)
+        scores, names = subject_scores(rows[part] @ templates.T, gallery_subjects)
         top[part], rank[part] = scores.max(axis=1), _ranks(scores, owners[part], names)
     enrolled = rank > 0
     if not enrolled.any():

@@ -13,7 +13,7 @@ import numpy as np
 from faceprint._optional import require
 from faceprint._text import printable
 from faceprint.errors import DatasetError
-from faceprint.evaluation.datasets import PairSet, Picture
+from faceprint.evaluation.datasets import PairSet, Picture, read_text
 from faceprint.vision.sources import IMAGE_SUFFIXES
 
 __all__ = ["open_lfw", "open_pair_table"]
@@ -70,7 +70,7 @@ def open_lfw(root: Path, pairs: Path, *, aligned: bool = False) -> PairSet:
         DatasetError: a line that is not so, too few or too many, or a picture that is not there;
             the message names the file and the line.
     """
-    lines = _text(pairs).splitlines()
+    lines = read_text(pairs).splitlines()
     while lines and not lines[-1].strip():
         lines.pop()
     folds, half = _lfw_head(lines[0] if lines else "", f"{pairs}, line 1")
@@ -205,7 +205,7 @@ def _label(text: str, where: str) -> bool:
 
 
 def _csv_rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    reader = csv.reader(_text(table).splitlines())
+    reader = csv.reader(read_text(table).splitlines())
     header = [name.strip().lower() for name in next(reader, [])]
     for row in reader:
         where = f"{table}, line {reader.line_num}"
@@ -229,12 +229,3 @@ def _parquet_rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
             str(name).lower(): "" if value is None else str(value) for name, value in row.items()
         }
         yield f"{table}, row {k + 1}", text
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not text in UTF-8 ({error.reason})") from error
-    except OSError as error:
-        raise DatasetError(f"{path}: {error.strerror or error}") from error

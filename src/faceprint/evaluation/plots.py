@@ -20,7 +20,6 @@ __all__ = [
     "det_figure",
     "groups_figure",
     "histogram_figure",
-    "png",
     "reliability_figure",
     "roc_figure",
     "svg",
@@ -151,13 +150,6 @@ def svg(figure: Any) -> bytes:
     ):
         warnings.filterwarnings("ignore", message="Glyph")
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return out.getvalue()
-
-
-def png(figure: Any, dpi: int = 120) -> bytes:
-    """The figure as a PNG file."""
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=dpi)
     return out.getvalue()
 
 

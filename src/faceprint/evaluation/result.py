@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from faceprint.errors import UsageError
-from faceprint.evaluation.labeled import LabeledScores
+from faceprint.evaluation.fold_accuracy import FoldAccuracy
+from faceprint.evaluation.labeled_scores import LabeledScores
 from faceprint.evaluation.metrics import (
     ErrorRates,
     auc,
@@ -20,7 +21,6 @@ from faceprint.evaluation.metrics import (
     roc,
     tar_at_far,
 )
-from faceprint.evaluation.protocols import FoldAccuracy
 
 __all__ = ["About", "EvaluationResult", "GroupRates", "group_rates", "verification_result"]
 

@@ -22,9 +22,9 @@ from faceprint.evaluation.intervals import (
     share,
     upper_bound,
 )
-from faceprint.evaluation.labeled import LabeledScores
+from faceprint.evaluation.labeled_scores import LabeledScores
 from faceprint.evaluation.metrics import checked_scores
-from faceprint.evaluation.people import (
+from faceprint.evaluation.person_bootstrap import (
     PersonPairs,
     drawn_people,
     independent_ranks,

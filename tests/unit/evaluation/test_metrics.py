@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score, roc_curve
 
 from faceprint.errors import UsageError
 from faceprint.evaluation.intervals import measured_rate, upper_bound, wilson
-from faceprint.evaluation.labeled import LabeledScores
+from faceprint.evaluation.labeled_scores import LabeledScores
 from faceprint.evaluation.metrics import (
     auc,
     eer,
@@ -25,12 +25,12 @@ from faceprint.evaluation.metrics import (
     tar_at_far,
     threshold_at_fmr,
 )
-from faceprint.evaluation.people import (
-    bootstrap_people,
+from faceprint.evaluation.person_bootstrap import (
     drawn_people,
     independent_ranks,
     people_of_pairs,
     person_pairs,
+    rate_over_people,
     resampled_counts,
 )
 
@@ -88,17 +88,6 @@ def test_a_pair_on_the_threshold_matches() -> None:
     rates = error_rates([0.5, 0.5, 0.4], [True, False, False], 0.5)
     assert (rates.fmr.errors, rates.fnmr.errors) == (1, 0)
     assert error_rates([0.5], [True], 0.5).fmr.statement == "no trials: nothing can be said"
-
-
-def test_weights_count_as_copies() -> None:
-    scores, mated = np.asarray([0.9, 0.5, 0.5, 0.1]), np.asarray([1, 0, 1, 0])
-    copies = np.asarray([2, 3, 1, 4])
-    one, other = (
-        roc(scores, mated, copies),
-        roc(np.repeat(scores, copies), np.repeat(mated, copies)),
-    )
-    np.testing.assert_allclose(one.fmr, other.fmr)
-    np.testing.assert_allclose(one.fnmr, other.fnmr)
 
 
 @pytest.mark.parametrize(
@@ -185,18 +174,16 @@ def test_resampled_trials_are_weighted_by_both_people() -> None:
 
 
 def test_bootstrap_over_people_is_wider_than_over_pairs() -> None:
-    # Ten people, each either always or never confused: a hundred pairs hold ten facts.
-    person = np.repeat(np.arange(10), 100)
-    wrong = np.repeat(np.arange(10) < 3, 100).astype(float)
-
-    def rate(weights: np.ndarray) -> float:
-        return float((weights * wrong).sum() / weights.sum())
-
-    low, high = bootstrap_people(rate, person, person, replicates=300, seed=1)
-    assert (low, high) == bootstrap_people(rate, person, person, replicates=300, seed=1)
-    pairs_low, pairs_high = wilson(300, 1000)
-    assert low < 0.3 < high
-    assert high - low > 5 * (pairs_high - pairs_low)
+    # 200 people, each either always or never confused: 4,000 pairs hold 200 facts, so that the
+    # interval is the square root of 20 times as wide.
+    person = np.repeat(np.arange(200), 20)
+    wrong = np.repeat(np.arange(200) < 60, 20)
+    rate = rate_over_people(wrong, person, person, replicates=2000, seed=1)
+    assert rate == rate_over_people(wrong, person, person, replicates=2000, seed=1)
+    pairs_low, pairs_high = wilson(1200, 4000)
+    assert rate.low < 0.3 < rate.high
+    wider = (rate.high - rate.low) / (pairs_high - pairs_low)
+    assert wider == pytest.approx(math.sqrt(20), rel=0.1)
 
 
 def test_independent_errors_share_nobody() -> None:

@@ -1,4 +1,4 @@
-"""Verification protocols: ten-fold accuracy as it is published, and fixed thresholds.
+"""Accuracy over folds, as it is published for LFW and its relatives.
 
 The arithmetic of `fold_accuracy` is that of the ArcFace validation notebook and of InsightFace's
 verification script, which go back to FaceNet's: thresholds on the squared Euclidean distance from 0
@@ -15,14 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from faceprint.errors import UsageError
-from faceprint.evaluation.metrics import ErrorRates, error_rates
 
 __all__ = [
-    "FixedThreshold",
     "FoldAccuracy",
     "consecutive_folds",
     "cosines",
-    "fixed_threshold",
     "fold_accuracy",
     "pair_embeddings",
     "squared_distances",
@@ -56,15 +53,6 @@ class FoldAccuracy:
     def threshold(self) -> float:
         """Mean threshold of the folds, as cosine similarity."""
         return float(np.mean(self.thresholds))
-
-
-@dataclass(frozen=True, slots=True)
-class FixedThreshold:
-    """Both errors and the accuracy at a threshold that was set beforehand."""
-
-    rates: ErrorRates
-    accuracy: float
-    pairs: int
 
 
 def pair_embeddings(embeddings: ArrayLike, mirrored: ArrayLike | None = None) -> Floats:
@@ -158,16 +146,3 @@ def _right_calls(distances: Floats, mated: NDArray[np.bool_]) -> NDArray[np.int6
     same = np.searchsorted(np.sort(distances[mated]), _THRESHOLDS, side="left")
     other = np.searchsorted(np.sort(distances[~mated]), _THRESHOLDS, side="left")
     return np.asarray(same + int((~mated).sum()) - other, np.int64)
-
-
-def fixed_threshold(similarities: ArrayLike, mated: ArrayLike, threshold: float) -> FixedThreshold:
-    """Both errors and the accuracy where pairs at or above `threshold` are called the same.
-
-    Raises:
-        UsageError: lengths that differ, NaN.
-    """
-    rates = error_rates(similarities, mated, threshold)
-    pairs = rates.fmr.trials + rates.fnmr.trials
-    if not pairs:
-        raise UsageError("there are no pairs to judge")
-    return FixedThreshold(rates, 1 - (rates.fmr.errors + rates.fnmr.errors) / pairs, pairs)

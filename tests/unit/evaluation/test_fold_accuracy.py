@@ -10,16 +10,15 @@ from sklearn.model_selection import KFold
 
 from faceprint.errors import UsageError
 from faceprint.evaluation.cluster_scores import cluster_scores
-from faceprint.evaluation.intervals import Rate, wilson
-from faceprint.evaluation.open_set import open_set, subject_scores
-from faceprint.evaluation.protocols import (
+from faceprint.evaluation.fold_accuracy import (
     consecutive_folds,
     cosines,
-    fixed_threshold,
     fold_accuracy,
     pair_embeddings,
     squared_distances,
 )
+from faceprint.evaluation.intervals import Rate, wilson
+from faceprint.evaluation.open_set import open_set, subject_scores
 
 
 def test_folds_worked_out_on_paper() -> None:
@@ -114,19 +113,11 @@ def test_the_mirrored_rows_are_added_before_the_length_is_taken() -> None:
         pair_embeddings([[np.nan, 1.0]])
 
 
-def test_fixed_threshold_counts_ties_as_matches() -> None:
-    result = fixed_threshold([0.3, 0.2, 0.3, 0.1], [True, True, False, False], 0.3)
-    assert result.accuracy == 0.5
-    assert (result.rates.fmr.errors, result.rates.fnmr.errors) == (1, 1)
-
-
 def test_templates_of_a_subject_make_one_score() -> None:
     scores = [[0.1, 0.9, 0.5], [0.4, 0.2, 0.6]]
     best, names = subject_scores(scores, [4, 2, 4])
     assert names.tolist() == [2, 4]
     np.testing.assert_allclose(best, [[0.9, 0.5], [0.2, 0.6]])
-    mean, _ = subject_scores(scores, [4, 2, 4], "mean")
-    np.testing.assert_allclose(mean, [[0.9, 0.3], [0.2, 0.5]])
 
 
 def test_open_set_on_paper() -> None:

@@ -9,18 +9,15 @@ too wide rather than too narrow).
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from faceprint.errors import UsageError
 from faceprint.evaluation.intervals import RULE_OF_30, Rate, measured_rate
 
 __all__ = [
     "PersonPairs",
-    "bootstrap_people",
     "drawn_people",
     "independent_ranks",
     "people_of_pairs",
@@ -161,43 +158,6 @@ def rate_by_person(wrong: NDArray[np.bool_], people: ArrayLike) -> float:
     _, numbers = np.unique(np.asarray(people), return_inverse=True)
     trials = np.bincount(numbers)
     return float((np.bincount(numbers, weights=wrong) / trials).mean())
-
-
-def bootstrap_people(
-    statistic: Callable[[Floats], float],
-    first: ArrayLike,
-    second: ArrayLike,
-    *,
-    replicates: int = 400,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Percentile interval of any statistic of weighted pairs, over people.
-
-    Args:
-        statistic: from (n,) weights of the pairs to a number; resamples where it is NaN are left
-            out.
-        first, second: (n,) person numbers of both sides of each pair, from 0.
-        seed: the same seed gives the same interval.
-
-    Raises:
-        UsageError: fewer than two people, or a statistic that never is a number.
-    """
-    a, b = np.asarray(first, np.int64), np.asarray(second, np.int64)
-    people = int(max(a.max(initial=-1), b.max(initial=-1))) + 1
-    if people < 2:
-        raise UsageError("a bootstrap over people needs at least two of them")
-    drawn = drawn_people(people, replicates, seed)
-    values = np.full(replicates, np.nan)
-    for r in range(replicates):
-        times = drawn[:, r].astype(np.float64)
-        weights = np.where(a == b, times[a], times[a] * times[b])
-        values[r] = statistic(weights)
-    values = values[~np.isnan(values)]
-    if not len(values):
-        raise UsageError("the statistic was not a number in any resample; give more people")
-    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
 
 
 def people_of_pairs(

@@ -9,10 +9,10 @@ from typing import Any
 from zlib import crc32
 
 import numpy as np
+from degradation import KINDS, degrade
 from numpy.typing import NDArray
 
 from faceprint.errors import DatasetError
-from faceprint.evaluation.degrade import KINDS, degrade
 from faceprint.types import Array, Face
 from faceprint.vision import images
 from faceprint.vision.analyzer import FaceAnalyzer

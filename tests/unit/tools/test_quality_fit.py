@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from faceprint.evaluation.degrade import KINDS, degrade
-from faceprint.evaluation.poor_pictures import Sample
-from faceprint.evaluation.quality_measure import (
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tools"))
+
+from degradation import KINDS, degrade
+from quality_fit import (
     choose,
     error_discard,
     poor_centers,
@@ -15,6 +19,7 @@ from faceprint.evaluation.quality_measure import (
     scores,
     threshold_at,
 )
+from quality_sample import Sample
 
 
 def sample(rows: list[tuple[str, str, list[float]]]) -> Sample:

@@ -7,9 +7,9 @@ import pytest
 
 from faceprint.errors import UsageError
 from faceprint.evaluation.calibrate import calibrate
-from faceprint.evaluation.labeled import LabeledScores, all_pairs
-from faceprint.evaluation.people import rate_by_person
-from faceprint.evaluation.thresholds import ResampledScores
+from faceprint.evaluation.labeled_scores import LabeledScores, all_pairs
+from faceprint.evaluation.person_bootstrap import rate_by_person
+from faceprint.evaluation.resampled_scores import ResampledScores
 
 
 def population(people: int, seed: int, closer: float = 0.0) -> LabeledScores:

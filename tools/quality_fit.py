@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from quality_sample import Sample
 
-from faceprint.evaluation.poor_pictures import Sample
 from faceprint.types import Array
 from faceprint.zoo.card import QualityMeasure
 from faceprint.zoo.card_quality import pack_centers, unpack_centers

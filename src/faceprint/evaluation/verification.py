@@ -17,7 +17,7 @@ from faceprint.evaluation.embeddings import (
     WhichFace,
     embed_pictures,
 )
-from faceprint.evaluation.protocols import (
+from faceprint.evaluation.fold_accuracy import (
     FoldAccuracy,
     cosines,
     fold_accuracy,

@@ -13,13 +13,13 @@ from faceprint.errors import DatasetError
 from faceprint.evaluation.calibrate import FMR_TARGETS, CalibratedPoint, Calibration, calibrate
 from faceprint.evaluation.datasets import LabeledSet, PairSet
 from faceprint.evaluation.embeddings import EmbedOptions, Progress, embed_pictures
+from faceprint.evaluation.fold_accuracy import cosines, pair_embeddings
 from faceprint.evaluation.intervals import RULE_OF_30
-from faceprint.evaluation.labeled import LabeledScores, all_pairs
-from faceprint.evaluation.people import independent_ranks
-from faceprint.evaluation.protocols import cosines, pair_embeddings
+from faceprint.evaluation.labeled_scores import LabeledScores, all_pairs
+from faceprint.evaluation.person_bootstrap import independent_ranks
 from faceprint.evaluation.provenance import data_facts, engine_facts
-from faceprint.evaluation.score_map import fit_score_map, fit_tail, reliability
-from faceprint.evaluation.thresholds import KEEP
+from faceprint.evaluation.resampled_scores import KEEP
+from faceprint.evaluation.score_map_fit import fit_score_map, fit_tail, reliability
 from faceprint.recognition.thresholds.calibration_file import CalibrationFile
 from faceprint.recognition.thresholds.calibrations import model_hashes
 from faceprint.recognition.thresholds.score_map import MapKind, Reliability, ScoreMap, Tail

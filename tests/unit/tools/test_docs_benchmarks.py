@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tools"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tools"))
 
 from docs_benchmarks import benchmarks_page, ratios_plot, speed_plot
 from docs_svg import Bar, Panel, chart

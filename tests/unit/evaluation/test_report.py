@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 from faceprint.errors import DatasetError, UsageError
-from faceprint.evaluation.protocols import fold_accuracy
+from faceprint.evaluation.fold_accuracy import fold_accuracy
 from faceprint.evaluation.report import (
     PairPicture,
     render_report,

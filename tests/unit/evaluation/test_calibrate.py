@@ -14,10 +14,10 @@ from sklearn.linear_model import LogisticRegression
 
 from faceprint.errors import DatasetError, UsageError
 from faceprint.evaluation.calibrate import calibrate
-from faceprint.evaluation.calibration_run import FittedMaps, calibration_file
-from faceprint.evaluation.labeled import LabeledScores, all_pairs
-from faceprint.evaluation.people import independent_ranks
-from faceprint.evaluation.score_map import (
+from faceprint.evaluation.calibrate_data import FittedMaps, calibration_file
+from faceprint.evaluation.labeled_scores import LabeledScores, all_pairs
+from faceprint.evaluation.person_bootstrap import independent_ranks
+from faceprint.evaluation.score_map_fit import (
     fit_score_map,
     fit_tail,
     pool_adjacent_violators,

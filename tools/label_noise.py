@@ -17,7 +17,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from faceprint.errors import DatasetError, UsageError
+from faceprint.errors import UsageError
+from faceprint.evaluation.datasets import read_text
 
 __all__ = ["Reason", "SetAside", "find_wrong_names", "read_aside", "write_aside"]
 
@@ -112,11 +113,8 @@ def read_aside(path: Path) -> frozenset[str]:
     Raises:
         DatasetError: the file cannot be read.
     """
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read ({error})") from error
-    lines = (line.partition("\t")[0].strip() for line in text.splitlines() if line[:1] != "#")
+    text = read_text(path).splitlines()
+    lines = (line.partition("\t")[0].strip() for line in text if line[:1] != "#")
     return frozenset(line for line in lines if line)
 
 

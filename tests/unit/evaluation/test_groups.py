@@ -12,7 +12,7 @@ from faceprint.errors import DatasetError
 from faceprint.evaluation.folders import open_folder
 from faceprint.evaluation.groups import labels_of, read_groups
 
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
+TOOLS = Path(__file__).resolve().parents[3] / "tools"
 
 
 @pytest.mark.parametrize(
