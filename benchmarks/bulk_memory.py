@@ -61,7 +61,7 @@ class Watch:
     def begin(self, total: int) -> None:
         """Nothing to do."""
 
-    def seen(self, number: int) -> None:
+    def advance(self, number: int) -> None:
         """That many more are done."""
         self._done += number
         if self._done % 16 == 0:

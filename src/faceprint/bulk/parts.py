@@ -91,7 +91,10 @@ def _group(
     for name, values in (
         ("source", [printable(entry.source) for entry in entries]),
         ("error", [entry.error for entry in entries]),
-        ("duplicate_of", [entry.twin and printable(entry.twin) for entry in entries]),
+        (
+            "duplicate_of",
+            [entry.duplicate_of and printable(entry.duplicate_of) for entry in entries],
+        ),
         ("embedder", [embedder if entry.faces else None for entry in entries]),
     ):
         if name in names:

@@ -39,7 +39,7 @@ def test_globs_are_expanded_unless_a_file_has_that_name(album: Path) -> None:
     odd = album / "odd[1].jpg"
     odd.touch()
     assert list(expand([str(odd)])) == [str(odd)]
-    with pytest.raises(UsageError, match="no file of that pattern"):
+    with pytest.raises(UsageError, match="no file matches this pattern"):
         list(expand([str(album / "*.heic")]))
 
 

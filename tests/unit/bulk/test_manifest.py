@@ -16,7 +16,7 @@ from faceprint.bulk import run, work
 from faceprint.bulk.local import Part
 from faceprint.bulk.manifest import Manifest
 from faceprint.bulk.run import embed_table
-from faceprint.bulk.work import CHANGED, Content, Outcome, Seen
+from faceprint.bulk.work import CHANGED, Advance, Content, Outcome
 from faceprint.embedding_table.reader import read_groups
 from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.errors import DatasetError, ModelMismatchError, UsageError
@@ -54,18 +54,18 @@ class ToyEngine:
         self._fail_after = fail_after
 
     def contents(
-        self, wanted: Iterator[tuple[int, str, Content | None]]
+        self, inputs: Iterator[tuple[int, str, Content | None]]
     ) -> Generator[tuple[int, str, Content], None, None]:
-        for position, source, known in wanted:
+        for position, source, known in inputs:
             yield position, source, work.content_of(source, known)
 
-    def outcomes(self, parts: Iterator[Part], seen: Seen) -> Iterator[tuple[Part, Outcome]]:
+    def outcomes(self, parts: Iterator[Part], advance: Advance) -> Iterator[tuple[Part, Outcome]]:
         for part in parts:
             if len(self.parts) == self._fail_after:
                 raise OSError(errno.ENOSPC, "No space left on device", "part")
             self.parts.append(len(part.sources))
             self.done += [Path(source).name for source in part.sources]
-            seen(len(part.sources))
+            advance(len(part.sources))
             yield part, outcome([Path(source).read_bytes() for source in part.sources])
 
 
@@ -75,7 +75,7 @@ class Quiet:
     def begin(self, total: int) -> None:
         self.total = total
 
-    def seen(self, number: int) -> None:
+    def advance(self, number: int) -> None:
         self.done += number
 
     def stopped(self) -> bool:
@@ -205,18 +205,18 @@ def test_what_was_not_recorded_is_not_done(tmp_path: Path) -> None:
     for _ in range(2):
         manifest = Manifest(tmp_path, OPTIONS)
         manifest.list_inputs(["a.jpg"])
-        assert manifest.pin(1, "a.jpg", content) == "new"
+        assert manifest.record_content(1, "a.jpg", content) == "new"
         manifest.close()  # as a kill would, in the middle of a transaction
     with Manifest(tmp_path, OPTIONS) as manifest:
         manifest.list_inputs(["a.jpg", "b.jpg", os.fsdecode(b"\xff.jpg")])
         assert [source for _, source, _ in manifest.inputs()][2].encode(
             "utf-8", "surrogateescape"
         ) == b"\xff.jpg"
-        manifest.pin(1, "a.jpg", content)
-        assert manifest.pin(2, "b.jpg", content) == "twin"
+        manifest.record_content(1, "a.jpg", content)
+        assert manifest.record_content(2, "b.jpg", content) == "duplicate"
         manifest.record(1, [content.digest or b""], outcome([b"\1\1"]))
         manifest.list_inputs(["b.jpg"])
-        assert manifest.pin(1, "b.jpg", content) == "done"
+        assert manifest.record_content(1, "b.jpg", content) == "done"
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_believed(tmp_path: Path) -> None:
