@@ -1,4 +1,4 @@
-"""From a user's labeled photographs to a calibration that can be saved under a name."""
+"""Calibrates models on a user's labeled photographs."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 __all__ = ["FittedMaps", "calibrate_data", "calibration_file", "fit_maps", "labeled_scores"]
 
 _MANY = 100
-"""People from which on the isotonic map has data enough; the logistic one serves fewer."""
+"""The isotonic map needs so many people; with fewer the logistic one is used."""
 
 
 @dataclass(frozen=True, slots=True)
 class FittedMaps:
-    """What turns a similarity into words; the reliability is that of people not fitted on."""
+    """Maps from similarity to probability; the reliability is measured on held-out people."""
 
     score_map: ScoreMap
     tail: Tail
@@ -51,10 +51,10 @@ def labeled_scores(
 ) -> tuple[LabeledScores, Mapping[str, object]]:
     """Scores of a list of pairs, or of every pair of labeled pictures, and facts about the data.
 
-    Pictures in which no face was found take no part: `verify` refuses them.
+    Pictures without a detected face are left out, as `verify` refuses them.
 
     Raises:
-        DatasetError: no pictures with faces are left, or pictures that cannot be used.
+        DatasetError: no picture with a face, or pictures that can't be used.
     """
     embedded = embed_pictures(data.pictures, analyzer, options, progress=progress)
     kept = embedded.found & embedded.usable
@@ -62,7 +62,7 @@ def labeled_scores(
     if isinstance(data, PairSet):
         chosen = kept[data.left] & kept[data.right]
         if not chosen.any():
-            raise DatasetError(f"{data.name}: no pair is left in which both pictures show a face")
+            raise DatasetError(f"{data.name}: no pair has a face in both pictures")
         left, right = data.left[chosen], data.right[chosen]
         rows = pair_embeddings(embedded.vectors)
         scores = LabeledScores(
@@ -73,7 +73,7 @@ def labeled_scores(
         )
         return scores, facts | data_facts(data.name, embedded.hashes, data.protocol)
     if kept.sum() < 2:
-        raise DatasetError(f"{data.name}: a face was found in {int(kept.sum())} pictures only")
+        raise DatasetError(f"{data.name}: faces were found in only {int(kept.sum())} pictures")
     scores = all_pairs(embedded.vectors[kept], data.subjects[kept], groups=data.groups)
     return scores, facts | data_facts(data.name, embedded.hashes, None)
 
@@ -93,15 +93,14 @@ def calibrate_data(
 
     Args:
         keep: see `faceprint.evaluation.calibrate.calibrate`.
-        progress: told after each batch of pictures.
-        measuring: called when all pictures are embedded and their pairs are judged.
+        progress: called after each batch of pictures.
+        measuring: called when all pictures are embedded and compared.
 
     Raises:
-        DatasetError: pictures that cannot be used.
-        UsageError: a name that is none, a target or `keep` that is no rate, or pairs of one kind
-            alone.
+        DatasetError: pictures that can't be used.
+        UsageError: an invalid name, target or `keep`, or pairs of one kind only.
     """
-    CalibrationFile(name, analyzer.name, {}, ())  # a bad name is told before the work, not after
+    CalibrationFile(name, analyzer.name, {}, ())  # refuses a bad name before the work
     chosen = options or EmbedOptions(aligned=data.aligned)
     scores, facts = labeled_scores(data, analyzer, chosen, progress=progress)
     if measuring is not None:
@@ -118,7 +117,7 @@ def calibrate_data(
 
 
 def fit_maps(scores: LabeledScores, *, seed: int = 0) -> FittedMaps:
-    """Fit on everybody; the reliability comes from a fit on half of the people, on the others."""
+    """Fit on everybody; the reliability is measured on the half that a second fit left out."""
     people = int(max(scores.first.max(), scores.second.max())) + 1
     kind: MapKind = "isotonic" if scores.people >= _MANY else "logistic"
     fitted = fit_score_map(scores.similarities, scores.mated, kind=kind)
@@ -143,7 +142,7 @@ def calibration_file(
     provenance: Mapping[str, object],
     maps: FittedMaps | None = None,
 ) -> CalibrationFile:
-    """Put together what was measured."""
+    """The file of a calibration."""
     points = calibration.points
     return CalibrationFile(
         name,

@@ -1,8 +1,7 @@
-"""What every data set comes down to: pictures, and pairs or people over them.
+"""Data sets in memory: pictures, and labeled pairs or people over them.
 
-The readers are in `pairs` (pairs.txt, CSV, Parquet), `folders` (a folder a person), `bin_pack`
-(InsightFace's .bin) and `recordio` (MXNet's .rec). Pictures are read when they are asked for, never
-before; each is held once however many pairs it is in.
+The readers are in `pairs` (pairs.txt, CSV, Parquet), `folders` (one folder per person), `bin_pack`
+(InsightFace's .bin) and `recordio` (MXNet's .rec). A picture is read only when it is used.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class FileSpan:
             return self.read_from(file)
 
     def read_from(self, file: BinaryIO) -> bytes:
-        """The same from a file that is open already."""
+        """The bytes, from the open file."""
         file.seek(self.offset)
         data = file.read(self.size)
         if len(data) != self.size:
@@ -53,7 +52,7 @@ class Picture:
     """A picture of a data set: a name for reports, and a file or encoded bytes.
 
     Attributes:
-        name: unique in its set; never a path outside of it.
+        name: unique in its data set.
     """
 
     name: str
@@ -131,7 +130,7 @@ class PairSet:
 
     @cached_property
     def people(self) -> NDArray[np.int64]:
-        """(pictures,) person numbers; guessed from the mated pairs where the set names nobody."""
+        """(pictures,) person numbers; derived from the mated pairs if the set names no people."""
         if self.subjects is not None:
             return self.subjects
         return people_of_pairs(self.left, self.right, self.mated, len(self.pictures))

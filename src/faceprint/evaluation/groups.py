@@ -38,7 +38,7 @@ class GroupFmr:
         within: whether both people are of one group.
         people: how many people it has in such pairs.
         fmr: with its interval over people.
-        enough: whether its pairs could show the rate that was asked for (rule of 3).
+        enough: whether its pairs could show the target rate (rule of 3).
     """
 
     group: str
@@ -78,10 +78,10 @@ def group_fmrs(
 
 
 def read_groups(path: Path) -> dict[str, str]:
-    """Each person's group from a file with a line for each person: name and label.
+    """Each person's group from a file with one line per person: name and label.
 
-    Tabs or commas part the two columns; a first line `person,group` is passed over. Labels are best
-    given in the plural, as "women", since reports say "two women".
+    The columns are separated by a tab or a comma; a first line `person,group` is skipped. Labels
+    should be plural, as "women", since reports say "two women".
 
     Raises:
         DatasetError: not readable, a line that has not two columns, an empty name or label, or a
@@ -98,7 +98,7 @@ def read_groups(path: Path) -> dict[str, str]:
             continue
         if len(words) != 2 or not all(words):
             raise DatasetError(
-                f"{where}: expected a person and a group, parted by a tab or a comma, got "
+                f"{where}: expected a person and a group, separated by a tab or a comma, got "
                 f"{line.strip()[:80]!r}"
             )
         name, label = words

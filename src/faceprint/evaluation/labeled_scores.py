@@ -1,4 +1,4 @@
-"""Similarities of pairs whose people are known: what calibration is made from."""
+"""Similarities of pairs of known people."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class LabeledScores:
 
     @property
     def people(self) -> int:
-        """How many different people are in it."""
+        """Number of different people."""
         return len(np.union1d(self.first, self.second))
 
     def among(self, chosen: NDArray[np.bool_]) -> LabeledScores:
-        """The pairs of which both sides are chosen; (people,) bool by person number."""
+        """The pairs of two chosen people; `chosen` is (people,) bool by person number."""
         keep = chosen[self.first] & chosen[self.second]
         return LabeledScores(
             self.similarities[keep],

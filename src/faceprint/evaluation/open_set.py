@@ -1,4 +1,4 @@
-"""Open-set identification: probes whose person is enrolled, and probes whose is not.
+"""Open-set identification, with probes of enrolled people and probes of strangers.
 
 Words as in ISO/IEC 19795-1 and the face recognition vendor tests: the CMC counts at which rank an
 enrolled probe finds its subject; TPIR is the share of enrolled probes that find it at rank 1 at or
@@ -22,7 +22,7 @@ __all__ = ["Identified", "TpirAtFpir", "cmc", "open_set", "subject_scores"]
 
 @dataclass(frozen=True, slots=True)
 class TpirAtFpir:
-    """How many enrolled probes are found where at most this share of strangers is "found".
+    """The identification rate at the threshold that keeps a false positive identification rate.
 
     Attributes:
         fpir: the rate that was asked for.
@@ -118,8 +118,8 @@ def open_set(
         top[part], rank[part] = scores.max(axis=1), _ranks(scores, owners[part], names)
     enrolled = rank > 0
     if not enrolled.any():
-        raise UsageError("no probe shows a subject of the gallery; nobody can be found")
-    # An enrolled probe that is not the closest to its own subject is found at no threshold.
+        raise UsageError("no probe shows a subject of the gallery")
+    # An enrolled probe that is closer to another subject is found at no threshold.
     found = np.where(rank == 1, top, -np.inf)[enrolled]
     mates, strangers = (found, owners[enrolled]), (top[~enrolled], owners[~enrolled])
     return Identified(
@@ -136,12 +136,12 @@ def _ranks(
 ) -> NDArray[np.int64]:
     place = np.minimum(np.searchsorted(names, owners), len(names) - 1)
     own = scores[np.arange(len(scores)), place]
-    # The subject itself is among those that reach its score, so a lone best one has rank 1.
+    # The subject itself reaches its score, so a single best one has rank 1.
     return np.where(names[place] == owners, (scores >= own[:, None]).sum(axis=1), 0)
 
 
 _Probes = tuple[NDArray[np.float64], NDArray[np.int64]]
-"""The best similarity of each probe, and whom it shows."""
+"""The best similarity of each probe, and its person number."""
 
 
 def _at_fpir(mates: _Probes, strangers: _Probes, fpir: float) -> TpirAtFpir:
@@ -155,7 +155,7 @@ def _at_fpir(mates: _Probes, strangers: _Probes, fpir: float) -> TpirAtFpir:
     allowed = int(fpir * n + 1e-6)
     threshold = float(rising[0])
     if allowed < n:
-        # The lowest threshold that keeps the next stranger out, ties with it included.
+        # The lowest threshold that rejects the next stranger and those of the same similarity.
         threshold = float(np.nextafter(rising[n - 1 - allowed], np.inf))
     seen = rate_over_people(strangers[0] >= threshold, strangers[1], strangers[1])
     missed = rate_over_people(mates[0] < threshold, mates[1], mates[1])

@@ -1,4 +1,4 @@
-"""Protocols over pictures whose people are known: open-set identification and clustering."""
+"""Evaluates open-set identification and clustering on pictures of known people."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def evaluate_identification(
 ) -> PeopleResult:
     """Search every probe among the enrolled people; see `split_open_set` for who is enrolled.
 
-    A probe without a face counts against the system: its middle is searched in its place.
+    For a probe without a detected face, its center is searched, so it counts as an error.
 
     Raises:
         DatasetError: too few people, or pictures that cannot be used.
@@ -108,9 +108,9 @@ def evaluate_clustering(
     options: EmbedOptions | None = None,
     progress: Progress | None = None,
 ) -> PeopleResult:
-    """Sort the pictures into people, and hold that against who they are.
+    """Cluster the pictures, and compare the clusters with the people.
 
-    Pictures in which no face was found are left alone: each is a cluster of one.
+    Each picture without a detected face is a cluster of its own.
 
     Args:
         threshold: mean cosine similarity from which two groups are one person, or how the model's
@@ -130,7 +130,7 @@ def evaluate_clustering(
     if threshold is None:
         threshold = unsupervised_distributions(found, [str(i) for i in range(len(found))])
     if threshold is None:
-        raise UsageError("too few pictures to tell a threshold from; give --threshold")
+        raise UsageError("too few pictures to estimate a threshold; give --threshold")
     labels[embedded.found] = cluster_embeddings(found, threshold=threshold)
     alone = threshold if isinstance(threshold, float) else threshold.demand(len(found)).alone
     subjects = np.asarray(data.subjects)

@@ -1,4 +1,4 @@
-"""The bootstrap over people: pairs that share a person are not independent, people are.
+"""The bootstrap over people: pairs that share a person are not independent, but people are.
 
 People are drawn with replacement; a pair of two people counts as often as the product of how often
 each was drawn, a mated pair as often as its person (the subsets bootstrap of Bolle, Ratha and
@@ -33,7 +33,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PersonPairs:
-    """Trials gathered by the two people in them: (c,) people, (c,) people, (c,) trials."""
+    """Number of trials by pair of people: (c,) people, (c,) people, (c,) trials."""
 
     first: Ints
     second: Ints
@@ -46,7 +46,7 @@ class PersonPairs:
 
 
 def person_pairs(first: ArrayLike, second: ArrayLike) -> PersonPairs:
-    """Count trials for each two people; (n,) person numbers from 0, either way round."""
+    """Count the trials of each two people, in either order; (n,) person numbers from 0."""
     a, b = np.asarray(first, np.int64), np.asarray(second, np.int64)
     low, high = np.minimum(a, b), np.maximum(a, b)
     span = int(high.max()) + 1 if len(high) else 1
@@ -68,7 +68,7 @@ def resampled_counts(cells: PersonPairs, drawn: NDArray[np.float32]) -> Floats:
     total = cells.trials[own] @ drawn[cells.first[own]].astype(np.float64)
     a, b, n = cells.first[~own], cells.second[~own], cells.trials[~own]
     dense = len(a) * 8 > people * people
-    # Blocks hold the memory at some 64 MB; nearly full tables go through matrix products.
+    # Blocks bound the memory to some 64 MB. Nearly full tables use matrix products.
     step = max(1, 8_000_000 // max(1, people)) if dense else max(1, 8_000_000 // replicates)
     for start in range(0, people if dense else len(a), step):
         if dense:
@@ -86,17 +86,17 @@ def resampled_counts(cells: PersonPairs, drawn: NDArray[np.float32]) -> Floats:
 def independent_ranks(
     first: NDArray[np.integer], second: NDArray[np.integer], enough: int
 ) -> NDArray[np.int64]:
-    """Where, going through (n,) pairs in order, one comes that shares nobody with those taken.
+    """Take those of (n,) pairs, in order, that share no person with a pair taken before.
 
     Returns:
-        (k,) int64 places from 0, rising, at most `enough` of them.
+        (k,) int64 their indices, rising, at most `enough` of them.
     """
     low, high = np.minimum(first, second).astype(np.int64), np.maximum(first, second)
     span = int(high.max(initial=0)) + 1
     _, places = np.unique(low * span + high, return_index=True)
     places.sort()
     met, ranks = set[int](), list[int]()
-    # The last person alone makes no pair, unless pairs of one person count too.
+    # One remaining person makes no pair, unless there are pairs of one person.
     people = len(np.union1d(low, high)) - int(not (low == high).any())
     for place in places.tolist():
         a, b = int(low[place]), int(high[place])
@@ -146,8 +146,8 @@ def rate_over_people(
 def rate_by_person(wrong: NDArray[np.bool_], people: ArrayLike) -> float:
     """The mean over people of each person's share of wrong trials; NaN without trials.
 
-    Someone with many photographs has many mated pairs and decides the share of all pairs. Here each
-    person counts once.
+    A person with many photographs has many mated pairs and dominates the share of all pairs. Here
+    each person counts once.
 
     Args:
         wrong: (n,) which trials were errors.
@@ -165,7 +165,7 @@ def people_of_pairs(
 ) -> NDArray[np.int64]:
     """(images,) a person number for each picture when only pairs are labeled.
 
-    Pictures joined by mated pairs are one person; others, for want of knowledge, one each.
+    Pictures connected by mated pairs are one person; every other picture is a person of its own.
     """
     parent = list(range(images))
 

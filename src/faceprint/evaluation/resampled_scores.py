@@ -1,8 +1,8 @@
-"""Which threshold keeps a false match rate on one data set, and what is measured there.
+"""Finds the threshold that keeps a false match rate on one data set, and measures the errors there.
 
-A threshold that was fitted to some people lets as many other people match more or less often. How
-much more or less is told by a bootstrap over people, as the ratio of two independent resamples: one
-stands for the people at hand, the other for those to come.
+A threshold fitted to some people gives another FMR on the same number of other people. A bootstrap
+over people estimates the difference as the ratio of two independent resamples: one stands for the
+people measured, the other for new people.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ from faceprint.types import Measurement
 __all__ = ["KEEP", "ResampledScores", "RatesAt", "lowest_threshold"]
 
 KEEP = 0.9
-"""How sure a calibration is, unless told otherwise, that other people stay below the rate asked."""
+"""Default probability that other people stay below the target of a calibration."""
 
 _INTERVAL = (0.005, 0.995)
-"""Quantiles of the interval that is called 95 %. A bootstrap of people takes the number of its
-effective facts for larger than it is: over 200 random halves of LFW's people and FMR 1e-1 to 1e-5
-these held the other half's FMR in 96 to 100 of each 100, those of 95 % only in 86 to 96."""
+"""Quantiles of the interval that is called 95 %. A bootstrap over people is overconfident: over 200
+random halves of LFW's people and FMR 1e-1 to 1e-5, this interval held the other half's FMR in 96 to
+100 of 100 cases, the 2.5 and 97.5 % quantiles only in 86 to 96."""
 
 _STEP = 1.01
-"""To within this factor the number of false matches that a threshold may give is found."""
+"""The number of false matches that a threshold allows is found to within this factor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class RatesAt:
 
     Attributes:
         data_set: its name.
-        fmr: the false matches; as a rate, with `low` and `high`, the interval (95 %) for as many
-            other people, from 0 when the data only bound the rate.
-        independent: the false matches that share nobody, 30 at most.
+        fmr: the false match rate. low, high: its interval (95 %) for the same number of other
+            people; from 0 when the data only bound the rate.
+        independent: the false matches that share no person, 30 at most.
         fnmr: the mated pairs that do not match, with the interval over people.
         fnmr_by_person: the mean over people of each person's FNMR.
         groups: the FMR within each group of people and across groups; empty without labels.
@@ -73,12 +73,12 @@ class RatesAt:
 
     @property
     def highest_group(self) -> GroupFmr | None:
-        """The group whose people match one another most often, of those with pairs enough."""
+        """Of the groups with enough pairs, the one whose people match one another most often."""
         within = [group for group in self.groups if group.within and group.enough]
         return max(within, key=lambda group: group.fmr.observed, default=None)
 
     def measurement(self) -> Measurement:
-        """The same as an operating point carries it."""
+        """The rates as an operating point stores them."""
         group = self.highest_group
         return Measurement(
             self.data_set,
@@ -96,12 +96,12 @@ class RatesAt:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResampledScores:
-    """A data set's scores, ordered and resampled once for all targets.
+    """The scores of a data set, sorted and resampled once for all targets.
 
     Attributes:
         similarities, mated, first, second: (n,) of the pairs, people numbered from 0.
-        others: the non-mated pairs' places, most similar first; `falling`: their similarities.
-        ranks: where in `others` a pair comes that shares nobody with those before, 30 at most.
+        others: indices of the non-mated pairs, most similar first; `falling`: their similarities.
+        ranks: positions in `others` of pairs that share no person with an earlier one, 30 at most.
         drawn: (people, replicates) how often each person is in each resample.
         trials: (replicates,) the non-mated pairs of each resample.
         labels: (people,) the group of each person, empty where unknown; None without groups.
@@ -124,7 +124,7 @@ class ResampledScores:
     def of(
         cls, scores: LabeledScores, *, name: str = "", replicates: int = 1000, seed: int = 0
     ) -> ResampledScores:
-        """Order and resample.
+        """Sort and resample.
 
         Raises:
             UsageError: scores that cannot be judged (see `checked_scores`).
@@ -151,15 +151,15 @@ class ResampledScores:
         )
 
     def threshold_for(self, target: float, keep: float | None) -> float | str:
-        """The lowest threshold that keeps an FMR, or a sentence why these data cannot show it.
+        """The lowest threshold that keeps an FMR, or a sentence why these data can't show it.
 
-        Where the people are too few to be so sure at any threshold, it is the highest at which
-        three false matches that share nobody were seen. A stricter one would rest on nothing.
+        With too few people for that probability at any threshold, it is the highest threshold with
+        three false matches that share no person. No data would support a stricter one.
 
         Args:
             target: the FMR to keep.
-            keep: how sure to be that as many other people show no more than the target; None takes
-                the lowest threshold at which no more was seen on the people at hand.
+            keep: probability that the same number of other people stay at or below the target;
+                None takes the lowest threshold that keeps it on the people measured.
 
         Raises:
             UsageError: `keep` is not between 0 and 1.
@@ -193,15 +193,15 @@ class ResampledScores:
         return self._lowest(int(few))
 
     def errors_at(self, threshold: float) -> int:
-        """The false matches at a threshold."""
+        """Number of false matches at a threshold."""
         return int(np.searchsorted(-self.falling, -threshold, side="right"))
 
     def independent(self, errors: int) -> int:
-        """How many of so many false matches share nobody, 30 at most."""
+        """How many of the first `errors` false matches share no person, 30 at most."""
         return int(np.searchsorted(self.ranks, errors))
 
     def bound(self, threshold: float, confidence: float) -> float:
-        """The FMR that as many other people stay below at a threshold, this surely; one-sided."""
+        """The FMR that other people stay below with this confidence (one-sided)."""
         errors = self.errors_at(threshold)
         ratios = self._ratios(errors)
         return self._high(errors, float(np.quantile(ratios, confidence)), confidence)
@@ -225,12 +225,12 @@ class ResampledScores:
     def _ratios(self, errors: int) -> NDArray[np.float64]:
         wrong = self.others[:errors]
         again = resampled_counts(person_pairs(self.first[wrong], self.second[wrong]), self.drawn)
-        # Half a false match keeps resamples without any from promising a rate of nothing.
+        # Half a false match keeps resamples without any from giving a rate of 0.
         rates = (again + 0.5) / (self.trials + 1)
         return np.concatenate([rates / np.roll(rates, k) for k in range(1, 9)])
 
     def _high(self, errors: int, ratio: float, confidence: float) -> float:
-        """The upper end: the bootstrap's, or the exact one of few independent false matches."""
+        """Upper end of the interval: by bootstrap, or exact for few independent false matches."""
         fmr = errors / len(self.others)
         high, alone = fmr * ratio, self.independent(errors)
         if alone < RULE_OF_30:
@@ -261,7 +261,7 @@ class ResampledScores:
 def lowest_threshold(
     similarities: NDArray[np.float64], others: NDArray[np.float64], allowed: int
 ) -> float:
-    """The lowest similarity that a pair has at which at most `allowed` non-mated pairs match.
+    """The lowest similarity of a pair at which at most `allowed` non-mated pairs match.
 
     Args:
         similarities: (n,) of all pairs.

@@ -23,7 +23,7 @@ _BINS = 2048
 
 
 def pool_adjacent_violators(values: ArrayLike, weights: ArrayLike) -> Floats:
-    """The closest rising sequence in weighted least squares (Ayer et al. 1955), (n,) to (n,)."""
+    """Isotonic regression by weighted least squares (Ayer et al. 1955), (n,) to (n,)."""
     means: list[float] = []
     totals: list[float] = []
     counts: list[int] = []
@@ -45,7 +45,7 @@ def pool_adjacent_violators(values: ArrayLike, weights: ArrayLike) -> Floats:
 def fit_score_map(
     similarities: ArrayLike, mated: ArrayLike, *, kind: MapKind = "isotonic", prior: float = 0.5
 ) -> ScoreMap:
-    """Fit the map, the pairs being weighted so that a share `prior` of them is mated.
+    """Fit a map to pairs, weighted so that a share `prior` of them is mated.
 
     No probability goes beyond what the rule of 3 lets the number of pairs support.
 
@@ -54,7 +54,7 @@ def fit_score_map(
             `logistic` is a sigmoid of two numbers (Platt 1999), for few.
 
     Raises:
-        UsageError: scores that cannot be judged, or a prior or kind that is none.
+        UsageError: unusable scores, or an invalid prior or kind.
     """
     scores, labels = checked_scores(similarities, mated)
     if not 0 < prior < 1:
@@ -95,7 +95,7 @@ def _binned(
 
 
 def _sigmoid(centers: Floats, positive: Floats, negative: Floats) -> Floats:
-    # Newton's method on standardized scores; a little ridge keeps separable data finite.
+    # Newton's method on standardized scores; a small ridge keeps the result finite.
     weight = positive + negative
     middle = (weight * centers).sum()
     spread = np.sqrt((weight * (centers - middle) ** 2).sum()) or 1.0
@@ -114,7 +114,7 @@ def _sigmoid(centers: Floats, positive: Floats, negative: Floats) -> Floats:
 
 
 def _knots(x: Floats, y: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The ends of level stretches are enough; others would only fill the file."""
+    """Drop knots inside level stretches, which add nothing."""
     inner = (np.abs(y[1:-1] - y[:-2]) < 1e-12) & (np.abs(y[2:] - y[1:-1]) < 1e-12)
     keep = np.concatenate([[True], ~inner, [True]]) if len(y) > 2 else np.ones(len(y), bool)
     return tuple(x[keep].tolist()), tuple(y[keep].tolist())
@@ -123,7 +123,7 @@ def _knots(x: Floats, y: Floats) -> tuple[tuple[float, ...], tuple[float, ...]]:
 def reliability(
     score_map: ScoreMap, similarities: ArrayLike, mated: ArrayLike, bins: int = 10
 ) -> Reliability:
-    """Hold a map against pairs, which should be of other people than those it was fitted on.
+    """Compare a map with pairs of people it was not fitted on.
 
     Raises:
         UsageError: scores that cannot be judged.

@@ -1,4 +1,4 @@
-"""Runs a protocol: a data set and an analyzer in, the outcome out."""
+"""Evaluates verification on a set of labeled pairs."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ __all__ = ["VerificationProtocol", "VerificationRun", "evaluate", "pair_scores"]
 VerificationProtocol = Literal["lfw", "bin", "pairs"]
 
 _NEVER = 4.0
-"""Squared distance of a pair of which a picture cannot be decoded: no threshold calls it one."""
+"""Squared distance of a pair with an undecodable picture; it matches at no threshold."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VerificationRun:
-    """The outcome with the scores behind it, which the report draws.
+    """The result with the scores behind it, which the report plots.
 
     Attributes:
         similarities: (n,) of the pairs.
@@ -62,7 +62,7 @@ def evaluate(
     options: EmbedOptions | None = None,
     progress: Progress | None = None,
 ) -> VerificationRun:
-    """Judge labeled pairs.
+    """Evaluate models on labeled pairs.
 
     `lfw` and `bin` give the accuracy over folds as it is published; `pairs` gives both errors at a
     threshold, and the accuracy too where the list names folds or `folds` is given.
@@ -81,7 +81,7 @@ def evaluate(
     """
     if protocol not in ("lfw", "bin", "pairs"):
         raise UsageError(f"protocol is {protocol!r}; it is 'lfw', 'bin' or 'pairs'")
-    # The published accuracy on LFW is that of the person in the middle.
+    # Published accuracies on LFW are those of the central face.
     face: WhichFace = "central" if protocol == "lfw" else "largest"
     chosen = options or EmbedOptions(aligned=data.aligned, face=face)
     embedded = embed_pictures(data.pictures, analyzer, chosen, progress=progress)

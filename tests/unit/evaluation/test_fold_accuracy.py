@@ -145,7 +145,7 @@ def test_open_set_on_paper() -> None:
     assert point.seen.errors == 3
     assert result.points[1].tpir is None
     assert "6 probes of strangers cannot show an FPIR of 0.1" in result.points[1].statement
-    with pytest.raises(UsageError, match="nobody can be found"):
+    with pytest.raises(UsageError, match="no probe shows"):
         open_set(probes, [99] * 10, gallery, [0, 1, 2])
 
 
