@@ -203,10 +203,10 @@ def imports(path: Path, originals: Path) -> Iterator[Step]:
 
 def tables(path: Path, originals: Path) -> Iterator[Step]:
     """Reading by the bulk command and by the albums; people out of it."""
-    from faceprint.bulk.table import head_of, read_table
+    from faceprint.embedding_table.reader import read_groups, read_metadata
 
-    yield "head_of", lambda: head_of(path)
-    yield "read_table", lambda: sum(len(part["source"]) for part in read_table(path))
+    yield "read_metadata", lambda: read_metadata(path)
+    yield "read_groups", lambda: sum(len(part["source"]) for part in read_groups(path))
     words = ("cluster", "--from", path, "--threshold", "0.5")
     yield "cluster --json", _later(*words, "--json")
     yield (

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from command_line import CommandLine
 
-from faceprint.bulk.table import read_table
+from faceprint.embedding_table.reader import read_groups
 
 SAMPLES = Path(str(resources.files("faceprint") / "samples"))
 STEERS = "\x1b]0;PWNED\x07\x1b[2K\x9b8m"
@@ -61,7 +61,7 @@ def test_tables_hold_whole_names(
     expected = [*names, f"{album}/" + r"\xe9t\xe9" * 20 + ".jpg"]
     table = tmp_path / (os.fsdecode(b"t\xe9.") + suffix)
     run("embed", album, "--out", table)
-    found = [source for columns in read_table(table) for source in columns["source"].tolist()]
+    found = [source for columns in read_groups(table) for source in columns["source"].tolist()]
     assert found == expected
     people = tmp_path / (os.fsdecode(b"people\xe9.") + suffix)
     run("cluster", "--from", table, "--out", people)

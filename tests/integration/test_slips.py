@@ -93,7 +93,7 @@ def test_an_empty_calibration_is_not_saved(
     monkeypatch.setenv("FACEPRINT_HOME", str(tmp_path / "home"))
     done = run("calibrate", people, "--name", "mine", "--json", code=1)
     assert (done.json["points"], done.json["file"]) == ([], None)
-    assert "finding the operating points" in done.err
+    assert "choosing thresholds" in done.err
     assert not list((tmp_path / "home").rglob("mine.json"))
 
 

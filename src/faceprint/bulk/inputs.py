@@ -1,4 +1,4 @@
-"""What the words of the command line mean: a stream of photographs' names, in a fixed order."""
+"""Expands files, folders, globs and lists into a stream of photographs, in a fixed order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from faceprint.vision.sources import IMAGE_SUFFIXES, find_images, walk
 __all__ = ["LISTS", "expand", "is_remote", "lines_of"]
 
 LISTS = frozenset({".txt", ".lst", ".parquet"})
-"""Files that hold names of photographs: one per line, or the column `path`."""
+"""Suffixes of files that list photographs: one per line, or in the column `path`."""
 
 
 def expand(
@@ -29,7 +29,7 @@ def expand(
     exclude: Sequence[str] = (),
     report: SearchReport | None = None,
 ) -> Iterator[str]:
-    """Names of photographs, lazily: memory is that of the largest folder's list.
+    """Yield names of photographs; memory holds the list of one folder at a time.
 
     Args:
         words: files, folders (searched as `find_images` does it), globs (`**` included),
@@ -37,24 +37,24 @@ def expand(
             and `-` for `stdin`.
         stdin: lines of names, used where a word is `-`.
         exclude: patterns of what is skipped in folders.
-        report: takes down what was skipped.
+        report: records what was skipped.
 
     Raises:
         UsageError: a glob without a match.
         DatasetError: a list that can't be read.
     """
-    told = SearchReport() if report is None else report
+    search = SearchReport() if report is None else report
     for word in words:
         if word == "-":
             yield from _names(stdin)
         elif os.path.isdir(word):  # noqa: PTH112 - False, and no error, below a closed folder
-            yield from find_images(word, exclude=exclude, report=told)
+            yield from find_images(word, exclude=exclude, report=search)
         elif Path(word).suffix.lower() in LISTS:
             yield from _list(word)
         elif is_remote(word):
             yield from _remote(word)
         elif glob.has_magic(word) and not os.path.lexists(word):
-            yield from _glob(word, exclude, told)
+            yield from _glob(word, exclude, search)
         else:
             yield word
 
@@ -76,7 +76,7 @@ def lines_of(stream: IO[bytes]) -> Iterator[str]:
     try:
         yield from text
     finally:
-        text.detach()  # closing it is the caller's business
+        text.detach()  # the caller closes it
 
 
 def is_remote(name: str) -> bool:
@@ -93,30 +93,34 @@ def _names(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _glob(pattern: str, exclude: Sequence[str], report: SearchReport) -> Iterator[str]:
-    names = _below(pattern, exclude, report) if "**" in _parts(pattern) else _beside(pattern)
+    names = (
+        _match_recursive(pattern, exclude, report)
+        if "**" in _parts(pattern)
+        else _match_flat(pattern)
+    )
     found = False
     for name in names:
         found = True
         yield name
     if not found:
-        raise UsageError(f"{pattern}: no file of that pattern")
+        raise UsageError(f"{pattern}: no file matches this pattern")
 
 
-def _beside(pattern: str) -> list[str]:
-    """The files of a pattern without `**`, which is as deep as it has slashes."""
+def _match_flat(pattern: str) -> list[str]:
+    """The files that match a pattern without `**`."""
     found = sorted(glob.iglob(pattern))  # noqa: PTH207 - Path.glob has no `..`
     return [name for name in found if not os.path.isdir(name)]  # noqa: PTH112
 
 
-def _below(pattern: str, exclude: Sequence[str], report: SearchReport) -> Iterator[str]:
-    """The files of a pattern with `**`, by the one walk: it enters each folder once."""
+def _match_recursive(pattern: str, exclude: Sequence[str], report: SearchReport) -> Iterator[str]:
+    """The files that match a pattern with `**`; each folder is entered once."""
     parts = _parts(pattern)
     fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     start = "/".join(parts[:fixed]) or ("/" if pattern.startswith("/") else ".")
     cut = 0 if fixed == 0 else len(start.rstrip("/")) + 1
     for path in walk(start, exclude=exclude, report=report):
         name = path.removeprefix("./") if fixed == 0 else path
-        if _fits(_parts(name[cut:]), parts[fixed:]):
+        if _matches(_parts(name[cut:]), parts[fixed:]):
             yield name
 
 
@@ -124,16 +128,16 @@ def _parts(path: str) -> list[str]:
     return path.replace(os.sep, "/").split("/")
 
 
-def _fits(names: Sequence[str], parts: Sequence[str]) -> bool:
-    """Whether a path's names fit a pattern's parts; `**` stands for any number of folders."""
+def _matches(names: Sequence[str], parts: Sequence[str]) -> bool:
+    """Whether a path's parts match a pattern's; `**` matches any number of folders."""
     if not parts:
         return not names
     if parts[0] == "**":
         rest = parts[1:] or ["*"]
         if rest[0] == "**":
-            return _fits(names, rest)
-        return any(_fits(names[start:], rest) for start in range(len(names)))
-    return bool(names) and fnmatch.fnmatch(names[0], parts[0]) and _fits(names[1:], parts[1:])
+            return _matches(names, rest)
+        return any(_matches(names[start:], rest) for start in range(len(names)))
+    return bool(names) and fnmatch.fnmatch(names[0], parts[0]) and _matches(names[1:], parts[1:])
 
 
 def _list(name: str) -> Iterator[str]:

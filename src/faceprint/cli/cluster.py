@@ -20,7 +20,7 @@ from faceprint.errors import UsageError
 from faceprint.recognition.albums.corrections import Corrections, read_corrections
 
 if TYPE_CHECKING:
-    from faceprint.recognition.albums.faces import FaceTable
+    from faceprint.embedding_table.schema import EmbeddingTable
     from faceprint.recognition.albums.store import AlbumFile
     from faceprint.recognition.clustering.tasks import Run
     from faceprint.vision.analyzer import FaceAnalyzer
@@ -203,12 +203,12 @@ def _run(engine: str, address: str | None, workers: int, threads: int | None) ->
 @contextmanager
 def _faces(
     analyzer: FaceAnalyzer | None, photographs: list[str], table: Path | None, scratch: Path | None
-) -> Iterator[FaceTable]:
+) -> Iterator[EmbeddingTable]:
     """The faces of photographs or of a table, while files of theirs are there."""
     if analyzer is not None:
         yield _analyze(analyzer, photographs)
         return
-    from faceprint.recognition.albums.tables import read_table
+    from faceprint.embedding_table.reader import read_table
 
     assert table is not None
     if scratch is None:
@@ -242,7 +242,7 @@ def _grown(
         return done.failed
     if table is None:
         return ()
-    from faceprint.recognition.albums.tables import read_table
+    from faceprint.embedding_table.reader import read_table
 
     return sync_photographs(file, read_table(table)).failed
 
@@ -275,7 +275,7 @@ def _detector(analyzer: FaceAnalyzer | None, table: Path | None) -> str:
     return detector_of(table)
 
 
-def _analyze(analyzer: FaceAnalyzer, photographs: list[str]) -> FaceTable:
+def _analyze(analyzer: FaceAnalyzer, photographs: list[str]) -> EmbeddingTable:
     from faceprint.recognition.albums.faces import collect
 
     show = progress("photographs")

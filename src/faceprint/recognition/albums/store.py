@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.errors import (
     GalleryCorruptError,
     GalleryError,
@@ -21,7 +22,6 @@ from faceprint.errors import (
 )
 from faceprint.geometry import iou_matrix
 from faceprint.recognition.albums import schema
-from faceprint.recognition.albums.faces import FaceTable
 from faceprint.recognition.albums.photographs import Content, Found, Photograph, shown
 from faceprint.recognition.clustering.knn_graph import Ints
 from faceprint.recognition.gallery.records import now
@@ -50,7 +50,7 @@ class Stored:
         missing: (n,) whether their photograph was not found.
     """
 
-    table: FaceTable
+    table: EmbeddingTable
     keys: Ints
     people: Ints
     photos: Ints
@@ -110,7 +110,7 @@ class AlbumFile:
             for key, source, name, digest, size, modified, missing in found
         ]
 
-    def put_photos(self, photos: Iterable[tuple[Found, FaceTable, Photograph | None]]) -> None:
+    def put_photos(self, photos: Iterable[tuple[Found, EmbeddingTable, Photograph | None]]) -> None:
         """Take in photographs, those without faces too: all of them or none.
 
         Args:
@@ -165,7 +165,7 @@ class AlbumFile:
             schema.check_face(row, width, self.path)
         n = len(rows)
         names = {row[8]: shown(str(row[0]), str(row[10])) for row in rows}
-        table = FaceTable(
+        table = EmbeddingTable(
             tuple(names[row[8]] for row in rows),
             _floats([row[1] for row in rows], n, 4),
             np.asarray([row[2] for row in rows], np.float32),
@@ -189,7 +189,7 @@ class AlbumFile:
             self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _check_model(self, connection: sqlite3.Connection, faces: FaceTable) -> None:
+    def _check_model(self, connection: sqlite3.Connection, faces: EmbeddingTable) -> None:
         if not len(faces):
             return
         embedder, dim = connection.execute("SELECT embedder, dim FROM album").fetchone()
@@ -203,7 +203,7 @@ class AlbumFile:
 
 
 def _put(
-    connection: sqlite3.Connection, found: Found, faces: FaceTable, kept: Mapping[int, int]
+    connection: sqlite3.Connection, found: Found, faces: EmbeddingTable, kept: Mapping[int, int]
 ) -> None:
     """Insert a photograph; faces of `kept` (row -> key) move to it from another one."""
     content = found.content
@@ -238,7 +238,7 @@ def _mark(connection: sqlite3.Connection, missing: Iterable[int]) -> None:
     )
 
 
-def _carried(connection: sqlite3.Connection, photo: int, faces: FaceTable) -> dict[int, int]:
+def _carried(connection: sqlite3.Connection, photo: int, faces: EmbeddingTable) -> dict[int, int]:
     """Faces that are where one was before and look the same: row -> key of that one."""
     rows = connection.execute(
         "SELECT key, box, vector FROM faces WHERE photo = ? ORDER BY key", (photo,)
