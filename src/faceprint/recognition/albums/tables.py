@@ -27,7 +27,7 @@ _COLUMNS = ("source", "face", "box", "score", "quality", "embedding", "embedder"
 def read_table(path: Path, scratch: Path | None = None) -> FaceTable:
     """The faces of an embedding table, each once; its failed files come along as `failed`.
 
-    Columns as CONTRACT.md has them: source, face, box, score, landmarks, quality, embedding,
+    Columns (docs/bulk.md): source, face, box, score, landmarks, quality, embedding,
     embedder, error; of these box, score, quality and error may be missing. `quality` is a number
     (its value), a struct or JSON text with size, sharpness, yaw and value, or four numbers.
 
