@@ -29,6 +29,7 @@ check: $(VENV)/.test $(VENV)/.check
 	$(BIN)/ruff check src tests tools benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pylint src/faceprint
 	$(BIN)/python tools/check_file_length.py
 	$(BIN)/python tools/make_docs.py --check
 
