@@ -1,4 +1,4 @@
-"""`faceprint demo`: the 2018 article's three image sets, end to end."""
+"""`faceprint demo`: the three image sets of the 2018 article, end to end."""
 
 from __future__ import annotations
 
@@ -23,17 +23,19 @@ __all__ = ["demo"]
 @options.with_model_options(*options.MODELS)
 def demo(
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Where the three figures go.")
+        Path, typer.Option("--out", metavar="DIR", help="Folder for the three figures.")
     ] = Path("demo"),
     threshold: Annotated[
         float | None,
-        typer.Option("--threshold", help="Decide at this cosine similarity. [the pack's]"),
+        typer.Option(
+            "--threshold", help="Use this cosine similarity as the threshold. [the pack's]"
+        ),
     ] = None,
     as_json: options.Json = False,
     *,
     models: options.ModelOptions,
 ) -> int:
-    """Same person, two people, a face with and without a mask: find, align, embed, compare, draw.
+    """Compare one person twice, two people, and a face with and without a mask.
 
     JSON: sets[]: name, title, similarity, threshold, fmr, match, expected, figure.
     """
