@@ -75,7 +75,6 @@ class Face:
             by its box.
         quality, embedding: None if they were not asked for.
         crop: the aligned crop that the embedder saw, kept only on request.
-        crop: the aligned crop the embedder saw, kept only on request.
     """
 
     box: Array
