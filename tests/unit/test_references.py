@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import tomllib
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import typer
 
+from faceprint.cli import doctor
 from faceprint.cli.app import app
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -150,6 +152,14 @@ def test_options_exist() -> None:
     texts = [*PAGES, *(path for path in SOURCES if path.is_relative_to(PACKAGE))]
     wrong = [f"{place}: {name}" for place, name in lines(OPTION, texts) if name not in known]
     assert wrong == []
+
+
+def test_doctor_lists_every_extra() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = set(project["optional-dependencies"]) - {"test", "check"}
+    assert set(doctor._EXTRAS) == extras
+    page = (ROOT / "docs" / "decisions" / "0001-dependencies.md").read_text("utf-8")
+    assert [name for name in extras if f"`{name}`" not in page] == []
 
 
 def test_make_targets_exist() -> None:

@@ -25,6 +25,8 @@ _EXTRAS = {
     "postgres": "psycopg",
     "crypto": "cryptography",
     "cluster": "scikit-learn",
+    "ray": "ray",
+    "heif": "pillow-heif",
 }
 _BASE = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "typer", "pooch")
 
