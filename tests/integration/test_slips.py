@@ -168,7 +168,7 @@ def test_several_faces_are_explained_where_one_was_chosen(
 ) -> None:
     six = shared_faces / "insightface" / "t1.jpg"
     said = run("verify", six, six).err
-    assert "6 faces, the largest was compared; see --faces" in said
+    assert "6 faces; the largest was compared (see --faces)" in said
     assert "see --faces" not in run("verify", six, six, "--faces", "all").err
 
 

@@ -13,7 +13,7 @@ from gallery_kit import card as kit_card
 
 from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.errors import UsageError
-from faceprint.evidence import evidence_json, evidence_words
+from faceprint.evidence import evidence_words
 from faceprint.recognition.cluster import merge_threshold_for
 from faceprint.recognition.gallery import Gallery
 from faceprint.recognition.thresholds.calibration_file import CalibrationFile
@@ -349,12 +349,12 @@ def test_evidence_in_one_line(point: OperatingPoint, words: str) -> None:
 
 
 def test_evidence_as_json() -> None:
-    both = evidence_json(OperatingPoint(0.3, 1e-3, source="r", measurements=(LFW, SCRUB)))
+    both = OperatingPoint(0.3, 1e-3, source="r", measurements=(LFW, SCRUB)).to_dict()
     assert [row["data_set"] for row in both["measured_on"]] == ["LFW", "FaceScrub"]
     assert both["measured_on"][0]["group_fmr"] == 0.0034
     assert (both["evidence"], both["provisional"], both["source"]) == ("measured", False, "r")
-    old = evidence_json(OperatingPoint(0.3, 1e-3, 5e-4, 2e-3, 0.1, source="LFW: r.json"))
+    old = OperatingPoint(0.3, 1e-3, 5e-4, 2e-3, 0.1, source="LFW: r.json").to_dict()
     assert old["measured_on"][0]["data_set"] == "LFW: r.json"
     assert old["measured_on"][0]["fmr_high"] == 2e-3
-    lent = evidence_json(choose_point(get_card("mobileface"), "scrfd-500m"))
+    lent = choose_point(get_card("mobileface"), "scrfd-500m").to_dict()
     assert (lent["measured_on"], lent["provisional"]) == ([], True)

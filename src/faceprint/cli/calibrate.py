@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["calibrate"]
 
 
+@options.with_model_options(*options.MODELS)
 def calibrate(
     path: Annotated[
         Path, typer.Argument(metavar="PATH", help="One folder per person, or a table of pairs.")
@@ -66,11 +67,8 @@ def calibrate(
     aligned: Aligned = False,
     exclude: options.Exclude = None,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Measure thresholds on labeled photographs, for `verify --calibration NAME`.
 
@@ -81,13 +79,10 @@ def calibrate(
     from faceprint.evaluation.calibrate import FMR_TARGETS
     from faceprint.evaluation.calibrate_data import calibrate_data
     from faceprint.recognition.thresholds.calibrations import keep_calibration
-    from faceprint.vision.analyzer import load
 
     if report is not None:
         require("matplotlib", extra="report")
-    fp = load(
-        pack, detector=detector, embedder=embedder, runtime=runtime, threads=threads, mirror=mirror
-    )
+    fp = models.load(mirror=mirror)
     table = pairs is not None or (path.is_file() and not is_record_pack(path))
     if table and groups is not None:
         raise UsageError("--groups is for folders of people, not for a table of pairs")

@@ -32,6 +32,7 @@ _OTHER_TABLES = {".csv", ".tsv", ".json", ".jsonl", ".html", ".htm", ".txt", ".d
 _OTHER_TABLES |= {".pq", ".arrow", ".feather", ".npy", ".xlsx", ".ods", ".zip", ".pdf"}
 
 
+@options.with_model_options(*options.STREAM)
 def cluster(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="PATH...", help="Photographs and folders.")
@@ -95,12 +96,8 @@ def cluster(
     ] = 2,
     exclude: options.Exclude = None,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
-    processes: options.Processes = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Sort photographs into people. Exit code 1: no face was found.
 
@@ -141,16 +138,14 @@ def cluster(
     said = _read(must_link, cannot_link, corrections)
     given = {"threshold": threshold, "fmr": fmr}
     clustering.check_merge_options(**given)
-    run = _run(engine, address, workers, threads)
+    run = _run(engine, address, workers, models.threads)
     search = SearchReport()
     photographs = find_photographs(paths or [], exclude=exclude or (), report=search)
     search_notes(search)
     no_photographs = bool(paths) and not photographs
     if no_photographs:
         note("no photographs in what was named")
-    analyzer = (
-        options.analyzer(pack, detector, embedder, runtime, threads, processes) if paths else None
-    )
+    analyzer = models.load() if paths else None
     if state is None:
         with _faces(analyzer, photographs, table, scratch) as faces:
             demand = clustering.merge_threshold_for(faces, _detector(analyzer, table), **given)

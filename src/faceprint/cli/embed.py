@@ -9,8 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,6 +31,7 @@ __all__ = ["embed"]
 _INTERRUPTED = 130
 
 
+@options.with_model_options(*options.STREAM)
 def embed(
     paths: Annotated[
         list[str],
@@ -66,12 +66,8 @@ def embed(
     ] = 512,
     exclude: options.Exclude = None,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
-    processes: options.Processes = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Embed every face of many photographs into one table, one row per face.
 
@@ -88,15 +84,15 @@ def embed(
 
     _check_arguments(paths, out)
     one_arena()
-    analyzer = options.analyzer(pack, detector, embedder, runtime, threads, processes)
+    analyzer = models.load()
     chosen: Engine
     if engine == "ray":
-        if processes is not None:
+        if models.processes is not None:
             raise UsageError("--processes is for --engine local; with ray, use --workers")
+        cpus = models.threads or 1
+        load = replace(models, threads=cpus, processes=1).load
         from faceprint.bulk.ray import RayEngine
 
-        cpus = threads or 1
-        load = partial(options.analyzer, pack, detector, embedder, runtime, cpus)
         chosen = RayEngine(load, batch_size, address=address, workers=workers, cpus=cpus)
     else:
         chosen = _local(engine, analyzer, batch_size, address)

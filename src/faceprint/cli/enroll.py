@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["enroll"]
 
 
+@options.with_model_options(*options.STREAM)
 def enroll(
     gallery: Location,
     subject: Annotated[
@@ -83,12 +84,8 @@ def enroll(
     exclude: options.Exclude = None,
     key_file: KeyFile = None,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
-    processes: options.Processes = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Add templates; the gallery is made if there is none. Exit code 3: some could not be used.
 
@@ -116,7 +113,7 @@ def enroll(
         consent=_consent(consent, consent_given, consent_expires, consent_reference),
         keep_crops=keep_crops,
     )
-    fp = options.analyzer(pack, detector, embedder, runtime, threads, processes)
+    fp = models.load()
     opened = announced(
         Gallery.open(
             gallery,

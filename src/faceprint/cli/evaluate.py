@@ -29,6 +29,7 @@ __all__ = ["evaluate"]
 PROTOCOLS = ("lfw", "bin", "pairs", "identification", "clustering", "cropped")
 
 
+@options.with_model_options(*options.STREAM)
 def evaluate(
     protocol: Annotated[
         str,
@@ -65,12 +66,8 @@ def evaluate(
     aligned: Aligned = False,
     exclude: options.Exclude = None,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
-    processes: options.Processes = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Measure a pack on labeled photographs.
 
@@ -89,7 +86,7 @@ def evaluate(
             f"no protocol named {protocol!r}; the protocols are {', '.join(PROTOCOLS)}"
         )
     _check(protocol, report is not None, pairs is not None or folds is not None)
-    fp = options.analyzer(pack, detector, embedder, runtime, threads, processes, mirror=mirror)
+    fp = models.load(mirror=mirror)
     show = progress("pictures")
     rule = _face_rule(face, protocol)
     if protocol in ("lfw", "bin", "pairs"):

@@ -60,6 +60,7 @@ def import_(
     return DONE
 
 
+@options.with_model_options(*options.MODELS)
 def migrate(
     gallery: Location,
     drop_missing: Annotated[
@@ -68,17 +69,14 @@ def migrate(
     ] = False,
     key_file: KeyFile = None,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Embed everything again with another model, from kept crops or the photographs.
 
     JSON: model, from_crops, from_sources, missing[]: template, subject, reason.
     """
-    fp = options.analyzer(pack, detector, embedder, runtime, threads)
+    fp = models.load()
     with open_gallery(gallery, key_file) as opened:
         done = opened.migrate(fp, drop_missing=drop_missing, progress=progress("templates"))
         model = opened.header.model.id

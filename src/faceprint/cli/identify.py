@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["identify"]
 
 
+@options.with_model_options(*options.MODELS)
 def identify(
     gallery: Location,
     photographs: Annotated[list[Path], typer.Argument(metavar="IMG...", help="Photographs.")],
@@ -45,11 +46,8 @@ def identify(
     ] = "auto",
     key_file: KeyFile = None,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Search every face of photographs; a line each. Exit code 1: nobody was recognized.
 
@@ -62,7 +60,7 @@ def identify(
     from faceprint.recognition.gallery.crypto import read_key_file
     from faceprint.recognition.thresholds.calibrations import calibration_for
 
-    fp = options.analyzer(pack, detector, embedder, runtime, threads)
+    fp = models.load()
     if not gallery_exists(gallery):
         raise UsageError(f"there is no gallery at {gallery}; faceprint enroll makes one")
     key = None if key_file is None else read_key_file(key_file)
@@ -104,28 +102,8 @@ def _evidence(point: OperatingPoint) -> str:
 
 
 def _line(source: str, face: Face, answer: Identification) -> dict[str, Any]:
-    best = answer.candidates[0].similarity if answer.candidates else None
-    point = answer.operating_point
-    return {
-        "source": source,
-        "box": [round(float(value), 2) for value in face.box],
-        "subject": answer.subject,
-        "similarity": None if best is None else round(best, 6),
-        "threshold": round(answer.threshold, 6),
-        "evidence": None if point is None else point.evidence,
-        "provisional": None if point is None else point.provisional,
-        "decidable": answer.decidable,
-        "reason": answer.reason or None,
-        "candidates": [
-            {
-                "subject": match.subject,
-                "template": match.template,
-                "similarity": round(match.similarity, 6),
-                "rank": match.rank,
-            }
-            for match in answer.candidates
-        ],
-    }
+    box = [round(float(value), 2) for value in face.box]
+    return {"source": source, "box": box} | answer.to_dict()
 
 
 def _failure(result: AnalyzedImage) -> dict[str, Any]:

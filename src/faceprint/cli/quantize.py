@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["quantize"]
 
 
+@options.with_model_options("detector", "threads")
 def quantize(
     card_id: Annotated[str, typer.Argument(metavar="ID", help="Card id of an embedder.")],
     out: Annotated[
@@ -58,8 +59,8 @@ def quantize(
         bool, typer.Option("--replace", help="Overwrite FILE and the card of the same id.")
     ] = False,
     as_json: options.Json = False,
-    detector: options.Detector = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Make an int8 model of an embedder. Exit code 1: not worth it here, nothing is kept.
 
@@ -91,7 +92,7 @@ def quantize(
         out,
         on,
         pairs_file,
-        options=TrialOptions(photographs, detector, threads, limit, min_speedup),
+        options=TrialOptions(photographs, models.detector, models.threads, limit, min_speedup),
         progress=progress,
     )
     document = _document(trial, card_id) | asdict(decision)

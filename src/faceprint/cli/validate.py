@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,7 @@ from faceprint.errors import UsageError
 __all__ = ["register", "validate"]
 
 
+@options.with_model_options("pack", "detector", "runtime", "device", "threads", "accept_license")
 def validate(
     card_id: Annotated[str, typer.Argument(metavar="ID", help="An embedder's card id.")],
     on: Annotated[
@@ -34,10 +36,8 @@ def validate(
     ] = None,
     mirror: Mirror = False,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Compare the published figures of a card with measured ones. Exit code 1: they disagree.
 
@@ -49,7 +49,7 @@ def validate(
     from faceprint.evaluation.validate import compare_published, data_set_name
     from faceprint.evaluation.verification import evaluate
 
-    fp = options.analyzer(pack, detector, card_id, runtime, threads, None, mirror=mirror)
+    fp = replace(models, embedder=card_id, processes=None).load(mirror=mirror)
     published = fp.embedder_card.published
     if not published:
         raise UsageError(f"the card of {card_id} has no published figure")

@@ -37,7 +37,7 @@ class AlbumFace:
     reason: str = ""
     thumbnail: bytes | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON values; the thumbnail stays behind."""
         line: dict[str, Any] = {"source": self.source, "box": list(self.box)}
         if self.reason:
@@ -82,14 +82,14 @@ class Album:
     notes: tuple[str, ...] = ()
     missing: tuple[MissingPhotograph, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The document of `cluster --json`."""
         return {
             "people": [
-                {"id": p.id, "name": p.name, "faces": [face.to_json() for face in p.faces]}
+                {"id": p.id, "name": p.name, "faces": [face.to_dict() for face in p.faces]}
                 for p in self.people
             ],
-            "unassigned": [face.to_json() for face in self.unassigned],
+            "unassigned": [face.to_dict() for face in self.unassigned],
             "failed": [{"source": source, "error": error} for source, error in self.failed],
             "threshold": round(self.demand.alone, 6),
             "threshold_many": round(self.demand.many, 6),

@@ -264,7 +264,7 @@ def ensure_subject(
             what = "has none" if held is None else f"has one that ended on {held.expires}"
             return (
                 f"this gallery's policy asks for consent, and {name!r} {what}; enroll with "
-                "--consent-basis (consent=Consent(...))"
+                "--consent BASIS (consent=Consent(...))"
             )
     if known is None or metadata is not None or consent is not None:
         subject = change.writer.put_subject(subject)
