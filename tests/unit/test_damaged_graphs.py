@@ -79,6 +79,9 @@ def damaged() -> dict[str, bytes]:
         ).SerializeToString(),
         "no output": model().SerializeToString(),
         "scalar": model(product(), weights=(weight(),), shape=()).SerializeToString(),
+        "two outputs": model(
+            onnx.helper.make_node("MatMul", ["x", "w"], ["y", "z"]), weights=(weight(),)
+        ).SerializeToString(),
         "text": named,
         "input": given,
         "wire": sound.SerializeToString() + b"\x3a\x7f",
