@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
+from faceprint._files import refuse_pipes
 from faceprint._optional import require
 from faceprint.errors import DatasetError, UsageError
 from faceprint.vision.search_report import SearchReport
@@ -20,6 +21,9 @@ __all__ = ["LISTS", "expand", "is_remote", "lines_of"]
 
 LISTS = frozenset({".txt", ".lst", ".parquet"})
 """Files that hold names of photographs: one per line, or the column `path`."""
+
+
+_LONGEST_LINE = 1 << 16
 
 
 def expand(
@@ -64,6 +68,9 @@ def lines_of(stream: IO[bytes]) -> Iterator[str]:
 
     Names are bytes in UTF-8 or not; a byte-order mark is not part of the first one. A list in
     UTF-16, as Windows makes them, is known by its mark.
+
+    Raises:
+        DatasetError: a line that is too long for any name, as those of files that hold no lines.
     """
     buffered = (
         stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast("Any", stream))
@@ -74,7 +81,12 @@ def lines_of(stream: IO[bytes]) -> Iterator[str]:
     # Only the line feed ends a line: a name may hold any other separator.
     text = io.TextIOWrapper(buffered, encoding, errors, newline="\n")
     try:
-        yield from text
+        while line := text.readline(_LONGEST_LINE):
+            if len(line) == _LONGEST_LINE and not line.endswith("\n"):
+                raise DatasetError(
+                    f"not a list of file names: a line is longer than {_LONGEST_LINE:,} letters"
+                )
+            yield line
     finally:
         text.detach()  # closing it is the caller's business
 
@@ -138,6 +150,7 @@ def _fits(names: Sequence[str], parts: Sequence[str]) -> bool:
 
 def _list(name: str) -> Iterator[str]:
     try:
+        refuse_pipes(Path(name))
         if name.lower().endswith(".parquet"):
             yield from _column(name)
         else:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from faceprint._files import read_bounded
 from faceprint._optional import require
 from faceprint._text import printable
 from faceprint.errors import DatasetError
@@ -17,6 +18,8 @@ from faceprint.evaluation.datasets import PairSet, Picture
 from faceprint.vision.sources import IMAGE_SUFFIXES
 
 __all__ = ["open_lfw", "open_pair_table"]
+
+_MOST_BYTES = 256 << 20
 
 _DIGITS = 18
 """Of a number that a list may hold."""
@@ -233,7 +236,7 @@ def _parquet_rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_bounded(path, _MOST_BYTES).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: not text in UTF-8 ({error.reason})") from error
     except OSError as error:

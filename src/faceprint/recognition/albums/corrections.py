@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from faceprint._files import read_bounded
 from faceprint._text import printable
 from faceprint.errors import InputError, SourceNotFoundError
 from faceprint.geometry import iou_matrix
@@ -80,9 +81,7 @@ def read_corrections(path: Path, kind: Kind | None = None) -> Corrections:
         InputError: it is not a corrections file; says where.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path}: too large for a corrections file")
-        text = path.read_text("utf-8-sig")
+        text = read_bounded(path, _MOST_BYTES).decode("utf-8-sig")
     except FileNotFoundError as error:
         raise SourceNotFoundError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError) as error:

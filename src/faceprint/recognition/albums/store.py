@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint._files import read_start
 from faceprint.errors import (
     GalleryCorruptError,
     GalleryError,
@@ -291,8 +292,7 @@ def _create(path: Path) -> None:
 
 def _check_header(path: Path) -> None:
     try:
-        with path.open("rb") as file:
-            start = file.read(100)
+        start = read_start(path, 100)
     except OSError as error:
         raise GalleryError(f"{path} can't be opened: {error.strerror}") from error
     application = int.from_bytes(start[68:72], "big")
