@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceprint._files import read_bounded
+from faceprint._text import decoded, printable
 from faceprint.errors import DatasetError
 from faceprint.evaluation.intervals import RULE_OF_3, Rate
 from faceprint.evaluation.people import rate_over_people
@@ -90,9 +91,7 @@ def read_groups(path: Path) -> dict[str, str]:
             person with two labels; the message names the file and the line.
     """
     try:
-        text = read_bounded(path, _MOST_BYTES).decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not text in UTF-8 ({error.reason})") from error
+        text = printable(decoded(read_bounded(path, _MOST_BYTES)))
     except OSError as error:
         raise DatasetError(f"{path}: {error.strerror or error}") from error
     groups: dict[str, str] = {}
