@@ -89,7 +89,7 @@ class AlbumFile:
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction: all of it or nothing."""
-        with plain_errors(str(self.path)):
+        with plain_errors(str(self.path), "write"):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -271,7 +271,7 @@ def _create(path: Path) -> None:
         raise SourceNotFoundError(f"{path.parent}: no such folder")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")
     try:
-        with plain_errors(str(path)):
+        with plain_errors(str(path), "write"):
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             connection = configured(temporary)
             try:
