@@ -105,17 +105,27 @@ def _names(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _glob(pattern: str, exclude: Sequence[str], report: SearchReport) -> Iterator[str]:
-    names = _below(pattern, exclude, report) if "**" in _parts(pattern) else _beside(pattern)
+    names = (
+        _below(pattern, exclude, report) if "**" in _parts(pattern) else _beside(pattern, report)
+    )
     found = False
     for name in names:
         found = True
         yield name
-    if not found:
+    if not found and not report.unreadable:
         raise UsageError(f"{pattern}: no file of that pattern")
 
 
-def _beside(pattern: str) -> list[str]:
+def _beside(pattern: str, report: SearchReport) -> list[str]:
     """The files of a pattern without `**`, which is as deep as it has slashes."""
+    parts = pattern.split("/")
+    for depth in range(1, len(parts)):
+        for folder in glob.iglob("/".join(parts[:depth])) if parts[depth - 1] else ():  # noqa: PTH207
+            if os.path.isdir(folder) and glob.has_magic(parts[depth]):  # noqa: PTH112
+                try:
+                    os.scandir(folder).close()
+                except OSError as error:  # which glob passes over without a word
+                    report.fail(folder, error)
     found = sorted(glob.iglob(pattern))  # noqa: PTH207 - Path.glob has no `..`
     return [name for name in found if not os.path.isdir(name)]  # noqa: PTH112
 

@@ -56,10 +56,20 @@ class LazyGroup(TyperGroup):
         if isinstance(target, typer.Typer):
             group = typer.main.get_group(target)
             group.name = cmd_name
+            for command in group.commands.values():
+                _leave_reading_to_readers(command)
             return group
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(name=cmd_name)(target)
-        return typer.main.get_command(single)
+        return _leave_reading_to_readers(typer.main.get_command(single))
+
+
+def _leave_reading_to_readers(command: Any) -> Any:
+    """Make a file without permission an input that can't be used (3), and not wrong usage (2)."""
+    for parameter in command.params:
+        if hasattr(parameter.type, "readable"):
+            parameter.type.readable = False
+    return command
 
 
 app = typer.Typer(
