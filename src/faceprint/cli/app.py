@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import logging
@@ -55,10 +56,20 @@ class LazyGroup(TyperGroup):
         if isinstance(target, typer.Typer):
             group = typer.main.get_group(target)
             group.name = cmd_name
+            for command in group.commands.values():
+                _leave_reading_to_readers(command)
             return group
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(name=cmd_name)(target)
-        return typer.main.get_command(single)
+        return _leave_reading_to_readers(typer.main.get_command(single))
+
+
+def _leave_reading_to_readers(command: Any) -> Any:
+    """Make a file without permission an input that can't be used (3), and not wrong usage (2)."""
+    for parameter in command.params:
+        if hasattr(parameter.type, "readable"):
+            parameter.type.readable = False
+    return command
 
 
 app = typer.Typer(
@@ -91,8 +102,14 @@ def _root(
     ctx.obj = {"debug": debug}
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
 def _words(error: Exception) -> str:
     """What to say of an error that nobody foresaw; of a path that can't be used, just that."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        return f"{where}{error.strerror}; make room, and repeat the command"
     if isinstance(error, OSError) and isinstance(error.filename, str | bytes):
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
     return f"unexpected {type(error).__name__}: {error} (--debug shows where)"
@@ -118,6 +135,7 @@ def _spoken(error: TyperException) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and leave with the documented exit code."""
+    _open_closed_streams()
     given = sys.argv[1:] if arguments is None else arguments
     logging.lastResort = _Warnings(logging.WARNING)
     # `--debug` may stand anywhere before `--`, as people add it to the end of a failed command.
@@ -126,14 +144,15 @@ def main(arguments: list[str] | None = None) -> None:
     words = [word for i, word in enumerate(given) if i >= end or word != "--debug"]
     try:
         code = app(words, prog_name="faceprint", standalone_mode=False)
+        sys.stdout.flush()
     except typer.Abort:
         sys.exit(130)
     except TyperException as error:
         note(_spoken(error), lines=True)
         sys.exit(USAGE)
     except BrokenPipeError:
-        # The reader went away (`| head`): not an error; keep the interpreter from saying so.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader went away (`| head`): not an error.
+        _drop_answer()
         sys.exit(DONE)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -145,8 +164,32 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:  # noqa: BLE001 - the last line of defence: one line, code 5
         _show_traceback(debug)
         note(f"faceprint: {_words(error)}")
+        if isinstance(error, OSError) and error.errno in _FULL:
+            _drop_answer()
         sys.exit(exit_code(error))
     sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _open_closed_streams() -> None:
+    """Give a process that was started with closed streams (`2>&-`) some that hold nothing.
+
+    Otherwise the next file that is opened is the standard error that libraries write to.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
+def _drop_answer() -> None:
+    """What stdout did not take is gone; keep the interpreter from trying again as it ends."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except io.UnsupportedOperation:  # not a file, in a test
+        return
 
 
 def _show_traceback(wanted: bool) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceprint.cli import options
-from faceprint.cli.exit_codes import DONE, INPUT, NO, OTHER
+from faceprint.cli.exit_codes import DONE, INPUT, NO, exit_code
 from faceprint.cli.output import counted, note, print_json, say, search_notes
 from faceprint.errors import InputError, SourceNotFoundError, UsageError
 
@@ -130,7 +130,7 @@ def embed(
             kept = os.path.isdir(f"{out}.parts")  # noqa: PTH112
             rest = f"; what is done is kept: {_how(out)}" if kept else ""
             note(f"faceprint: {where}: {error.strerror}{rest}")
-            return OTHER
+            return exit_code(error)
     return _report(summary, out, report, as_json)
 
 

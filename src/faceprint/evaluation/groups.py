@@ -15,11 +15,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint._files import read_bounded
+from faceprint._text import decoded, printable
 from faceprint.errors import DatasetError
 from faceprint.evaluation.intervals import RULE_OF_3, Rate
 from faceprint.evaluation.people import rate_over_people
 
 __all__ = ["ACROSS", "GROUPS_FILE", "GroupFmr", "group_fmrs", "labels_of", "read_groups"]
+
+_MOST_BYTES = 256 << 20
 
 GROUPS_FILE = "groups.csv"
 """In a folder with one folder for each person, the file that names each person's group."""
@@ -87,9 +91,7 @@ def read_groups(path: Path) -> dict[str, str]:
             person with two labels; the message names the file and the line.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not text in UTF-8 ({error.reason})") from error
+        text = printable(decoded(read_bounded(path, _MOST_BYTES)))
     except OSError as error:
         raise DatasetError(f"{path}: {error.strerror or error}") from error
     groups: dict[str, str] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,13 +11,16 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from faceprint._files import read_bounded
 from faceprint._optional import require
-from faceprint._text import printable
+from faceprint._text import decoded, printable
 from faceprint.errors import DatasetError
 from faceprint.evaluation.datasets import PairSet, Picture
 from faceprint.vision.sources import IMAGE_SUFFIXES
 
 __all__ = ["open_lfw", "open_pair_table"]
+
+_MOST_BYTES = 256 << 20
 
 _DIGITS = 18
 """Of a number that a list may hold."""
@@ -101,7 +105,7 @@ def open_lfw(root: Path, pairs: Path, *, aligned: bool = False) -> PairSet:
             if key not in found:
                 found[key] = _lfw_picture(root, *key, where)
             path = found[key]
-            sides.append(gathered.add(f"{name}/{path.name}", path, name, where))
+            sides.append(gathered.add(printable(f"{name}/{path.name}"), path, name, where))
         gathered.rows.append((sides[0], sides[1], mated))
         fold_of.append(k // (2 * half))
     folds_of_pairs = np.asarray(fold_of, np.int64) if folds > 1 else None
@@ -164,7 +168,7 @@ def open_pair_table(table: Path, *, root: Path | None = None, aligned: bool = Fa
             person = row.get(f"subject_{side}") if "subject_a" in columns else None
             if person == "":
                 raise DatasetError(f"{where}: subject_{side} is empty")
-            sides.append(gathered.add(str(PurePosixPath(name)), path, person, where))
+            sides.append(gathered.add(printable(str(PurePosixPath(name))), path, person, where))
         mated = _label(row["label"], where)
         if "subject_a" in columns and (row["subject_a"] == row["subject_b"]) != mated:
             raise DatasetError(f"{where}: the label contradicts subject_a and subject_b")
@@ -205,7 +209,7 @@ def _label(text: str, where: str) -> bool:
 
 
 def _csv_rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    reader = csv.reader(_text(table).splitlines())
+    reader = csv.reader(io.StringIO(_text(table), newline=""))
     header = [name.strip().lower() for name in next(reader, [])]
     for row in reader:
         where = f"{table}, line {reader.line_num}"
@@ -233,8 +237,6 @@ def _parquet_rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not text in UTF-8 ({error.reason})") from error
+        return decoded(read_bounded(path, _MOST_BYTES))
     except OSError as error:
         raise DatasetError(f"{path}: {error.strerror or error}") from error

@@ -73,7 +73,7 @@ class PyTorchSession:
             for step, attributes, dead in self._steps:
                 self._step(step, attributes, values)
                 for name in dead:
-                    del values[name]
+                    values.pop(name, None)  # an operator may have given less than was asked for
             missing = [item.name for item in self._outputs if item.name not in values]
             if missing:
                 raise CardError(f"{self._name}: no node makes its output {missing[0]!r}")
