@@ -134,9 +134,9 @@ def _check_consistency(card: ModelCard, fields: Fields) -> None:
         if len(set(values)) != len(values):
             raise fields.fail("files", f"has two entries of the same {key}")
     roles = {file.role for file in card.files}
-    wanted = {"pnet", "rnet", "onet"} if card.decoder == "mtcnn" else {"model"}
-    if not wanted <= roles:
-        missing = ", ".join(sorted(wanted - roles))
+    required = {"pnet", "rnet", "onet"} if card.decoder == "mtcnn" else {"model"}
+    if not required <= roles:
+        missing = ", ".join(sorted(required - roles))
         raise fields.fail("files", f"has no file of role {missing}; {card.decoder} needs it")
     if card.task == "embed":
         if card.dim is None:

@@ -80,12 +80,12 @@ def find_entry(entries: Iterable[ManifestEntry], name: str) -> ManifestEntry:
     Raises:
         UnknownModelError: no such entry.
     """
-    wanted = name.lower()
+    key = name.lower()
     found = [
         entry
         for entry in entries
-        if wanted in {entry.name.lower(), entry.file_name.lower(), entry.path.lower()}
-        or wanted == PurePosixPath(entry.path).stem.lower()
+        if key in {entry.name.lower(), entry.file_name.lower(), entry.path.lower()}
+        or key == PurePosixPath(entry.path).stem.lower()
     ]
     if not found:
         raise UnknownModelError(f"the manifest has no model named {name!r}")
