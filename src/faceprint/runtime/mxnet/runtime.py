@@ -52,7 +52,7 @@ class MxnetSession:
             graph = _folded(path)
         self._process, self._log = _start(_interpreter(options), options.thread_count())
         self._close = weakref.finalize(self, _stop, self._process, self._log)
-        _forks.drop_in_children(self)
+        _forks.call_after_fork(self)
         loaded = self._ask(_description(graph), list(graph.weights.values()))[0]
         self.peak_memory = int(loaded["peak"])
         self.info = SessionInfo(

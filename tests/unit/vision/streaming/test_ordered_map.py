@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faceprint.vision.streaming.ordered_map import chunk_size, chunks, map_lists
+from faceprint.vision.streaming.ordered_map import chunk_size, chunks, ordered_map
 
 
 @settings(max_examples=30, deadline=None)
@@ -19,7 +19,7 @@ def test_every_item_once_and_in_order(count: int, size: int, workers: int) -> No
         assert 1 <= len(chunk) <= size
         return [-item for item in chunk]
 
-    found = list(map_lists(work, chunks(iter(range(count)), size, workers), workers=workers))
+    found = list(ordered_map(work, chunks(iter(range(count)), size, workers), workers=workers))
     assert found == [-item for item in range(count)]
 
 
@@ -31,7 +31,7 @@ def test_reads_no_further_than_it_must() -> None:
             read.append(item)
             yield item
 
-    results = map_lists(lambda chunk: chunk, chunks(endless(), 4, 2), workers=2)
+    results = ordered_map(lambda chunk: chunk, chunks(endless(), 4, 2), workers=2)
     assert read == [], "nothing is read before the first result is wanted"
     assert next(results) == 0
     assert len(read) <= 4 * 5
@@ -46,7 +46,7 @@ def test_workers_run_side_by_side() -> None:
         both.wait()
         return chunk
 
-    assert list(map_lists(work, chunks(range(4), 1, 2), workers=2)) == [0, 1, 2, 3]
+    assert list(ordered_map(work, chunks(range(4), 1, 2), workers=2)) == [0, 1, 2, 3]
 
 
 def test_an_error_comes_in_its_place() -> None:
@@ -55,7 +55,7 @@ def test_an_error_comes_in_its_place() -> None:
             raise ValueError("five")
         return chunk
 
-    results = map_lists(work, chunks(iter(range(9)), 2, 3), workers=3)
+    results = ordered_map(work, chunks(iter(range(9)), 2, 3), workers=3)
     assert [next(results) for _ in range(4)] == [0, 1, 2, 3]
     with pytest.raises(ValueError, match="five"):
         next(results)
@@ -69,7 +69,7 @@ def test_closing_starts_nothing_more() -> None:
         started.extend(chunk)
         return chunk
 
-    results = map_lists(work, chunks(range(100), 1, 1), workers=1)
+    results = ordered_map(work, chunks(range(100), 1, 1), workers=1)
     next(results)
     results.close()
     assert not set(threading.enumerate()) - others, "nobody is left who could start anything"
@@ -86,7 +86,7 @@ def test_what_is_done_late_comes_in_its_place() -> None:
             second.set()
         return chunk
 
-    assert list(map_lists(work, chunks(range(9), 1, 2), workers=2)) == list(range(9))
+    assert list(ordered_map(work, chunks(range(9), 1, 2), workers=2)) == list(range(9))
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_one_slow_chunk_holds_nobody_up() -> None:
             others.release()
         return chunk
 
-    results = map_lists(work, chunks(iter(range(100)), 1, 2), workers=2)
+    results = ordered_map(work, chunks(iter(range(100)), 1, 2), workers=2)
     reader = threading.Thread(target=lambda: next(results))
     reader.start()
     for _ in range(4):

@@ -1,6 +1,6 @@
-"""What is asked of Pillow: one reader a format, and every pixel mode to upright RGB.
+"""Photographs decoded by Pillow: one reader per format, and every pixel mode to upright RGB.
 
-Raises what Pillow raises; `vision/images.py` is its one caller and gives those errors a type.
+Raises whatever Pillow raises; `vision/images.py`, the only caller, turns that into `DecodeError`.
 """
 
 from __future__ import annotations
@@ -26,14 +26,15 @@ _BAND_PIXELS = 4_000_000
 
 
 def open_photo(data: bytes, check_size: Callable[[tuple[int, int]], None]) -> PILImage:
-    """Read the header of an encoded photograph; pixels come with `load()`.
+    """Read the header of an encoded photograph; `load()` decodes its pixels.
 
     Args:
         data: the whole file.
-        check_size: called with the (width, height) that Pillow found, before its pixels are made.
+        check_size: called with the (width, height) that Pillow found, before pixels are decoded.
 
     Raises:
-        DecodeError: HEIC without its extra; and whatever Pillow raises on damage.
+        DecodeError: HEIC without its extra.
+        Exception: whatever Pillow raises on damage.
     """
     opened = _open(data)
     check_size(opened.size)
@@ -41,13 +42,12 @@ def open_photo(data: bytes, check_size: Callable[[tuple[int, int]], None]) -> PI
 
 
 def shrink(image: PILImage, halvings: int) -> int:
-    """Have a JPEG decoded with its sides halved up to three times, before its pixels are made.
+    """Let Pillow decode a JPEG with its sides halved up to three times; call before `load()`.
 
-    The decoder then makes that many pixels alone, each the mean of what it stands for (the inverse
-    transform of fewer coefficients).
+    The decoder inverts fewer coefficients, so each pixel is the mean of those it replaces.
 
     Returns:
-        How often they are halved; 0 for other formats.
+        How often the sides are halved; 0 for other formats.
     """
     from PIL.JpegImagePlugin import JpegImageFile
 
@@ -59,8 +59,8 @@ def shrink(image: PILImage, halvings: int) -> int:
 
 
 def _open(data: bytes) -> PILImage:
-    # The readers themselves and not Image.open: it tries every format it knows, and warns about
-    # sizes, before the caller can look at the header.
+    # Not Image.open, which tries every format that it knows and warns about sizes before the caller
+    # has seen the header.
     stream = io.BytesIO(data)
     if data.startswith(b"\xff\xd8\xff"):
         return _jpeg_reader()(stream)
@@ -86,7 +86,7 @@ def _jpeg_reader() -> Callable[[io.BytesIO], PILImage]:
     from PIL.JpegImagePlugin import JpegImageFile
 
     class Reader(JpegImageFile):
-        # Looking for a resolution in damaged EXIF warns; nobody here wants the resolution.
+        # Looking for the resolution in damaged EXIF warns, and the resolution is not needed.
         def _read_dpi_from_exif(self) -> None:
             pass
 
@@ -101,12 +101,12 @@ def _tiff_reader() -> Callable[[io.BytesIO], PILImage]:
 
     class Reader(TiffImageFile):
         def load_prepare(self) -> None:
-            # As stored, and not as it will be turned.
+            # The size as stored, not as rotated.
             self._size = getattr(self, "_tile_size", self._size)
             ImageFile.load_prepare(self)
 
         def load_end(self) -> None:
-            # Pillow would read all frames' directories and the metadata, and turn the picture.
+            # Pillow would read all frames' directories and the metadata, and rotate the picture.
             pass
 
     return Reader
@@ -122,7 +122,7 @@ def _open_heif(stream: io.BytesIO) -> PILImage:
 
 
 def orientation(image: PILImage) -> int:
-    """EXIF orientation 1..8 of an image; 1 when there is none or it makes no sense."""
+    """EXIF orientation 1..8 of an image; 1 when there is none or it is invalid."""
     raw = image.info.get("exif")
     if raw is None and isinstance(profile := image.info.get("Raw profile type exif"), str):
         try:  # ImageMagick's way of putting EXIF into PNG
@@ -133,15 +133,16 @@ def orientation(image: PILImage) -> int:
 
 
 def upright_rgb(image: PILImage, turn: int | None = None) -> Image:
-    """A loaded or lazy PIL image to contiguous (H, W, 3) RGB uint8, turned upright.
+    """A loaded or lazy PIL image as contiguous (H, W, 3) RGB uint8, rotated upright.
 
-    Large ones are converted in bands, so that no second copy of the whole is made.
+    Large images are converted in bands, to avoid a second full-size copy.
 
     Args:
-        turn: its EXIF orientation, None where the image itself knows.
+        turn: its EXIF orientation; None to read it from the image.
 
     Raises:
-        DecodeError: a mode without an agreed range; and whatever Pillow raises on damage.
+        DecodeError: a mode without an agreed range.
+        Exception: whatever Pillow raises on damage.
     """
     image.load()
     turn = orientation(image) if turn is None else turn
@@ -156,9 +157,9 @@ def upright_rgb(image: PILImage, turn: int | None = None) -> Image:
             pixels[top:below] = np.asarray(_to_rgb(image.crop((0, top, width, below))))
     if turn == 1:
         return pixels
-    from faceprint.vision.jpeg import turned  # an upright image does without OpenCV
+    from faceprint.vision.jpeg_decoder import rotate_upright  # not needed for upright images
 
-    return np.ascontiguousarray(turned(pixels, turn))
+    return np.ascontiguousarray(rotate_upright(pixels, turn))
 
 
 def _to_rgb(image: PILImage) -> PILImage:

@@ -90,7 +90,7 @@ def test_batches_hold_sixteen_crops() -> None:
 
 
 def test_an_output_of_another_size_is_not_an_embedding() -> None:
-    with pytest.raises(CardError, match="gives 7 values a face"):
+    with pytest.raises(CardError, match="gives 7 values per face"):
         VectorEmbedder(_Linear(7), _card()).embed(_crops(2))
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from faceprint.types import Detections
 from faceprint.vision.detect.framing import FRAMES, Frame, Framed
-from faceprint.vision.warp import Mipmaps
+from faceprint.vision.mipmaps import Mipmaps
 
 
 def _photograph(width: int, height: int) -> np.ndarray:

@@ -1,8 +1,8 @@
-"""JPEGs whose header has been judged, decoded by OpenCV: Pillow's pixels in half the time.
+"""JPEGs decoded by OpenCV: the same pixels as Pillow's, in half the time.
 
-OpenCV alone would allocate what a header claims, and answers some truncated files with gray. So the
-header is read before (`vision/headers`), a file that does not end as a JPEG must is left to Pillow,
-and so is whatever OpenCV will not decode: Pillow has the words for what is wrong.
+OpenCV would allocate whatever a header claims, and returns gray for some truncated files. So the
+header is checked first (`vision/headers`), and Pillow gets every file that lacks the end marker or
+that OpenCV does not decode: its errors name the damage.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import numpy as np
 from faceprint.types import Image
 from faceprint.vision.headers import Header
 
-__all__ = ["decode", "lean", "turned"]
+__all__ = ["decode", "rotate_upright", "without_metadata"]
 
 _END, _TAIL = b"\xff\xd9", 32
-"""The marker that ends a picture, and how many bytes may follow: cameras pad with zeros."""
+"""The end marker, and how many bytes may follow it: cameras pad with zeros."""
 
 _RGB = getattr(cv2, "IMREAD_COLOR_RGB", 0)
 _SCALED = (
@@ -25,16 +25,11 @@ _SCALED = (
     cv2.IMREAD_REDUCED_GRAYSCALE_4,
     cv2.IMREAD_REDUCED_GRAYSCALE_8,
 )
-"""Flags of the scales; without a flag for the colors beside them they would mean gray."""
+"""OpenCV's flags for each halving; combined with a color flag they do not mean gray."""
 
 
 def decode(data: bytes, header: Header, halvings: int) -> Image | None:
-    """The pixels as stored, each side halved that often, or None where Pillow had better try.
-
-    Args:
-        data: the whole file.
-        header: the file's.
-    """
+    """Pixels as stored, each side halved `halvings` times; None if Pillow must decode the file."""
     if header.components not in (1, 3) or _END not in data[-_TAIL:]:
         return None
     flags = _SCALED[halvings] | (_RGB or cv2.IMREAD_COLOR) | cv2.IMREAD_IGNORE_ORIENTATION
@@ -48,14 +43,14 @@ def decode(data: bytes, header: Header, halvings: int) -> Image | None:
     return np.asarray(pixels if _RGB else cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def lean(data: bytes, header: Header) -> bytes:
-    """The file without its metadata, on which Pillow may spend quadratic time."""
+def without_metadata(data: bytes, header: Header) -> bytes:
+    """A JPEG file without its metadata, on which Pillow may spend quadratic time."""
     parts = [data[begin:end] for begin, end in header.needed]
     return b"".join([data[:2], *parts, data[header.start :]])
 
 
-def turned(pixels: Image, orientation: int) -> Image:
-    """Upright, from an EXIF orientation of 1 to 8 (CIPA DC-008, "Orientation")."""
+def rotate_upright(pixels: Image, orientation: int) -> Image:
+    """Undo an EXIF orientation of 1 to 8 (CIPA DC-008, "Orientation")."""
     match orientation:
         case 2:
             upright = cv2.flip(pixels, 1)

@@ -16,7 +16,7 @@ import pytest
 import faceprint
 from faceprint.errors import DecodeError, ImageTooLargeError, UsageError
 from faceprint.evaluation.report import thumbnail
-from faceprint.vision import headers, images, pillow
+from faceprint.vision import headers, images, pillow_decoder
 from faceprint.vision.images import ImageLimits, decode, decode_scaled
 
 SAMPLES = Path(str(resources.files("faceprint") / "samples"))
@@ -115,7 +115,7 @@ def test_what_would_cost_much_is_refused_before_a_library_sees_it(
     make, words = DEAR[name]
     data = make()
     seen: list[object] = []
-    monkeypatch.setattr(pillow, "open_photo", lambda *given: seen.append(given))
+    monkeypatch.setattr(pillow_decoder, "open_photo", lambda *given: seen.append(given))
     with pytest.raises(DecodeError, match=words):
         decode(data)
     with pytest.raises(DecodeError, match=words):
@@ -184,9 +184,9 @@ def test_bands_are_the_whole(mode: str, monkeypatch: pytest.MonkeyPatch) -> None
         picture = PIL.Image.fromarray(PICTURE[:, :, 0].astype(np.uint16) * 257)
     else:
         picture = picture.convert(mode)
-    whole = pillow.upright_rgb(picture)
-    monkeypatch.setattr(pillow, "_BAND_PIXELS", 64 * 7)
-    np.testing.assert_array_equal(pillow.upright_rgb(picture), whole)
+    whole = pillow_decoder.upright_rgb(picture)
+    monkeypatch.setattr(pillow_decoder, "_BAND_PIXELS", 64 * 7)
+    np.testing.assert_array_equal(pillow_decoder.upright_rgb(picture), whole)
 
 
 # --- the pixels that are made --------------------------------------------------------------------

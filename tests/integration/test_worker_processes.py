@@ -1,4 +1,4 @@
-"""Helper processes: the same answers as without them, whatever happens to them."""
+"""Worker processes: the same results as without them, whatever happens to them."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ import faceprint
 from faceprint import errors
 from faceprint.types import AnalyzedImage
 from faceprint.vision.analyzer import FaceAnalyzer
-from faceprint.vision.photos import FaceOutputs
-from faceprint.vision.streaming import process_pool, worker_process
+from faceprint.vision.batch import BatchAnalyzer, FaceOutputs
+from faceprint.vision.load import LoadOptions
+from faceprint.vision.streaming import process_pool, worker
 
 SAMPLES = sorted(
     path for path in Path(str(resources.files("faceprint") / "samples")).iterdir()
@@ -33,23 +34,26 @@ SAMPLES = sorted(
 
 @pytest.fixture
 def fp(monkeypatch: pytest.MonkeyPatch) -> Iterator[FaceAnalyzer]:
-    """Two helpers of one thread each, from the first photograph on."""
-    monkeypatch.setattr(process_pool, "_PAYS", 1)
+    """Two worker processes of one thread each, from the first photograph on."""
+    monkeypatch.setattr(process_pool, "_MIN_PHOTOGRAPHS", 1)
     loaded = faceprint.load(threads=2, processes=2)
     yield loaded
-    if loaded._crew and loaded._crew._helpers:
-        loaded._crew._helpers.close()
+    pool_of(loaded).close()
+
+
+def pool_of(fp: FaceAnalyzer) -> process_pool.ProcessPool:
+    pool = fp._stream_executor(1)._pool
+    assert pool is not None
+    return pool
 
 
 def ready(fp: FaceAnalyzer) -> process_pool.ProcessPool:
-    """The helpers, once both run and wait for work."""
-    if fp._crew is None:
+    """The pool, once both workers run and wait for work."""
+    pool = pool_of(fp)
+    if not pool._started:
         list(fp.analyze_many(SAMPLES[:1]))
-    assert fp._crew is not None
-    found = fp._crew._helpers
-    assert found is not None
-    until(lambda: len(found._running) == 2 and found._idle.qsize() == 2)
-    return found
+    until(lambda: len(pool._running) == 2 and pool._idle.qsize() == 2)
+    return pool
 
 
 def assert_same(found: list[AnalyzedImage], expected: list[AnalyzedImage]) -> None:
@@ -77,7 +81,7 @@ def sources(tmp_path: Path) -> list[Any]:
     return found
 
 
-def test_what_helpers_answer_is_what_threads_answer(fp: FaceAnalyzer, tmp_path: Path) -> None:
+def test_workers_and_threads_give_the_same_results(fp: FaceAnalyzer, tmp_path: Path) -> None:
     plain = faceprint.load(threads=2).analyze_many(sources(tmp_path), batch_size=1, keep_crops=True)
     expected = list(plain)
     assert_same(list(fp.analyze_many(sources(tmp_path), batch_size=1, keep_crops=True)), expected)
@@ -85,36 +89,34 @@ def test_what_helpers_answer_is_what_threads_answer(fp: FaceAnalyzer, tmp_path: 
     assert_same(list(fp.analyze_many(sources(tmp_path), batch_size=1, keep_crops=True)), expected)
 
 
-def test_helpers_leave_out_what_is_not_wanted(fp: FaceAnalyzer) -> None:
+def test_workers_compute_only_the_outputs_asked_for(fp: FaceAnalyzer) -> None:
     ready(fp)
     for photo in fp.analyze_many(SAMPLES, batch_size=1, embed=False, quality=False):
         assert photo.faces
         assert all(face.embedding is face.quality is face.crop is None for face in photo.faces)
 
 
-def test_helpers_do_the_work(fp: FaceAnalyzer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_do_the_work(fp: FaceAnalyzer, monkeypatch: pytest.MonkeyPatch) -> None:
     ready(fp)
-    monkeypatch.setattr(FaceAnalyzer, "analyze_chunk", None)
-    parts = [SAMPLES, SAMPLES[:2]]
-    assert len(list(fp.analyze_parts(parts, batch_size=2))) == len(SAMPLES) + 2
+    monkeypatch.setattr(BatchAnalyzer, "analyze_chunk", None)
+    groups = [SAMPLES, SAMPLES[:2]]
+    assert len(list(fp.analyze_groups(groups, batch_size=2))) == len(SAMPLES) + 2
 
 
-def test_a_short_stream_starts_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_stream_starts_no_worker() -> None:
     loaded = faceprint.load(threads=2, processes=2)
     list(loaded.analyze_many(SAMPLES[:2]))
-    assert loaded._crew is not None
-    assert loaded._crew._helpers is not None
-    assert not loaded._crew._helpers._started
+    assert not pool_of(loaded)._started
 
 
-def test_a_helper_that_is_killed_loses_nothing(fp: FaceAnalyzer) -> None:
+def test_a_worker_that_is_killed_loses_nothing(fp: FaceAnalyzer) -> None:
     given = SAMPLES * 12
     expected = list(faceprint.load(threads=2).analyze_many(given))
-    running = ready(fp)
+    pool = ready(fp)
     found = []
     for result in fp.analyze_many(given):
         if not found:
-            os.kill(next(iter(running._running))._process.pid, signal.SIGKILL)
+            os.kill(next(iter(pool._running)).pid, signal.SIGKILL)
         found.append(result)
     assert_same(found, expected)
     ready(fp)
@@ -123,13 +125,13 @@ def test_a_helper_that_is_killed_loses_nothing(fp: FaceAnalyzer) -> None:
 def test_a_photograph_that_kills_is_a_row_with_an_error(
     fp: FaceAnalyzer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A helper whose decoder dies of one name, as of a crash in native code.
+    # A worker whose decoder dies of one name, as of a crash in native code.
     deadly = (
         "import os; from faceprint.vision import images as i; f = i.decode_scaled; "
         "i.decode_scaled = lambda s, e: os._exit(1) if s == 'deadly.jpg' else f(s, e); "
     )
-    start = worker_process.START.replace("from faceprint", deadly + "from faceprint", 1)
-    monkeypatch.setattr(worker_process, "START", start)
+    start = worker.START.replace("from faceprint", deadly + "from faceprint", 1)
+    monkeypatch.setattr(worker, "START", start)
     ready(fp)
     given = [*map(str, SAMPLES), "deadly.jpg", *map(str, SAMPLES)]
     found = list(fp.analyze_many(given, batch_size=16))
@@ -141,10 +143,10 @@ def test_a_photograph_that_kills_is_a_row_with_an_error(
     ready(fp)
 
 
-def test_without_helpers_the_work_is_done_here(
+def test_where_no_worker_starts_this_process_does_the_work(
     fp: FaceAnalyzer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker_process, "START", "raise SystemExit(3)")
+    monkeypatch.setattr(worker, "START", "raise SystemExit(3)")
     for _ in range(2):
         assert [result.error for result in fp.analyze_many(SAMPLES)] == [None] * len(SAMPLES)
 
@@ -154,11 +156,11 @@ def test_none_survives_its_parent(tmp_path: Path) -> None:
         "import sys, faceprint\n"
         "sys.path.insert(0, sys.argv.pop())\n"
         "from waiting import until\n"
-        "from faceprint.vision import helpers\n"
-        "process_pool._PAYS = 1\n"
+        "from faceprint.vision.streaming import process_pool\n"
+        "process_pool._MIN_PHOTOGRAPHS = 1\n"
         "fp = faceprint.load(threads=2, processes=2)\n"
         "list(fp.analyze_many(sys.argv[1:]))\n"
-        "until(lambda: len(fp._crew._helpers._running) == 2)\n"
+        "until(lambda: len(fp._executor._pool._running) == 2)\n"
         "print('ready', flush=True)\n"
         "sys.stdin.read()\n"
     )
@@ -170,7 +172,7 @@ def test_none_survives_its_parent(tmp_path: Path) -> None:
     )
     assert parent.stdout is not None
     assert parent.stdout.readline() == "ready\n"
-    children = descendants(parent.pid, b"vision.helper")
+    children = descendants(parent.pid, b"streaming.worker")
     assert len(children) == 2
     parent.kill()
     parent.wait()
@@ -196,24 +198,23 @@ def test_none_survives_its_parent(tmp_path: Path) -> None:
     ],
 )
 def test_cores_are_shared_out(cores: int, asked: int | None, expected: list[int]) -> None:
-    options = faceprint.load(threads=cores, processes=asked)._options
-    assert options.threads_by_process() == expected
+    assert LoadOptions(threads=cores, processes=asked).threads_by_process() == expected
 
 
 def test_the_environment_chooses_where_nobody_does(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACEPRINT_PROCESSES", "3")
-    assert len(faceprint.load(threads=4, processes=None)._options.threads_by_process()) == 3
-    assert len(faceprint.load(threads=4)._options.threads_by_process()) == 1
+    assert len(LoadOptions(threads=4, processes=None).threads_by_process()) == 3
+    assert len(LoadOptions(threads=4).threads_by_process()) == 1
     monkeypatch.setenv("FACEPRINT_PROCESSES", "none")
     with pytest.raises(errors.UsageError, match="FACEPRINT_PROCESSES"):
-        faceprint.load(threads=4, processes=None)._options.threads_by_process()
+        LoadOptions(threads=4, processes=None).threads_by_process()
     with pytest.raises(errors.UsageError, match="processes is 0"):
         faceprint.load(processes=0)
 
 
 def test_a_runtime_that_shares_no_session_has_one_process() -> None:
-    loaded = faceprint.load(threads=8, processes=None, runtime="openvino")
-    assert loaded._options.threads_by_process() == [8]
+    options = LoadOptions(threads=8, processes=None, runtime="openvino")
+    assert options.threads_by_process() == [8]
     with pytest.raises(errors.UsageError, match="ONNX Runtime on a CPU"):
         faceprint.load(threads=8, processes=4, runtime="openvino")
 
@@ -228,14 +229,15 @@ def test_every_error_can_be_sent() -> None:
 def test_where_no_process_can_be_started_the_photograph_is_not_to_blame(
     fp: FaceAnalyzer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    running = ready(fp)
-    monkeypatch.setattr(worker_process, "START", "raise SystemExit(3)")
-    done_here: list[Any] = []
+    pool = ready(fp)
+    monkeypatch.setattr(worker, "START", "raise SystemExit(3)")
+    analyzed: list[Any] = []
 
-    def here(chunk: list[Any]) -> list[AnalyzedImage]:
-        done_here.extend(chunk)
+    def analyze_chunk(chunk: list[Any], outputs: FaceOutputs) -> list[AnalyzedImage]:
+        analyzed.extend(chunk)
         return [AnalyzedImage(str(source), []) for source in chunk]
 
-    found = running._one_by_one(list(SAMPLES), FaceOutputs(), here)
-    assert done_here == SAMPLES
+    monkeypatch.setattr(pool._analyzer, "analyze_chunk", analyze_chunk)
+    found = pool._one_by_one(list(SAMPLES), FaceOutputs())
+    assert analyzed == SAMPLES
     assert [result.error for result in found] == [None] * len(SAMPLES)

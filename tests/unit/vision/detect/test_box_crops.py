@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from faceprint.vision import warp
-from faceprint.vision.warp import Mipmaps, box_crops
+from faceprint.vision.detect import box_crops as box_crops_module
+from faceprint.vision.detect.box_crops import box_crops
+from faceprint.vision.mipmaps import Mipmaps
 
 SIZES = [(40, 61), (40, 61), (40, 61), (33, 17), (128, 96)]
 
@@ -61,7 +62,7 @@ def test_more_images_than_fit_below_one_another(monkeypatch: pytest.MonkeyPatch)
     mipmaps, boxes, owner = world(5, 60)
     expected = box_crops(mipmaps, boxes, owner, 24)
     for together in (0, 2 * 40 * 61, 10**9):
-        monkeypatch.setattr(warp, "_TOGETHER", together)
+        monkeypatch.setattr(box_crops_module, "_STACKED_PIXELS", together)
         np.testing.assert_array_equal(box_crops(mipmaps, boxes, owner, 24), expected)
-    monkeypatch.setattr(warp, "_MAX_SIDE", 100)
+    monkeypatch.setattr(box_crops_module, "MAX_SIDE", 100)
     np.testing.assert_array_equal(box_crops(mipmaps, boxes, owner, 24), expected)

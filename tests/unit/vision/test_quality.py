@@ -17,7 +17,7 @@ from faceprint.types import (
     Match,
     Quality,
 )
-from faceprint.vision.quality import Grader
+from faceprint.vision.quality import QualityAssessor
 from faceprint.zoo.card import ModelCard, QualityMeasure
 from faceprint.zoo.card_io import card_hash, card_toml, parse_card
 from faceprint.zoo.card_quality import pack_centers, unpack_centers
@@ -37,32 +37,32 @@ def axis(index: int) -> Embedding:
 
 def test_the_nearer_to_a_center_the_poorer() -> None:
     centers = pack_centers(np.eye(4, dtype=np.float32)[:2])
-    grader = Grader(card(QualityMeasure(KNOTS, centers=centers)))
+    assessor = QualityAssessor(card(QualityMeasure(KNOTS, centers=centers)))
     # Cosine 1 to a center, 0 to all, and 0.6 to the second.
-    assert grader.grade(CROP, axis(0)).value == pytest.approx(0.001)
-    assert grader.grade(CROP, axis(3)).value == pytest.approx(0.5)
+    assert assessor.from_embedding(CROP, axis(0)).value == pytest.approx(0.001)
+    assert assessor.from_embedding(CROP, axis(3)).value == pytest.approx(0.5)
     between = Embedding(np.asarray((0, 0.6, 0.8, 0), np.float32), "toy", 2.0)
-    assert grader.grade(CROP, between).value == pytest.approx(0.2)
-    assert grader.grade(CROP, between).measure == "embedding"
-    assert grader.grade(CROP, between).size == 50.0
+    assert assessor.from_embedding(CROP, between).value == pytest.approx(0.2)
+    assert assessor.from_embedding(CROP, between).measure == "embedding"
+    assert assessor.from_embedding(CROP, between).size == 50.0
 
 
 def test_the_longer_the_better() -> None:
     measure = QualityMeasure(((0.0, 0.0), (1.0, 0.5), (3.0, 1.0)), norm=0.5)
-    assert Grader(card(measure)).grade(CROP, axis(0)).value == pytest.approx(0.5)
+    assert QualityAssessor(card(measure)).from_embedding(CROP, axis(0)).value == pytest.approx(0.5)
     # Two crops were added up: each is half as long.
-    mirrored = Grader(card(measure), mirrored=True)
-    assert mirrored.grade(CROP, axis(0)).value == pytest.approx(0.25)
+    mirrored = QualityAssessor(card(measure), mirrored=True)
+    assert mirrored.from_embedding(CROP, axis(0)).value == pytest.approx(0.25)
 
 
 def test_without_a_measure_the_crop_tells() -> None:
-    assert Grader(card(None)).grade(CROP, axis(0)) is CROP
+    assert QualityAssessor(card(None)).from_embedding(CROP, axis(0)) is CROP
 
 
 def test_nonsense_stays_at_zero() -> None:
     nonsense = replace(CROP, value=0.0, landmarks_plausible=False)
     measure = QualityMeasure(KNOTS, norm=1.0)
-    assert Grader(card(measure)).grade(nonsense, axis(0)).value == 0
+    assert QualityAssessor(card(measure)).from_embedding(nonsense, axis(0)).value == 0
 
 
 def test_a_card_keeps_its_table_and_its_hash() -> None:

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from faceprint.errors import InvalidImageArrayError, UsageError
 from faceprint.types import Face, Image, OperatingPoint, Verification
-from faceprint.vision import draw, drawing
-from faceprint.vision.figure import operating_point_words
+from faceprint.vision import draw
+from faceprint.vision.figure import comparison_figure, operating_point_words
 from faceprint.vision.images import decode
+from faceprint.vision.occlude import occlude
 
 PHOTO = np.full((300, 400, 3), 90, np.uint8)
 POINTS = np.array([[160, 120], [220, 120], [190, 155], [165, 185], [215, 185]], np.float32)
@@ -43,7 +44,7 @@ def figure(similarity: float = 0.95, **other: object) -> Image:
         "crops": (PHOTO[:150, :150], PHOTO[:112, :112]),
         "captions": ("a.jpg", "b.jpg"),
     }
-    return draw.comparison_figure(**(values | other))  # type: ignore[arg-type]
+    return comparison_figure(**(values | other))  # type: ignore[arg-type]
 
 
 # --- draw_faces ----------------------------------------------------------------------------------
@@ -99,7 +100,7 @@ def test_any_face_on_any_photograph(
     face = Face(np.array(box, np.float32), 0.5, landmarks)
     assert draw.draw_faces(photo, [face]).shape == photo.shape
     finite = replace(face, landmarks=np.nan_to_num(landmarks))
-    assert draw.occlude(photo, finite).shape == photo.shape
+    assert occlude(photo, finite).shape == photo.shape
 
 
 def test_only_rgb_arrays() -> None:
@@ -107,7 +108,7 @@ def test_only_rgb_arrays() -> None:
     with pytest.raises(InvalidImageArrayError):
         draw.draw_faces(gray, [])
     with pytest.raises(InvalidImageArrayError):
-        draw.occlude(gray, FACE)
+        occlude(gray, FACE)
     with pytest.raises(InvalidImageArrayError):
         figure(images=(gray, PHOTO))
 
@@ -123,7 +124,7 @@ def inside(mask: np.ndarray, point: np.ndarray) -> bool:
 @pytest.mark.parametrize("landmarks", [True, False])
 def test_mask_covers_nose_and_mouth_and_leaves_the_eyes(landmarks: bool) -> None:
     face = FACE if landmarks else replace(FACE, landmarks=None)
-    covered = draw.occlude(PHOTO, face)
+    covered = occlude(PHOTO, face)
     mask = changed(PHOTO, covered)
     nose = POINTS[2] + (0, 8)  # its lower end; a box alone does not say where exactly
     points = [POINTS[0], POINTS[1], nose, POINTS[3], POINTS[4]]
@@ -139,17 +140,17 @@ def test_mask_turns_with_the_face(angle: int) -> None:
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
     center = np.array([200, 150])
     turned = replace(FACE, landmarks=((POINTS - (190, 150)) @ matrix.T + center).astype(np.float32))
-    mask = changed(PHOTO, draw.occlude(PHOTO, turned))
-    upright = changed(PHOTO, draw.occlude(PHOTO, FACE))
+    mask = changed(PHOTO, occlude(PHOTO, turned))
+    upright = changed(PHOTO, occlude(PHOTO, FACE))
     assert [inside(mask, point) for point in turned.landmarks] == [False, False, True, True, True]
     assert abs(int(mask.sum()) - int(upright.sum())) < 0.03 * upright.sum()
 
 
 def test_mask_grows_with_the_face() -> None:
-    small = changed(PHOTO, draw.occlude(PHOTO, FACE)).sum()
+    small = changed(PHOTO, occlude(PHOTO, FACE)).sum()
     large = np.full((600, 800, 3), 90, np.uint8)
     doubled = replace(FACE, landmarks=POINTS * 2)
-    assert changed(large, draw.occlude(large, doubled)).sum() == pytest.approx(4 * small, rel=0.03)
+    assert changed(large, occlude(large, doubled)).sum() == pytest.approx(4 * small, rel=0.03)
 
 
 # --- comparison_figure ---------------------------------------------------------------------------
@@ -245,18 +246,18 @@ def test_operating_points_in_words(point: OperatingPoint, words: str) -> None:
 @given(st.text(max_size=80), st.integers(30, 400))
 @settings(max_examples=100, deadline=None)
 def test_text_fits_and_can_be_drawn(text: str, width: int) -> None:
-    chosen = drawing.font(20)
-    short = drawing.shortened(text, chosen, width)
+    chosen = draw.font(20)
+    short = draw.shortened(text, chosen, width)
     assert short.isascii()
     assert chosen.getlength(short) <= width
-    lines = drawing.wrapped(text, chosen, width, 2)
+    lines = draw.wrapped(text, chosen, width, 2)
     assert len(lines) <= 2
     assert all(chosen.getlength(line) <= width for line in lines)
 
 
 def test_plain_letters() -> None:
-    assert drawing.plain("Zoë \u2013 \u201cÅngström\u201d\n\u00d72") == 'Zoe - "Angstrom" x2'
-    assert drawing.plain("写真.jpg") == "??.jpg"
+    assert draw.plain("Zoë \u2013 \u201cÅngström\u201d\n\u00d72") == 'Zoe - "Angstrom" x2'
+    assert draw.plain("写真.jpg") == "??.jpg"
 
 
 def test_png_is_written_whole(tmp_path: Path) -> None:
