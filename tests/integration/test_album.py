@@ -152,6 +152,42 @@ def test_a_face_of_another_length_than_the_album_has_is_damage(change, tmp_path)
         file.stored()
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE links SET a = 999", "links refers to a faces row"),
+        ("UPDATE faces SET person = 999 WHERE key = 2", "faces refers to a people row"),
+        ("UPDATE links SET kind = 'perhaps'", "damaged.*links"),
+        ("UPDATE people SET name = x'00'", "damaged.*people"),
+    ],
+)
+def test_rows_that_lead_nowhere_are_damage(change, said, tmp_path):
+    path = tmp_path / "a.db"
+    with AlbumFile(path) as file:
+        sync_photographs(file, album_of(2, 2))
+        pair = (key("p00/0.jpg"), key("p00/1.jpg"))
+        correct(file, Corrections(must_link=(pair,)))
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    connection.execute("INSERT INTO people VALUES (70, 'Ada')")
+    connection.execute("PRAGMA writable_schema = ON")
+    before = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'people'").fetchone()
+    connection.execute(
+        "UPDATE sqlite_schema SET sql = replace(sql, ' STRICT', '') WHERE name = 'people'"
+    )
+    connection.commit()
+    connection.close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    connection.execute(change)
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'people'", before)
+    connection.commit()
+    connection.close()
+    with pytest.raises(GalleryCorruptError, match=said):
+        AlbumFile(path)
+
+
 def test_correction_files(tmp_path):
     csv = tmp_path / "c.csv"
     csv.write_text("source_a,box_a,source_b,box_b\na.jpg,1 2 3 4,b.jpg,5 6 7 8\n")

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
+from faceprint._files import refuse_pipes
 from faceprint._optional import require
 from faceprint.errors import DatasetError, UsageError
 from faceprint.vision.search_report import SearchReport
@@ -20,6 +21,9 @@ __all__ = ["LISTS", "expand", "is_remote", "lines_of"]
 
 LISTS = frozenset({".txt", ".lst", ".parquet"})
 """Suffixes of files that list photographs: one per line, or in the column `path`."""
+
+
+_LONGEST_LINE = 1 << 16
 
 
 def expand(
@@ -64,6 +68,9 @@ def lines_of(stream: IO[bytes]) -> Iterator[str]:
 
     Names are bytes in UTF-8 or not; a byte-order mark is not part of the first one. A list in
     UTF-16, as Windows makes them, is known by its mark.
+
+    Raises:
+        DatasetError: a line that is too long for any name, as those of files that hold no lines.
     """
     buffered = (
         stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast("Any", stream))
@@ -74,7 +81,12 @@ def lines_of(stream: IO[bytes]) -> Iterator[str]:
     # Only the line feed ends a line: a name may hold any other separator.
     text = io.TextIOWrapper(buffered, encoding, errors, newline="\n")
     try:
-        yield from text
+        while line := text.readline(_LONGEST_LINE):
+            if len(line) == _LONGEST_LINE and not line.endswith("\n"):
+                raise DatasetError(
+                    f"not a list of file names: a line is longer than {_LONGEST_LINE:,} letters"
+                )
+            yield line
     finally:
         text.detach()  # the caller closes it
 
@@ -96,18 +108,26 @@ def _glob(pattern: str, exclude: Sequence[str], report: SearchReport) -> Iterato
     names = (
         _match_recursive(pattern, exclude, report)
         if "**" in _parts(pattern)
-        else _match_flat(pattern)
+        else _match_flat(pattern, report)
     )
     found = False
     for name in names:
         found = True
         yield name
-    if not found:
+    if not found and not report.unreadable:
         raise UsageError(f"{pattern}: no file matches this pattern")
 
 
-def _match_flat(pattern: str) -> list[str]:
-    """The files that match a pattern without `**`."""
+def _match_flat(pattern: str, report: SearchReport) -> list[str]:
+    """The files that match a pattern without `**`; it is as deep as it has slashes."""
+    parts = pattern.split("/")
+    for depth in range(1, len(parts)):
+        for folder in glob.iglob("/".join(parts[:depth])) if parts[depth - 1] else ():  # noqa: PTH207
+            if os.path.isdir(folder) and glob.has_magic(parts[depth]):  # noqa: PTH112
+                try:
+                    os.scandir(folder).close()
+                except OSError as error:  # glob says nothing of it
+                    report.fail(folder, error)
     found = sorted(glob.iglob(pattern))  # noqa: PTH207 - Path.glob has no `..`
     return [name for name in found if not os.path.isdir(name)]  # noqa: PTH112
 
@@ -142,6 +162,7 @@ def _matches(names: Sequence[str], parts: Sequence[str]) -> bool:
 
 def _list(name: str) -> Iterator[str]:
     try:
+        refuse_pipes(Path(name))
         if name.lower().endswith(".parquet"):
             yield from _column(name)
         else:

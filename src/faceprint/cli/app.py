@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import logging
@@ -55,10 +56,20 @@ class LazyGroup(TyperGroup):
         if isinstance(target, typer.Typer):
             group = typer.main.get_group(target)
             group.name = cmd_name
+            for command in group.commands.values():
+                _leave_reading_to_readers(command)
             return group
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(name=cmd_name)(target)
-        return typer.main.get_command(single)
+        return _leave_reading_to_readers(typer.main.get_command(single))
+
+
+def _leave_reading_to_readers(command: Any) -> Any:
+    """Make a file without permission an input that can't be used (3), and not wrong usage (2)."""
+    for parameter in command.params:
+        if hasattr(parameter.type, "readable"):
+            parameter.type.readable = False
+    return command
 
 
 app = typer.Typer(
@@ -91,8 +102,14 @@ def _root(
     ctx.obj = {"debug": debug}
 
 
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
 def _describe(error: Exception) -> str:
     """The message of an unexpected error, or of a path that can't be used."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        return f"{where}{error.strerror}; make room, and repeat the command"
     if isinstance(error, OSError) and isinstance(error.filename, str | bytes):
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
     return f"unexpected {type(error).__name__}: {error} (--debug shows where)"
@@ -118,6 +135,7 @@ def _usage_text(error: TyperException) -> str:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the documented code."""
+    _open_closed_streams()
     given = sys.argv[1:] if arguments is None else arguments
     logging.lastResort = _WarningPrinter(logging.WARNING)
     # `--debug` may stand anywhere before `--`: people append it to a failed command.
@@ -126,14 +144,15 @@ def main(arguments: list[str] | None = None) -> None:
     words = [word for i, word in enumerate(given) if i >= end or word != "--debug"]
     try:
         code = app(words, prog_name="faceprint", standalone_mode=False)
+        sys.stdout.flush()
     except typer.Abort:
         sys.exit(130)
     except TyperException as error:
         note(_usage_text(error), lines=True)
         sys.exit(USAGE)
     except BrokenPipeError:
-        # The reader closed the pipe (`| head`). That is no error; silence the interpreter too.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader closed the pipe (`| head`). That is no error.
+        _drop_answer()
         sys.exit(DONE)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -145,8 +164,32 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:  # noqa: BLE001 - the outermost handler: one line, code 5
         _show_traceback(debug)
         note(f"faceprint: {_describe(error)}")
+        if isinstance(error, OSError) and error.errno in _FULL:
+            _drop_answer()
         sys.exit(exit_code(error))
     sys.exit(code if isinstance(code, int) else DONE)
+
+
+def _open_closed_streams() -> None:
+    """Open streams that were closed at the start (`2>&-`) on the null device.
+
+    Otherwise the next file that is opened is the standard error that libraries write to.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
+def _drop_answer() -> None:
+    """Drop what stdout did not take, so that the interpreter does not try again at its end."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except io.UnsupportedOperation:  # not a file, in a test
+        return
 
 
 def _show_traceback(debug: bool) -> None:

@@ -100,14 +100,17 @@ def calibrate(
         progress=progress("pictures"),
         measuring=lambda: note("choosing thresholds; with many pairs this takes a while"),
     )
-    # Without points it would replace a useful one of the same name.
-    file = keep_calibration(found) if found.points else None
-    if report is not None:
-        _write_report(report, found)
-    if as_json:
-        print_json(found.to_json() | {"file": None if file is None else str(file)})
-    else:
-        _print(found, file)
+    # An empty one would replace one of the same name that holds points.
+    file = None
+    try:
+        file = keep_calibration(found) if found.points else None
+        if report is not None:
+            _write_report(report, found)
+    finally:  # where it can't be written, the result is not lost
+        if as_json:
+            print_json(found.to_json() | {"file": None if file is None else str(file)})
+        else:
+            _print(found, file)
     return DONE if found.points else NO
 
 
@@ -128,7 +131,10 @@ def _print(found: CalibrationFile, file: Path | None) -> None:
             say(f"  {line}")
     if found.points:
         say(f"faceprint verify A B --calibration {found.name}")
-    note("not saved: no operating point" if file is None else f"saved: {file}")
+    if not found.points:
+        note("not saved: no operating point")
+    elif file is not None:
+        note(f"saved: {file}")
 
 
 def _write_report(folder: Path, found: CalibrationFile) -> None:

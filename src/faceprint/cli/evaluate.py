@@ -100,12 +100,12 @@ def evaluate(
             options=EmbedOptions(aligned=data.aligned, face=rule),
             progress=show,
         )
-        if report is not None:
-            _write_report(report, data, outcome)
         if as_json:
             print_json(outcome.result.to_json())
         else:
             _print(outcome.result)
+        if report is not None:  # last: where it can't be written, the result is not lost
+            _write_report(report, data, outcome)
         return DONE
     people = open_labeled(path, aligned=aligned, exclude=exclude or ())
     if protocol == "cropped":

@@ -126,11 +126,15 @@ def keygen(
 
     try:
         handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as out:
-            out.write(new_key().text() + "\n")
-            out.flush()
-            # Before anything is sealed with it.
-            os.fsync(out.fileno())
+        try:
+            with os.fdopen(handle, "w", encoding="ascii") as out:
+                out.write(new_key().text() + "\n")
+                out.flush()
+                # Before anything is sealed with it.
+                os.fsync(out.fileno())
+        except OSError:
+            file.unlink(missing_ok=True)  # half a key stands in the way of a whole one
+            raise
         sync_folder(file.absolute().parent)
     except OSError as error:
         raise UsageError(f"{file} can't be made: {error.strerror}") from error

@@ -36,19 +36,19 @@ def add(
     if not path.is_file():
         raise UsageError(f"{path} is not a file")
     card = catalog.add_card(path, replace)
-    taken = store.adopt(card, path.resolve().parent)
+    copied = store.adopt(card, path.resolve().parent)
     if as_json:
         document: dict[str, Any] = {
             "id": card.id,
             "card": card.origin,
             "hash": card_hash(card),
-            "files": [str(item) for item in taken],
+            "files": [str(item) for item in copied],
             "ready": store.is_ready(card),
         }
         print_json(document)
     else:
         say(f"{card.id}: {card.origin}")
-        for item in taken:
+        for item in copied:
             say(f"copied: {item}")
         if not store.is_ready(card):
             note(f"`faceprint models pull {card.id}` downloads its files")

@@ -76,10 +76,10 @@ def quantize(
     new_id = name or f"{card_id}-int8"
     if out.suffix != ".onnx" or not out.parent.is_dir():
         raise UsageError(f"{out}: expected a file FILE.onnx in an existing folder")
-    taken = [str(out)] if out.exists() else []
-    taken += [f"the card {new_id}"] if new_id in catalog.card_ids() else []
-    if taken and not replace:
-        raise UsageError(f"{' and '.join(taken)}: exists already; --replace overwrites")
+    existing = [str(out)] if out.exists() else []
+    existing += [f"the card {new_id}"] if new_id in catalog.card_ids() else []
+    if existing and not replace:
+        raise UsageError(f"{' and '.join(existing)}: exists already; --replace overwrites")
     pairs_file = None if speed_only else pairs or on / "pairs.txt"
     if pairs_file is not None and not pairs_file.is_file():
         raise UsageError(

@@ -15,6 +15,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint._files import read_bounded
+from faceprint._text import decoded
 from faceprint.errors import DatasetError
 from faceprint.evaluation.person_bootstrap import people_of_pairs
 
@@ -161,15 +163,16 @@ class LabeledSet:
             yield self.pictures[i], int(self.subjects[i])
 
 
+_MOST_BYTES = 256 << 20
+
+
 def read_text(path: Path) -> str:
     """The text of a protocol file, without a byte-order mark.
 
     Raises:
-        DatasetError: not readable, or not UTF-8.
+        DatasetError: not readable, too large, or not text.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not text in UTF-8 ({error.reason})") from error
+        return decoded(read_bounded(path, _MOST_BYTES))
     except OSError as error:
         raise DatasetError(f"{path}: {error.strerror or error}") from error

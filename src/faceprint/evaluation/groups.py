@@ -15,12 +15,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint._text import printable
 from faceprint.errors import DatasetError
 from faceprint.evaluation.datasets import read_text
 from faceprint.evaluation.intervals import RULE_OF_3, Rate
 from faceprint.evaluation.person_bootstrap import rate_over_people
 
 __all__ = ["ACROSS", "GROUPS_FILE", "GroupFmr", "group_fmrs", "labels_of", "read_groups"]
+
 
 GROUPS_FILE = "groups.csv"
 """In a folder with one folder for each person, the file that names each person's group."""
@@ -88,7 +90,7 @@ def read_groups(path: Path) -> dict[str, str]:
             person with two labels; the message names the file and the line.
     """
     groups: dict[str, str] = {}
-    for number, line in enumerate(read_text(path).splitlines(), 1):
+    for number, line in enumerate(printable(read_text(path)).splitlines(), 1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"

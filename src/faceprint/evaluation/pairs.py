@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -101,7 +102,7 @@ def open_lfw(root: Path, pairs: Path, *, aligned: bool = False) -> PairSet:
             if key not in found:
                 found[key] = _lfw_picture(root, *key, where)
             path = found[key]
-            sides.append(gathered.add(f"{name}/{path.name}", path, name, where))
+            sides.append(gathered.add(printable(f"{name}/{path.name}"), path, name, where))
         gathered.rows.append((sides[0], sides[1], mated))
         fold_of.append(k // (2 * half))
     folds_of_pairs = np.asarray(fold_of, np.int64) if folds > 1 else None
@@ -164,7 +165,7 @@ def open_pair_table(table: Path, *, root: Path | None = None, aligned: bool = Fa
             person = row.get(f"subject_{side}") if "subject_a" in columns else None
             if person == "":
                 raise DatasetError(f"{where}: subject_{side} is empty")
-            sides.append(gathered.add(str(PurePosixPath(name)), path, person, where))
+            sides.append(gathered.add(printable(str(PurePosixPath(name))), path, person, where))
         mated = _label(row["label"], where)
         if "subject_a" in columns and (row["subject_a"] == row["subject_b"]) != mated:
             raise DatasetError(f"{where}: the label contradicts subject_a and subject_b")
@@ -205,7 +206,7 @@ def _label(text: str, where: str) -> bool:
 
 
 def _csv_rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    reader = csv.reader(read_text(table).splitlines())
+    reader = csv.reader(io.StringIO(read_text(table), newline=""))
     header = [name.strip().lower() for name in next(reader, [])]
     for row in reader:
         where = f"{table}, line {reader.line_num}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,9 @@ import pytest
 from faceprint.errors import DatasetError, MissingExtraError
 from faceprint.evaluation.datasets import Picture
 from faceprint.evaluation.folders import open_folder
+from faceprint.evaluation.groups import read_groups
 from faceprint.evaluation.pairs import open_lfw, open_pair_table
+from faceprint.recognition.albums.corrections import read_corrections
 
 
 @pytest.fixture
@@ -79,7 +83,7 @@ def test_files_that_are_no_text_or_not_there(root: Path, tmp_path: Path) -> None
     with pytest.raises(DatasetError, match="No such file"):
         open_lfw(root, tmp_path / "none.txt")
     (tmp_path / "b.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DatasetError, match="not text in UTF-8"):
+    with pytest.raises(DatasetError, match="line 1: expected the number of folds"):
         open_lfw(root, tmp_path / "b.txt")
     with pytest.raises(DatasetError, match="No such file"):
         Picture("x", tmp_path / "x.jpg").read()
@@ -194,3 +198,30 @@ def test_a_folder_a_person(root: Path) -> None:
         open_folder(root, minimum=3)
     with pytest.raises(DatasetError, match="not a folder"):
         open_folder(root / "nobody")
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.jpg", "a\u2028b\x0b.jpg".encode(), b"plain.jpg"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_lists_of_pairs_name_any_file(name: bytes, encoding: str, tmp_path: Path) -> None:
+    if encoding == "utf-16" and name == b"caf\xe9.jpg":
+        pytest.skip("UTF-16 holds no bytes that are not text")
+    (tmp_path / os.fsdecode(name)).touch()
+    (tmp_path / "b.jpg").touch()
+    text = b"a,b,label\n" + name + b",b.jpg,1\n"
+    if encoding == "utf-8-sig":
+        text = codecs.BOM_UTF8 + text
+    if encoding == "utf-16":
+        text = text.decode().encode("utf-16")
+    (tmp_path / "p.csv").write_bytes(text)
+    pairs = open_pair_table(tmp_path / "p.csv")
+    assert pairs.pictures[0].source == tmp_path / os.fsdecode(name)
+    pairs.pictures[0].name.encode()
+
+
+def test_groups_and_corrections_name_any_file(tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_bytes(b"Jos\xe9,men\n")
+    assert read_groups(path) == {"Jos\\xe9": "men"}
+    path.write_bytes(b"source_a,box_a,source_b,box_b\n\xe9.jpg,1 2 3 4,b.jpg,5 6 7 8\n")
+    ((face, other),) = read_corrections(path, "must_link").must_link
+    assert (face.source, other.source) == ("\\xe9.jpg", "b.jpg")

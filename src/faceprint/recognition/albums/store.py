@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint._files import read_start
 from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.errors import (
     GalleryCorruptError,
@@ -88,7 +89,7 @@ class AlbumFile:
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction: all of it or nothing."""
-        with plain_errors(str(self.path)):
+        with plain_errors(str(self.path), "write"):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -270,7 +271,7 @@ def _create(path: Path) -> None:
         raise SourceNotFoundError(f"{path.parent}: no such folder")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")
     try:
-        with plain_errors(str(path)):
+        with plain_errors(str(path), "write"):
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             connection = configured(temporary)
             try:
@@ -291,8 +292,7 @@ def _create(path: Path) -> None:
 
 def _check_header(path: Path) -> None:
     try:
-        with path.open("rb") as file:
-            start = file.read(100)
+        start = read_start(path, 100)
     except OSError as error:
         raise GalleryError(f"{path} can't be opened: {error.strerror}") from error
     application = int.from_bytes(start[68:72], "big")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import hashlib
 import hmac
 import os
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from faceprint import settings
+from faceprint._files import read_bounded
 from faceprint._optional import require
 from faceprint.errors import GalleryCorruptError, GalleryLockedError, UsageError
 
@@ -90,10 +92,10 @@ def read_key_file(path: Path) -> Key:
         UsageError: it holds no key.
     """
     try:
-        if path.stat().st_size > 4096:
-            raise UsageError(f"{path} is too large to be a gallery key")
-        return parse_key(path.read_bytes(), str(path))
+        return parse_key(read_bounded(path, 4096), str(path))
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise UsageError(f"{path} is too large to be a gallery key") from error
         raise GalleryLockedError(f"the key file {path} can't be read: {error.strerror}") from error
 
 

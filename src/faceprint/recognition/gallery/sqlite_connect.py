@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+from faceprint._files import read_start
 from faceprint.errors import GalleryCorruptError, GalleryError
 from faceprint.recognition.gallery import schema_sqlite
 
@@ -78,8 +79,7 @@ def _filled(path: Path) -> bool:
 
 def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     try:
-        with path.open("rb") as file:
-            start = file.read(100)
+        start = read_start(path, 100)
     except OSError as error:
         raise GalleryError(f"{path} can't be opened: {error.strerror}") from error
     if start[:16] != _MAGIC or len(start) < 100:
