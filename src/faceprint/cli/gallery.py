@@ -133,7 +133,7 @@ def remove(
     """
     from faceprint import settings
     from faceprint.evaluation.embedding_cache import forget
-    from faceprint.recognition.gallery.store import is_postgres
+    from faceprint.recognition.gallery.factory import is_postgres
 
     if not (subjects or template or older_than or expired):
         raise UsageError("what is removed? SUBJECT..., --template N, --older-than or --expired")

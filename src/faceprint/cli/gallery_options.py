@@ -47,7 +47,7 @@ def announced(gallery: Gallery) -> Gallery:
 
 def gallery_exists(location: str) -> bool:
     """Whether a file is there; a server is asked when it is opened."""
-    from faceprint.recognition.gallery.store import is_postgres
+    from faceprint.recognition.gallery.factory import is_postgres
 
     return is_postgres(location) or settings.expanded(location).exists()
 

@@ -22,9 +22,7 @@ __all__ = [
     "Policy",
     "Skipped",
     "Subject",
-    "SubjectRow",
     "TemplateRow",
-    "VectorRow",
     "now",
     "timestamp",
 ]
@@ -195,26 +193,12 @@ class Subject:
     templates: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectRow:
-    """A person as a store keeps them; in an encrypted gallery the texts are sealed (`guard`)."""
-
-    name: str
-    uid: str
-    metadata: str
-    consent: str | None
-    created: str
-    key: int = 0
-    templates: int = 0
-    tag: bytes = b""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class TemplateRow:
     """A template as a store keeps it: `vector` and `crop` are bytes, sealed or in clear.
 
     Attributes:
-        content: SHA-256 of the photograph's bytes.
+        image_sha256: of the photograph's bytes.
         box: x1, y1, x2, y2 in pixels of the photograph.
         quality: 0..1, None when it was not assessed.
         norm: the embedding's length before normalization.
@@ -223,7 +207,7 @@ class TemplateRow:
     """
 
     subject_key: int
-    content: bytes
+    image_sha256: bytes
     source: str
     vector: bytes
     box: tuple[float, float, float, float] | None = None
@@ -240,10 +224,6 @@ class TemplateRow:
     def id(self) -> str:
         """The name callers use; never given twice within a gallery."""
         return str(self.key)
-
-
-VectorRow = tuple[int, int, bytes, bytes, str, str | None, float | None, float, str, bytes, bytes]
-"""key, subject_key, content, vector, source, box, quality, norm, created, crop_tag, tag."""
 
 
 @dataclass(frozen=True, slots=True)
