@@ -46,7 +46,6 @@ PRAGMA user_version = 1;
 _BEGUN = "SELECT 1 FROM begun WHERE digest = ?"
 _COLUMNS = "source, twin, part, row, faces, error"
 
-
 State = Literal["new", "done", "twin", "unreadable"]
 """Of a photograph: to be done, done in an earlier run, the same bytes as one before, or neither."""
 
