@@ -27,8 +27,8 @@ from faceprint.recognition.thresholds.operating_points import (
 from faceprint.types import Measurement, OperatingPoint
 from faceprint.zoo import packs
 from faceprint.zoo.card import CardOperatingPoint, ModelCard
+from faceprint.zoo.card_points import has_measured_points, point_problems
 from faceprint.zoo.catalog import all_cards, get_card
-from faceprint.zoo.lint_points import has_measured_points, point_problems
 
 CARDS = all_cards()
 PAIRS = [
