@@ -202,7 +202,7 @@ def test_signs_forget_what_was_removed(world: World) -> None:
     assert index.vectors(world.keys[[20, 3]]) == pytest.approx(world.vectors[[20, 3]])
     with pytest.raises(ValueError, match="ascend"):
         index.add(world.keys[20:21], world.vectors[20:21])
-    with pytest.raises(ValueError, match="moved"):
+    with pytest.raises(ValueError, match="centered again"):
         index.center(world.vectors, N)
 
 
