@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from faceprint._sqlite import connect
 from faceprint._text import printable
 from faceprint.bulk.work import CHANGED, Content, Outcome, reason
 from faceprint.errors import DatasetError, ModelMismatchError, UsageError
@@ -92,7 +93,8 @@ class Manifest:
         """
         self.folder = folder
         path = folder / "manifest.sqlite"
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=0.2)
+        with sqlite_errors(path):
+            self._db = connect(path, create=True, busy_ms=200)
         try:
             with sqlite_errors(path):
                 self._open(dict(options))

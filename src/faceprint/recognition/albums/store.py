@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceprint._files import read_start
+from faceprint._sqlite import connect, sqlite_errors
 from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.errors import (
     GalleryCorruptError,
@@ -26,7 +27,6 @@ from faceprint.recognition.albums import schema
 from faceprint.recognition.albums.photographs import Content, Found, Photograph, shown
 from faceprint.recognition.clustering.knn_graph import Ints
 from faceprint.recognition.gallery.records import now
-from faceprint.recognition.gallery.sqlite_connect import configured, plain_errors
 from faceprint.types import Array
 
 __all__ = ["AlbumFile", "Stored"]
@@ -65,9 +65,9 @@ class AlbumFile:
         self.path = path
         if not path.exists():
             _create(path)
-        with plain_errors(str(path)):
+        with sqlite_errors(str(path)):
             _check_header(path)
-            self._connection = configured(path)
+            self._connection = connect(path)
             try:
                 if schema.check_schema(self._connection, str(path)) < schema.VERSION:
                     schema.migrate(self._connection)
@@ -89,7 +89,7 @@ class AlbumFile:
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction: all of it or nothing."""
-        with plain_errors(str(self.path), "write"):
+        with sqlite_errors(str(self.path), "write"):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -100,7 +100,7 @@ class AlbumFile:
 
     def rows(self, sql: str, values: Iterable[object] = ()) -> list[tuple[object, ...]]:
         """The rows of a query."""
-        with plain_errors(str(self.path)):
+        with sqlite_errors(str(self.path)):
             return self._connection.execute(sql, tuple(values)).fetchall()
 
     def photographs(self) -> list[Photograph]:
@@ -186,7 +186,7 @@ class AlbumFile:
 
     def scrub(self) -> None:
         """Write the file anew, so that nothing of what was removed is left in it."""
-        with plain_errors(str(self.path)):
+        with sqlite_errors(str(self.path)):
             self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
@@ -271,9 +271,9 @@ def _create(path: Path) -> None:
         raise SourceNotFoundError(f"{path.parent}: no such folder")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")
     try:
-        with plain_errors(str(path), "write"):
+        with sqlite_errors(str(path), "write"):
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            connection = configured(temporary)
+            connection = connect(temporary)
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 schema.create(connection)

@@ -85,7 +85,7 @@ def test_keys_are_read_in_three_forms_and_never_shown(tmp_path: Path) -> None:
     made = new_key()
     path.write_text(made.text())
     assert read_key_file(path).id == made.id != KEY.id
-    with pytest.raises(UsageError, match="holds no gallery key") as caught:
+    with pytest.raises(UsageError, match="is not a gallery key") as caught:
         parse_key(b"hunter2hunter2", "the key file")
     assert "hunter2" not in str(caught.value)
     with pytest.raises(GalleryLockedError):

@@ -6,15 +6,15 @@ from typing import Any
 
 from faceprint.errors import GalleryCorruptError, GalleryError
 from faceprint.recognition.gallery.records import Header
-from faceprint.recognition.gallery.sql_rows import HEADER, header_to_row
+from faceprint.recognition.gallery.sql.rows import HEADER, header_columns
 
-__all__ = ["MOST_INDEXED", "VERSION", "ensure", "index_vectors", "unindex_vectors"]
+__all__ = ["MAX_INDEXED_DIM", "VERSION", "ensure", "index_vectors", "unindex_vectors"]
 
-MOST_INDEXED = 4000
-"""Dimensions that pgvector's HNSW takes as halfvec."""
+MAX_INDEXED_DIM = 4000
+"""The most dimensions that pgvector indexes as halfvec."""
 
 # Each step takes a gallery from version n to n + 1, inside one transaction. Never edit a step that
-# was released. Names sort by bytes (COLLATE "C"), as they do in SQLite.
+# was released. Names sort by bytes (COLLATE "C"), as in SQLite.
 _STEPS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE gallery (
@@ -94,10 +94,10 @@ VERSION = len(_STEPS)
 
 
 def ensure(connection: Any, schema: str, header: Header | None, location: str) -> None:
-    """Make the gallery when there is none and a header is given; bring an older one up to date.
+    """Make the gallery when there is none and a header is given; upgrade an older one.
 
     Raises:
-        GalleryError: there is none and no header, or pgvector is not to be had.
+        GalleryError: there is none and no header, or pgvector is not installed.
         GalleryCorruptError: the schema holds something else, or a newer gallery.
     """
     with connection.transaction():
@@ -108,24 +108,24 @@ def ensure(connection: Any, schema: str, header: Header | None, location: str) -
             return
         if header is None:
             raise GalleryError(
-                f"there is no gallery at {location}; faceprint enroll {location} NAME PHOTO makes "
-                "one"
+                f"there is no gallery at {location}; create one with: faceprint enroll {location} "
+                "NAME PHOTO"
             )
         occupied = connection.execute(
             "SELECT relname FROM pg_class WHERE relnamespace = to_regnamespace(%s)", (schema,)
         ).fetchone()
         if occupied:
             raise GalleryCorruptError(
-                f"{location}: the schema {schema} holds {occupied[0]!r} and no gallery; name "
-                "another with ?schema=NAME"
+                f"{location}: the schema {schema} contains {occupied[0]!r} and no gallery; "
+                "choose another with ?schema=NAME"
             )
         connection.execute(f"CREATE SCHEMA IF NOT EXISTS {schema}")
         connection.execute("CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
         _apply(connection, 0)
-        marks = ", ".join(["%s"] * len(header_to_row(header)))
         connection.execute(
-            f"INSERT INTO gallery (id, version, {HEADER}) VALUES (1, {VERSION:d}, {marks})",
-            header_to_row(header),
+            f"INSERT INTO gallery (id, version, {', '.join(HEADER)}) VALUES (1, {VERSION:d}, "
+            f"{', '.join(['%s'] * len(HEADER))})",
+            header_columns(header),
         )
         if not header.key_id:
             index_vectors(connection, header.model.dim)
@@ -138,14 +138,15 @@ def _exists(connection: Any, table: str) -> bool:
 def _upgrade(connection: Any, location: str) -> None:
     row = connection.execute("SELECT version FROM gallery WHERE id = 1").fetchone()
     if row is None:
-        raise GalleryCorruptError(f"{location}: the gallery's own row is missing")
-    if row[0] > VERSION:
+        raise GalleryCorruptError(f"{location}: the gallery's header is missing")
+    (version,) = row
+    if version > VERSION:
         raise GalleryCorruptError(
-            f"{location} was made by a newer faceprint (gallery version {row[0]}, this one knows "
-            f"{VERSION}); upgrade faceprint"
+            f"{location} was made by a newer faceprint (gallery version {version}, this one reads "
+            f"up to {VERSION}); upgrade faceprint"
         )
-    if row[0] < VERSION:
-        _apply(connection, row[0])
+    if version < VERSION:
+        _apply(connection, version)
         connection.execute("UPDATE gallery SET version = %s", (VERSION,))
 
 
@@ -156,10 +157,10 @@ def _apply(connection: Any, start: int) -> None:
 
 
 def index_vectors(connection: Any, dim: int) -> None:
-    """Give `near` its length and its HNSW graph; inside the caller's transaction."""
+    """Set the length of `near` and build its HNSW graph, inside the caller's transaction."""
     connection.execute(f"ALTER TABLE templates ALTER COLUMN near TYPE halfvec({dim:d})")
-    if dim <= MOST_INDEXED:
-        # Of unit vectors the inner product is the cosine, and costs less.
+    if dim <= MAX_INDEXED_DIM:
+        # For unit vectors the inner product is the cosine, and costs less.
         connection.execute(
             "CREATE INDEX templates_near ON templates USING hnsw (near halfvec_ip_ops) "
             "WITH (m = 16, ef_construction = 128)"
@@ -167,6 +168,6 @@ def index_vectors(connection: Any, dim: int) -> None:
 
 
 def unindex_vectors(connection: Any) -> None:
-    """Drop the graph and empty `near`; inside the caller's transaction."""
+    """Drop the graph and empty `near`, inside the caller's transaction."""
     connection.execute("DROP INDEX IF EXISTS templates_near")
     connection.execute("ALTER TABLE templates ALTER COLUMN near TYPE halfvec USING NULL")

@@ -12,13 +12,13 @@ from urllib.parse import unquote
 from faceprint._optional import require
 from faceprint.errors import GalleryCorruptError, GalleryError, UsageError
 
-__all__ = ["Address", "connect", "make_pool", "parse_address", "plain_errors"]
+__all__ = ["Address", "connect", "make_pool", "parse_address", "postgres_errors"]
 
 _SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _SECRET = ("password", "sslpassword", "oauth_client_secret")
 _LOCK_MS = 30_000
 _CONNECT_S = 10.0
-_MOST_CONNECTIONS = 8
+_MAX_CONNECTIONS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +26,10 @@ class Address:
     """Where a gallery is.
 
     Attributes:
-        conninfo: for the driver, as the user gave it but for the schema.
-        schema: the gallery's own.
-        shown: host, database and schema, for people; never more.
-        secrets: texts that no message may hold.
+        conninfo: for the driver: what the user gave, without the schema.
+        schema: of the gallery.
+        shown: host, database and schema; nothing else.
+        secrets: texts that no message may contain.
     """
 
     conninfo: str = field(repr=False)
@@ -39,14 +39,14 @@ class Address:
 
 
 def parse_address(location: str) -> Address:
-    """Take `postgresql://...?schema=NAME` apart as libpq does; `faceprint` where none is named.
+    """Parse `postgresql://...?schema=NAME` as libpq does; the default schema is `faceprint`.
 
     Raises:
-        UsageError: not an address that libpq takes, or a schema's name that is not lower-case
-            letters, digits and underscores. The message never holds the address.
+        UsageError: libpq can't read the address, or the schema's name is not made of lower-case
+            letters, digits and underscores. The message never contains the address.
     """
     scheme, _, rest = location.partition("://")
-    # libpq ends the user's part at the first @ that no slash precedes, as a password may hold ?.
+    # For libpq the user's part ends at the first @ before any slash: a password may contain ?.
     user, at, place = rest.partition("@")
     if "/" in user:
         user, at, place = "", "", rest
@@ -56,45 +56,45 @@ def parse_address(location: str) -> Address:
     schema = "faceprint" if schema is None else schema
     if not _SCHEMA.fullmatch(schema) or schema.startswith("pg_"):
         raise UsageError(
-            f"schema {schema!r}: a name takes lower-case letters, digits and underscores, and does "
+            f"schema {schema!r}: a name has lower-case letters, digits and underscores, and does "
             "not begin with pg_"
         )
     kept = "&".join("".join(part) for part in parameters if part[0] != "schema")
     conninfo = f"{scheme.lower()}://{user}{at}{place}" + (f"?{kept}" if kept else "")
-    held = _parse(conninfo)
-    shown = f"postgresql://{held['host']}"
-    shown += f":{held['port']}" if held["port"] else ""
-    secrets = tuple(held[name] for name in _SECRET if held.get(name))
-    return Address(conninfo, schema, f"{shown}/{held['dbname']}?schema={schema}", secrets)
+    parts = _parse(conninfo)
+    shown = f"postgresql://{parts['host']}"
+    shown += f":{parts['port']}" if parts["port"] else ""
+    secrets = tuple(parts[name] for name in _SECRET if parts.get(name))
+    return Address(conninfo, schema, f"{shown}/{parts['dbname']}?schema={schema}", secrets)
 
 
 def _parse(conninfo: str) -> dict[str, str]:
-    """The parts, as libpq reads them, when they are what they should be."""
+    """The parts as libpq reads them, checked for plausibility."""
     module = require("psycopg.conninfo", extra="postgres")
     errors = require("psycopg.errors", extra="postgres")
     try:
         parsed = module.conninfo_to_dict(conninfo)
     except errors.Error:
         parsed = None
-    held = {} if parsed is None else {name: str(value) for name, value in parsed.items()}
-    held |= {name: held.get(name, "") for name in ("host", "port", "dbname")}
-    # A slash in a password makes the user's name the host and the password the port.
+    parts = {} if parsed is None else {name: str(value) for name, value in parsed.items()}
+    parts |= {name: parts.get(name, "") for name in ("host", "port", "dbname")}
+    # A slash in the password makes libpq read the user as the host, the password as the port.
     if (
         parsed is None
-        or re.search(r"[^0-9,]", held["port"])
-        or "@" in held["dbname"] + held["host"]
+        or re.search(r"[^0-9,]", parts["port"])
+        or "@" in parts["dbname"] + parts["host"]
     ):
-        # Without the driver's own words, which repeat parts of the address.
+        # Without the driver's message, which repeats parts of the address.
         raise UsageError(
             "the address of the database can't be read. In a user's name or password write "
             "%2F for /, %3A for :, %40 for @, %23 for #, %3F for ? and %25 for %"
         )
-    return held
+    return parts
 
 
 @contextlib.contextmanager
-def plain_errors(location: str, secrets: Sequence[str] = ()) -> Iterator[None]:
-    """psycopg's errors as ours, each saying what to do; none holds one of the secrets."""
+def postgres_errors(location: str, secrets: Sequence[str] = ()) -> Iterator[None]:
+    """Raise psycopg's errors as ours, which say what to do; no message holds a secret."""
     errors = require("psycopg.errors", extra="postgres")
     try:
         yield
@@ -119,12 +119,12 @@ def plain_errors(location: str, secrets: Sequence[str] = ()) -> Iterator[None]:
 
 
 def connect(address: Address) -> Any:
-    """A connection of its own, in autocommit."""
+    """A single connection in autocommit mode."""
     psycopg = require("psycopg", extra="postgres")
-    with plain_errors(address.shown, address.secrets):
+    with postgres_errors(address.shown, address.secrets):
         connection = psycopg.connect(address.conninfo, autocommit=True, connect_timeout=10)
     try:
-        with plain_errors(address.shown):
+        with postgres_errors(address.shown):
             _session(connection, address.schema)
     except BaseException:
         connection.close()
@@ -144,7 +144,7 @@ def make_pool(address: Address) -> Any:
     pool = pools.ConnectionPool(
         address.conninfo,
         min_size=1,
-        max_size=_MOST_CONNECTIONS,
+        max_size=_MAX_CONNECTIONS,
         kwargs={"autocommit": True, "connect_timeout": 10},
         configure=configure,
         check=pools.ConnectionPool.check_connection,
@@ -152,7 +152,7 @@ def make_pool(address: Address) -> Any:
         open=False,
     )
     try:
-        with plain_errors(address.shown, address.secrets):
+        with postgres_errors(address.shown, address.secrets):
             pool.open(wait=True, timeout=_CONNECT_S)
     except BaseException:
         pool.close()
@@ -168,7 +168,7 @@ def _session(connection: Any, schema: str) -> None:
     ]
     for name, value in settings:
         connection.execute("SELECT set_config(%s, %s, false)", (name, value))
-    # Acknowledged means durable, whatever the server's default is; stricter settings stay.
+    # A commit that returned is durable, whatever the server's default; stricter settings stay.
     connection.execute(
         "SELECT set_config('synchronous_commit', 'on', false) "
         "WHERE current_setting('synchronous_commit') = 'off'"
