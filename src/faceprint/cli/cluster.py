@@ -118,20 +118,14 @@ def cluster(
     from faceprint.recognition.albums.sync import find_photographs
     from faceprint.vision.search_report import SearchReport
 
-    if folders not in ("link", "copy", "none"):
-        raise UsageError(f"--folders is {folders!r}; it is link, copy or none")
-    if table is not None and paths:
-        raise UsageError("give photographs or --from TABLE, not both")
+    _check_choices(folders, table, paths)
     if out is not None and is_table(out):
         check_name(out)
     elif out is not None:
         _check_folder(out)
         out.mkdir(parents=True, exist_ok=True)
         state = state or out / "album.db"
-    if scratch is not None and (table is None or state is not None):
-        raise UsageError("--scratch goes with --from TABLE, and with --out FILE or --json")
-    if table is None and not paths and (state is None or not state.exists()):
-        raise UsageError("give photographs or folders, --from TABLE, or --state FILE of an album")
+    _check_sources(paths, table, state, scratch)
     if state is None and (forget or forget_missing):
         option = "--forget" if forget else "--forget-missing"
         raise UsageError(f"{option} needs an album: --out DIR or --state FILE")
@@ -146,9 +140,10 @@ def cluster(
     if no_photographs:
         note("no photographs in what was named")
     analyzer = models.load() if paths else None
+    detector = _detector(analyzer, table)
     if state is None:
         with _faces(analyzer, photographs, table, scratch) as faces:
-            demand = clustering.merge_threshold_for(faces, _detector(analyzer, table), **given)
+            demand = clustering.merge_threshold_for(faces, detector, **given)
             album = clustering.cluster_table(faces, demand, said, run=run)
     else:
         from faceprint.recognition.albums.corrections_store import correct
@@ -159,8 +154,7 @@ def cluster(
             sure = not failed and not search.unreadable
             _forget(file, forget or [], forget_missing, sure)
             notes = correct(file, said)
-            finder = _detector(analyzer, table)
-            demand = clustering.merge_threshold_for(file.stored().table, finder, **given)
+            demand = clustering.merge_threshold_for(file.stored().table, detector, **given)
             album = clustering.cluster_file(file, demand, run=run)
             album = replace(album, failed=failed, notes=(*notes, *album.notes))
     if not album.people and not album.unassigned and not no_photographs:
@@ -169,6 +163,23 @@ def cluster(
     if album.failed or search.unreadable:
         return INPUT
     return DONE if album.people or album.unassigned else NO
+
+
+def _check_choices(folders: str, table: Path | None, paths: list[Path] | None) -> None:
+    if folders not in ("link", "copy", "none"):
+        raise UsageError(f"--folders is {folders!r}; it is link, copy or none")
+    if table is not None and paths:
+        raise UsageError("give photographs or --from TABLE, not both")
+
+
+def _check_sources(
+    paths: list[Path] | None, table: Path | None, state: Path | None, scratch: Path | None
+) -> None:
+    """Check that there is something to sort, and that --scratch goes with it."""
+    if scratch is not None and (table is None or state is not None):
+        raise UsageError("--scratch goes with --from TABLE, and with --out FILE or --json")
+    if table is None and not paths and (state is None or not state.exists()):
+        raise UsageError("give photographs or folders, --from TABLE, or --state FILE of an album")
 
 
 def _check_folder(out: Path) -> None:

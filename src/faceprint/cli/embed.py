@@ -124,10 +124,9 @@ def embed(
         except OSError as error:
             if isinstance(error, UsageError) or not error.errno:
                 raise
-            where = error.filename or out
             kept = os.path.isdir(f"{out}.parts")  # noqa: PTH112
             hint = f"; {_resume_hint(out)}" if kept else ""
-            note(f"faceprint: {where}: {error.strerror}{hint}")
+            note(f"faceprint: {error.filename or out}: {error.strerror}{hint}")
             return exit_code(error)
     return _report(summary, out, report, as_json)
 
