@@ -110,7 +110,7 @@ def test_a_file_without_permission_is_judged_by_who_reads_it(
     assert "the heading is not" in refused.err
 
 
-def test_a_table_in_a_folder_that_takes_none_is_an_input_that_can_not_be_used(
+def test_a_table_in_a_folder_that_takes_none_cannot_be_written(
     tmp_path: Path, run: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(path: Path, *_: object, **__: object) -> None:
@@ -118,7 +118,7 @@ def test_a_table_in_a_folder_that_takes_none_is_an_input_that_can_not_be_used(
 
     put("obama.jpg", tmp_path / "a.jpg")
     monkeypatch.setattr(Path, "mkdir", refuse)
-    refused = run("embed", tmp_path / "a.jpg", "--out", tmp_path / "t.npz", code=3)
+    refused = run("embed", tmp_path / "a.jpg", "--out", tmp_path / "t.npz", code=5)
     assert "Permission denied" in refused.err
 
 

@@ -13,14 +13,14 @@ from faceprint import _memory as memory
 
 @pytest.fixture(autouse=True)
 def anew() -> Iterator[None]:
-    memory._of_glibc.cache_clear()
+    memory._c_function.cache_clear()
     yield
-    memory._of_glibc.cache_clear()
+    memory._c_function.cache_clear()
 
 
 def test_free_pages_are_given_back() -> None:
     memory.give_back_memory()
-    assert (memory._of_glibc("malloc_trim") is not None) == (platform.libc_ver()[0] == "glibc")
+    assert (memory._c_function("malloc_trim") is not None) == (platform.libc_ver()[0] == "glibc")
 
 
 @pytest.mark.parametrize("error", [OSError, TypeError])
@@ -33,14 +33,14 @@ def test_without_a_c_library_of_that_kind_nothing_happens(
     monkeypatch.setattr(ctypes, "CDLL", refuse)
     memory.one_arena()
     memory.give_back_memory()
-    assert memory._of_glibc("malloc_trim") is None
+    assert memory._c_function("malloc_trim") is None
 
 
 def test_an_allocator_without_it_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     memory.one_arena()
     memory.give_back_memory()
-    assert memory._of_glibc("malloc_trim") is None
+    assert memory._c_function("malloc_trim") is None
 
 
 def test_threads_share_arenas(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -125,10 +125,8 @@ def cluster(
         _check_folder(out)
         out.mkdir(parents=True, exist_ok=True)
         state = state or out / "album.db"
-    _check_sources(paths, table, state, scratch)
-    if state is None and (forget or forget_missing):
-        option = "--forget" if forget else "--forget-missing"
-        raise UsageError(f"{option} needs an album: --out DIR or --state FILE")
+    asked = "--forget" if forget else "--forget-missing" if forget_missing else ""
+    _check_sources(paths, table, state, scratch, asked)
     said = _read(must_link, cannot_link, corrections)
     given = {"threshold": threshold, "fmr": fmr}
     clustering.check_merge_options(**given)
@@ -136,8 +134,7 @@ def cluster(
     search = SearchReport()
     photographs = find_photographs(paths or [], exclude=exclude or (), report=search)
     search_notes(search)
-    no_photographs = bool(paths) and not photographs
-    if no_photographs:
+    if no_photographs := bool(paths) and not photographs:
         note("no photographs in what was named")
     analyzer = models.load() if paths else None
     detector = _detector(analyzer, table)
@@ -151,8 +148,7 @@ def cluster(
 
         with AlbumFile(state) as file:
             failed = _grown(file, analyzer, paths, table, exclude or ())
-            sure = not failed and not search.unreadable
-            _forget(file, forget or [], forget_missing, sure)
+            _forget(file, forget or [], forget_missing, not failed and not search.unreadable)
             notes = correct(file, said)
             demand = clustering.merge_threshold_for(file.stored().table, detector, **given)
             album = clustering.cluster_file(file, demand, run=run)
@@ -173,13 +169,15 @@ def _check_choices(folders: str, table: Path | None, paths: list[Path] | None) -
 
 
 def _check_sources(
-    paths: list[Path] | None, table: Path | None, state: Path | None, scratch: Path | None
+    paths: _Files, table: Path | None, state: Path | None, scratch: Path | None, asked: str
 ) -> None:
-    """Check that there is something to sort, and that --scratch goes with it."""
+    """Check that there is something to sort, and that --scratch and --forget go with it."""
     if scratch is not None and (table is None or state is not None):
         raise UsageError("--scratch goes with --from TABLE, and with --out FILE or --json")
     if table is None and not paths and (state is None or not state.exists()):
         raise UsageError("give photographs or folders, --from TABLE, or --state FILE of an album")
+    if state is None and asked:
+        raise UsageError(f"{asked} needs an album: --out DIR or --state FILE")
 
 
 def _check_folder(out: Path) -> None:

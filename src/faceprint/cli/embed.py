@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceprint.cli import options
-from faceprint.cli.exit_codes import DONE, INPUT, NO, exit_code
+from faceprint.cli.exit_codes import DONE, INPUT, NO, OTHER
 from faceprint.cli.output import counted, note, print_json, say, search_notes
 from faceprint.errors import InputError, SourceNotFoundError, UsageError
 
@@ -127,7 +127,7 @@ def embed(
             kept = os.path.isdir(f"{out}.parts")  # noqa: PTH112
             hint = f"; {_resume_hint(out)}" if kept else ""
             note(f"faceprint: {error.filename or out}: {error.strerror}{hint}")
-            return exit_code(error)
+            return OTHER
     return _report(summary, out, report, as_json)
 
 

@@ -54,7 +54,8 @@ def read_groups(path: Path, rows: int = _ROWS) -> Iterator[Columns]:
 def read_table(path: Path, scratch: Path | None = None) -> EmbeddingTable:
     """The faces of a table without landmarks, and as `failed` the photographs with an error.
 
-    The columns are those of CONTRACT.md; only `source` and `embedding` must be there.
+    The columns are those that `embed` writes (docs/bulk.md). Only `source` and `embedding` must be
+    there.
 
     Args:
         scratch: a folder for a file that the vectors are mapped from, instead of memory.

@@ -141,7 +141,7 @@ def test_a_table_with_people(root: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "told"),
     [
-        ("label", "same", "line 1: no column label; .* there are: a, b, same, group, fold"),
+        ("label", "same", "line 1: no column label; .* found a, b, same, group, fold"),
         (",1,x,", ",maybe,x,", "line 2: the label 'maybe'"),
         (",x,0", ",x,first", "line 2: the fold 'first'"),
         (",x,0", ",x", "line 2: 4 values for 5 columns"),
