@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
 LOWEST := $(VENV)/lowest
-SMOKE := tests/unit/test_images.py tests/unit/test_headers.py tests/unit/test_exit_codes.py tests/unit/test_settings.py \
-  tests/unit/test_external.py tests/unit/test_telemetry.py tests/unit/test_public_names.py tests/unit/test_bulk_table.py \
+SMOKE := tests/unit/vision/test_images.py tests/unit/vision/test_headers.py tests/unit/cli/test_exit_codes.py tests/unit/test_settings.py \
+  tests/unit/test_external.py tests/unit/test_telemetry.py tests/unit/test_public_names.py tests/unit/embedding_table \
   tests/integration/test_reduced_decoding.py tests/integration/test_cli.py tests/integration/test_one_photograph.py
 
 .PHONY: demo test test-fast test-lowest check format bench docs clean
@@ -29,6 +29,7 @@ check: $(VENV)/.test $(VENV)/.check
 	$(BIN)/ruff check src tests tools benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pylint src/faceprint
 	$(BIN)/python tools/check_file_length.py
 	$(BIN)/python tools/make_docs.py --check
 
@@ -52,6 +53,7 @@ $(VENV)/.base: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.test: pyproject.toml | $(VENV)/bin/python
 	$(PIP) install -e '.[test]'
+	$(PIP) install --no-deps compreface-sdk  # it asks for a requests-toolbelt that does not suit today's urllib3
 	touch $@
 
 $(VENV)/.check: pyproject.toml | $(VENV)/bin/python

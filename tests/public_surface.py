@@ -21,9 +21,6 @@ FACTORIES = {
 }
 """Classes that users don't construct themselves, and what makes them."""
 
-_WORKERS = {"analyze_chunk"}
-"""Methods for the processes of a stream."""
-
 
 def surface() -> dict[type, set[str]]:
     """Every class of faceprint that the public surface names, with who names it."""
@@ -56,8 +53,6 @@ def annotations(thing: Any) -> Iterator[tuple[str, Any]]:
         if not base.__module__.startswith("faceprint"):
             continue
         for name, member in vars(base).items():
-            if name in _WORKERS:
-                continue
             made = name == "__init__" and thing.__name__ not in FACTORIES
             if name.startswith("_") and not (made and not dataclasses.is_dataclass(base)):
                 continue

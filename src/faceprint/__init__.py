@@ -59,8 +59,8 @@ if TYPE_CHECKING:
     from faceprint.vision.images import decode
     from faceprint.vision.limits import ImageLimits
     from faceprint.vision.load import Detector
+    from faceprint.vision.mipmaps import Mipmaps
     from faceprint.vision.search_report import SearchReport
-    from faceprint.vision.warp import Mipmaps
     from faceprint.zoo.card import (
         Alignment,
         ArchiveMember,
@@ -109,7 +109,7 @@ _HOMES = {
     "Measurement": "faceprint.types",
     "MergeThreshold": "faceprint.recognition.thresholds.merge_threshold",
     "Migration": "faceprint.recognition.gallery.migration",
-    "Mipmaps": "faceprint.vision.warp",
+    "Mipmaps": "faceprint.vision.mipmaps",
     "MissingPhotograph": "faceprint.recognition.albums.people",
     "ModelCard": "faceprint.zoo.card",
     "ModelFile": "faceprint.zoo.card",

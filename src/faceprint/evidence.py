@@ -1,4 +1,4 @@
-"""Where an operating point was measured, in words."""
+"""Describe in words how an operating point was measured."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ __all__ = ["evidence_words"]
 
 
 def evidence_words(point: OperatingPoint) -> str:
-    """One line: the rate that the threshold keeps and where that was measured, or that it was not.
+    """Describe in one line which error rate the threshold keeps, and on what data.
 
-    The line names the group of people with the highest FMR on each data set, where it is known.
+    The line names the group of people with the highest FMR on each data set, if it is known.
     """
     if point.evidence == "given":
         return f"threshold: {point.source}"

@@ -19,7 +19,7 @@ class Embedding:
     Attributes:
         vector: (d,) float32 of unit length.
         model: the embedder's card id.
-        norm: the length before normalization; a low norm goes with a poor face.
+        norm: the length before normalization; poor pictures have low norms.
     """
 
     vector: Array
@@ -29,7 +29,7 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How good a picture of a face is.
+    """The quality of a picture of a face.
 
     Attributes:
         size: the shorter side of the box in pixels.
@@ -38,8 +38,9 @@ class Quality:
             the eyes, in eye distances; 0 is frontal. None without landmarks.
         value: 0..1. For an embedded face whose embedder's card has a quality measure, 0.5 is the
             lowest value at which the model's error rates hold. Otherwise size, sharpness and yaw
-            in one number, for ranking the faces of one person. 0 where the landmarks make no sense.
-        measure: where `value` comes from: the `crop`, or the `embedding`.
+            in one number, for ranking the faces of one person. 0 where the landmarks are not
+            plausible.
+        measure: whether `value` comes from the `crop` or the `embedding`.
         landmarks_plausible: False where the five points can't be those of a face; the crop and the
             embedding then show something else.
     """
@@ -65,14 +66,15 @@ class Quality:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
-    """One face: its place, the detector's score, its quality and, if embedded, its embedding.
+    """One detected face.
 
     Attributes:
         box: (4,) float32 x1 y1 x2 y2 in pixels of the upright image.
         score: the detector's confidence, 0..1.
-        landmarks: (5, 2) float32 pixels, or None when the detector gives none; the face was then
-            aligned from its box.
-        crop: the aligned crop the embedder saw, kept only on request.
+        landmarks: (5, 2) float32 pixels; None if the detector gives none, and the face was aligned
+            by its box.
+        quality, embedding: None if they were not asked for.
+        crop: the aligned crop that the embedder saw, kept only on request.
     """
 
     box: Array
@@ -103,7 +105,7 @@ class Face:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnalyzedImage:
-    """The result for one image of a stream: its faces, or the error that stopped it."""
+    """The result for one photograph of a stream: its faces, or the error why it can't be used."""
 
     source: str
     faces: list[Face]

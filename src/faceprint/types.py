@@ -1,9 +1,9 @@
-"""The values that pass between the parts: frozen, checked, RGB, xyxy pixels, similarity up."""
+"""The values that pass between packages: frozen, RGB, xyxy pixels, higher similarity is closer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from faceprint.arrays import Array, Detections, Image, check_image
@@ -28,14 +28,14 @@ __all__ = [
 ]
 
 FaceRule = Literal["largest", "all", "one"]
-"""Which face of several takes part: the largest, each, or an error unless there is exactly one."""
+"""Which face of several is used: the largest, all, or an error unless there is exactly one."""
 
 
 Evidence = Literal["measured", "copy", "calibrated", "published", "borrowed", "given"]
-"""What stands behind a threshold: it was measured with these very weights (`measured`), with a copy
-of the weights that was derived from the publisher's file (`copy`), or on the user's own photographs
-(`calibrated`); a third party published it (`published`); it was measured with another detector of
-the same landmark convention (`borrowed`); or the caller gave it (`given`)."""
+"""The evidence for a threshold. It was measured with these weights (`measured`), with a copy made
+from the publisher's weights (`copy`), on the user's own photographs (`calibrated`) or with another
+detector of the same landmark convention (`borrowed`), or it was published by a third party
+(`published`) or given by the caller (`given`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +43,15 @@ class Measurement:
     """The error rates of one threshold on one data set.
 
     Attributes:
-        data_set: the data set's name, with what sets it apart ("LFW, 5 folds, gray, wide").
+        data_set: the data set's name with its variant, such as "LFW, 5 folds, gray, wide".
         fmr: the share of non-mated pairs that matched.
-        fmr_low, fmr_high: the interval (95 %) of that share for as many other people.
+        fmr_low, fmr_high: 95 % interval of the FMR for as many other people.
         fnmr: the share of mated pairs that did not match.
-        fnmr_low, fnmr_high: the interval (95 %) of that share.
-        fnmr_by_person: the mean over people of each person's FNMR: no person counts for more than
-            another. None when not measured.
-        group: the group of people with the highest FMR among themselves, as "two women"; empty
-            when no groups were labeled.
+        fnmr_low, fnmr_high: 95 % interval of the FNMR.
+        fnmr_by_person: the mean of each person's FNMR, so that all people count the same; None if
+            it was not measured.
+        group: the group of people with the highest FMR among themselves, such as "two women";
+            empty if no groups were labeled.
         group_fmr: the FMR within that group.
     """
 
@@ -74,11 +74,11 @@ class OperatingPoint:
     Attributes:
         threshold: cosine similarity; at or above it two faces match.
         fmr: the false match rate that the threshold keeps on every data set it was measured on;
-            None when nobody measured it for these models.
-        fmr_low, fmr_high: the interval (95 %) of the FMR on the data set where it is highest.
+            None if it was not measured for these models.
+        fmr_low, fmr_high: 95 % interval of the FMR on the data set where it is highest.
         fnmr: the share of mated pairs that do not match, on the data set where it is highest.
         source: where it was measured, in words or as the name of a report.
-        evidence: what stands behind the threshold.
+        evidence: see `Evidence`.
         measurements: the error rates on each data set.
     """
 
@@ -94,14 +94,14 @@ class OperatingPoint:
 
     @property
     def provisional(self) -> bool:
-        """Whether nobody measured the threshold for these models."""
+        """Whether the threshold was not measured for these models."""
         return self.evidence in ("published", "borrowed")
 
     @property
     def measured_on(self) -> tuple[Measurement, ...]:
-        """The error rates of the threshold on each data set; empty when nobody measured it.
+        """The threshold's error rates by data set; empty if it was not measured.
 
-        A point that names no data set by itself was measured on what its source says.
+        A measured point without a named data set takes the name from its source.
         """
         if self.measurements or self.fmr is None or self.evidence == "given" or self.provisional:
             return self.measurements
@@ -129,9 +129,10 @@ class Verification:
     """The answer of a 1:1 comparison.
 
     Attributes:
-        rarity: how many non-mated pairs score this high, in words; by a calibration alone.
-        probability: that the pair is mated, where a share `prior` of all pairs are; likewise.
-        reason: why nothing can be decided, empty where the similarity decides.
+        rarity: how many non-mated pairs score this high, in words; only with a calibration.
+        probability: of the pair being mated if a share `prior` of all pairs is; only with a
+            calibration.
+        reason: why the similarity can't decide; empty if it does.
     """
 
     similarity: float
@@ -153,7 +154,7 @@ class Verification:
 
     @property
     def is_match(self) -> bool:
-        """Whether the similarity reaches the threshold; False where nothing can be decided."""
+        """Whether the similarity reaches the threshold; False if it can't decide."""
         return self.decidable and self.similarity >= self.threshold
 
     def to_dict(self) -> dict[str, Any]:
@@ -185,7 +186,7 @@ class Verification:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A candidate for a probe: a subject and the template that came closest."""
+    """A candidate for a probe: a subject, and the subject's most similar template."""
 
     subject: str
     template: str
@@ -199,15 +200,15 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Identification:
-    """The answer of an open-set search: candidates best first, and the threshold that decides.
+    """The answer of an open-set search: candidates, best first, and the threshold that decides.
 
     Attributes:
-        reason: why nothing can be decided, empty where the similarity decides.
+        reason: why the similarity can't decide; empty if it does.
     """
 
     candidates: tuple[Match, ...]
     threshold: float
-    operating_point: OperatingPoint | None = field(default=None)
+    operating_point: OperatingPoint | None = None
     reason: str = ""
 
     @property
@@ -217,7 +218,7 @@ class Identification:
 
     @property
     def subject(self) -> str | None:
-        """The best candidate's subject; None for a stranger, and where nothing can be decided."""
+        """The best candidate's subject; None for a stranger, or if the similarity can't decide."""
         if not self.decidable or not self.candidates:
             return None
         best = self.candidates[0]

@@ -11,7 +11,7 @@ from live_server import served
 from postgres_server import addresses
 
 import faceprint
-from faceprint.recognition.gallery.postgres_connect import parse_address
+from faceprint.recognition.gallery.sql.postgres_connection import parse_address
 from faceprint.server.app import ServiceOptions, create_app
 from tests.command_line import CommandLine
 

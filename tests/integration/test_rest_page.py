@@ -14,9 +14,9 @@ from fastapi.routing import APIRoute
 from live_server import served
 
 import faceprint
-from faceprint.server import routes
 from faceprint.server.app import ServiceOptions, create_app
 from faceprint.server.keys import SCOPES, KeyFile
+from faceprint.server.routes import ROUTERS
 
 SAMPLES = Path(faceprint.__file__).parent / "samples"
 PAGE = (Path(__file__).parents[2] / "docs" / "rest.md").read_text("utf-8")
@@ -56,7 +56,8 @@ def test_every_route_has_a_line() -> None:
         shown.add((verb, path[1].replace("$ID", "{id}").replace("$TEMPLATE", "{template}")))
     expected = {
         (method, route.path)
-        for route in (*routes.api.routes, *routes.open_routes.routes)
+        for router in ROUTERS
+        for route in router.routes
         if isinstance(route, APIRoute) and route.path != "/"
         for method in route.methods
     }

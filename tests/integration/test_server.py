@@ -16,10 +16,11 @@ from PIL import Image
 from starlette.testclient import TestClient
 
 import faceprint
-from faceprint.server import keys, routes
+from faceprint.server import keys
 from faceprint.server.access import SCOPE_FIELD
 from faceprint.server.app import ServiceOptions, create_app
 from faceprint.server.keys import SCOPES, KeyFile
+from faceprint.server.routes import ROUTERS
 from tests.command_line import CommandLine
 
 SAMPLES = Path(faceprint.__file__).parent / "samples"
@@ -208,7 +209,7 @@ def test_fields_that_are_no_objects_store_nothing(
 def guarded_routes() -> list[tuple[str, str, str]]:
     """(method, path, scope) of every route that is not open to everybody."""
     found = []
-    for route in (*routes.api.routes, *routes.open_routes.routes):
+    for route in (route for router in ROUTERS for route in router.routes):
         assert isinstance(route, APIRoute)
         if route.path in OPEN:
             continue

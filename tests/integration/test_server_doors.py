@@ -23,11 +23,11 @@ from starlette.requests import Request
 from starlette.testclient import TestClient
 
 import faceprint
-from faceprint.server import routes
 from faceprint.server.access import SCOPE_FIELD
 from faceprint.server.app import ServiceOptions, create_app
 from faceprint.server.compat.doors import NAMES, rescale
 from faceprint.server.keys import SCOPES, KeyFile
+from faceprint.server.routes import ROUTERS
 from tests.command_line import CommandLine
 
 SAMPLES = Path(faceprint.__file__).parent / "samples"
@@ -121,7 +121,7 @@ def test_every_route_of_the_doors_is_listed_with_its_scope() -> None:
         for method in sorted(route.methods or ())
     ]
     assert sorted(found) == ROUTES
-    own = {route.path for route in (*routes.api.routes, *routes.open_routes.routes)}  # type: ignore[attr-defined]
+    own = {route.path for router in ROUTERS for route in router.routes}  # type: ignore[attr-defined]
     assert not own & {path for _, path, _ in ROUTES}
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from faceprint.errors import DatasetError, ModelMismatchError, UsageError
-from faceprint.evaluation.calibration_run import fit_maps
-from faceprint.evaluation.labeled import all_pairs
+from faceprint.evaluation.calibrate_data import fit_maps
+from faceprint.evaluation.labeled_scores import all_pairs
+from faceprint.evaluation.people_protocols import split_open_set
 from faceprint.evaluation.result import About, verification_result
-from faceprint.evaluation.run_people import split_open_set
 from faceprint.evaluation.validate import compare_published, data_set_name
 from faceprint.recognition.json_reader import JsonReader
 from faceprint.recognition.thresholds.calibration_file import CalibrationFile, load_calibration
@@ -137,7 +137,7 @@ def test_an_open_set_enrolls_half_of_those_with_two_pictures() -> None:
     ("value", "agrees"), [(0.98, True), (0.995, False), (0.93, False), (0.9512, True)]
 )
 def test_published_figures_agree_inside_the_interval(value: float, agrees: bool) -> None:
-    from faceprint.evaluation.protocols import fold_accuracy
+    from faceprint.evaluation.fold_accuracy import fold_accuracy
 
     mated = np.tile([True] * 25 + [False] * 25, 4)
     similarities = np.where(mated, 0.9, 0.1)

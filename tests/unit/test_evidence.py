@@ -11,9 +11,9 @@ import pytest
 from gallery_kit import FakeAnalyzer, photograph
 from gallery_kit import card as kit_card
 
+from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.errors import UsageError
 from faceprint.evidence import evidence_words
-from faceprint.recognition.albums.faces import FaceTable
 from faceprint.recognition.cluster import merge_threshold_for
 from faceprint.recognition.gallery import Gallery
 from faceprint.recognition.thresholds.calibration_file import CalibrationFile
@@ -27,8 +27,8 @@ from faceprint.recognition.thresholds.operating_points import (
 from faceprint.types import Measurement, OperatingPoint
 from faceprint.zoo import packs
 from faceprint.zoo.card import CardOperatingPoint, ModelCard
+from faceprint.zoo.card_points import has_measured_points, point_problems
 from faceprint.zoo.catalog import all_cards, get_card
-from faceprint.zoo.lint_points import has_measured_points, point_problems
 
 CARDS = all_cards()
 PAIRS = [
@@ -267,10 +267,10 @@ def test_a_gallery_asks_the_same_rule(tmp_path: Any) -> None:
 # --- albums --------------------------------------------------------------------------------------
 
 
-def faces(embedder: str, count: int = 3, yaw: float = 0.0) -> FaceTable:
+def faces(embedder: str, count: int = 3, yaw: float = 0.0) -> EmbeddingTable:
     rows = np.eye(count, 128, dtype=np.float32)
     quality = np.tile(np.asarray([60.0, 90.0, yaw, 0.8], np.float32), (count, 1))
-    return FaceTable(
+    return EmbeddingTable(
         tuple(f"{i}.jpg" for i in range(count)),
         np.zeros((count, 4), np.float32),
         np.ones(count, np.float32),

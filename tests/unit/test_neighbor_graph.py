@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from faceprint._mapped import new_rows
 from faceprint.recognition.clustering import approximate_knn, int8_neighbors
 from faceprint.recognition.clustering.int8_neighbors import encode, nearest_pairs, scale_for
 from faceprint.recognition.clustering.knn_graph import Edges, neighbor_graph
-from faceprint.recognition.clustering.mapped_rows import group_sums, new_rows, take_rows
+from faceprint.recognition.clustering.mapped_rows import group_sums, take_rows
 from faceprint.recognition.clustering.tasks import in_threads
 from faceprint.runtime.int8_matmul import TOP, int8_matmul
 

@@ -20,7 +20,7 @@ from faceprint.errors import UsageError
 from faceprint.recognition.albums.corrections import Corrections, read_corrections
 
 if TYPE_CHECKING:
-    from faceprint.recognition.albums.faces import FaceTable
+    from faceprint.embedding_table.schema import EmbeddingTable
     from faceprint.recognition.albums.store import AlbumFile
     from faceprint.recognition.clustering.tasks import Run
     from faceprint.vision.analyzer import FaceAnalyzer
@@ -118,23 +118,15 @@ def cluster(
     from faceprint.recognition.albums.sync import find_photographs
     from faceprint.vision.search_report import SearchReport
 
-    if folders not in ("link", "copy", "none"):
-        raise UsageError(f"--folders is {folders!r}; it is link, copy or none")
-    if table is not None and paths:
-        raise UsageError("give photographs or --from TABLE, not both")
+    _check_choices(folders, table, paths)
     if out is not None and is_table(out):
         check_name(out)
     elif out is not None:
         _check_folder(out)
         out.mkdir(parents=True, exist_ok=True)
         state = state or out / "album.db"
-    if scratch is not None and (table is None or state is not None):
-        raise UsageError("--scratch goes with --from TABLE, and with --out FILE or --json")
-    if table is None and not paths and (state is None or not state.exists()):
-        raise UsageError("give photographs or folders, --from TABLE, or --state FILE of an album")
-    if state is None and (forget or forget_missing):
-        option = "--forget" if forget else "--forget-missing"
-        raise UsageError(f"{option} needs an album: --out DIR or --state FILE")
+    asked = "--forget" if forget else "--forget-missing" if forget_missing else ""
+    _check_sources(paths, table, state, scratch, asked)
     said = _read(must_link, cannot_link, corrections)
     given = {"threshold": threshold, "fmr": fmr}
     clustering.check_merge_options(**given)
@@ -142,13 +134,13 @@ def cluster(
     search = SearchReport()
     photographs = find_photographs(paths or [], exclude=exclude or (), report=search)
     search_notes(search)
-    no_photographs = bool(paths) and not photographs
-    if no_photographs:
+    if no_photographs := bool(paths) and not photographs:
         note("no photographs in what was named")
     analyzer = models.load() if paths else None
+    detector = _detector(analyzer, table)
     if state is None:
         with _faces(analyzer, photographs, table, scratch) as faces:
-            demand = clustering.merge_threshold_for(faces, _detector(analyzer, table), **given)
+            demand = clustering.merge_threshold_for(faces, detector, **given)
             album = clustering.cluster_table(faces, demand, said, run=run)
     else:
         from faceprint.recognition.albums.corrections_store import correct
@@ -156,11 +148,9 @@ def cluster(
 
         with AlbumFile(state) as file:
             failed = _grown(file, analyzer, paths, table, exclude or ())
-            sure = not failed and not search.unreadable
-            _forget(file, forget or [], forget_missing, sure)
+            _forget(file, forget or [], forget_missing, not failed and not search.unreadable)
             notes = correct(file, said)
-            finder = _detector(analyzer, table)
-            demand = clustering.merge_threshold_for(file.stored().table, finder, **given)
+            demand = clustering.merge_threshold_for(file.stored().table, detector, **given)
             album = clustering.cluster_file(file, demand, run=run)
             album = replace(album, failed=failed, notes=(*notes, *album.notes))
     if not album.people and not album.unassigned and not no_photographs:
@@ -169,6 +159,25 @@ def cluster(
     if album.failed or search.unreadable:
         return INPUT
     return DONE if album.people or album.unassigned else NO
+
+
+def _check_choices(folders: str, table: Path | None, paths: list[Path] | None) -> None:
+    if folders not in ("link", "copy", "none"):
+        raise UsageError(f"--folders is {folders!r}; it is link, copy or none")
+    if table is not None and paths:
+        raise UsageError("give photographs or --from TABLE, not both")
+
+
+def _check_sources(
+    paths: _Files, table: Path | None, state: Path | None, scratch: Path | None, asked: str
+) -> None:
+    """Check that there is something to sort, and that --scratch and --forget go with it."""
+    if scratch is not None and (table is None or state is not None):
+        raise UsageError("--scratch goes with --from TABLE, and with --out FILE or --json")
+    if table is None and not paths and (state is None or not state.exists()):
+        raise UsageError("give photographs or folders, --from TABLE, or --state FILE of an album")
+    if state is None and asked:
+        raise UsageError(f"{asked} needs an album: --out DIR or --state FILE")
 
 
 def _check_folder(out: Path) -> None:
@@ -198,12 +207,12 @@ def _run(engine: str, address: str | None, workers: int, threads: int | None) ->
 @contextmanager
 def _faces(
     analyzer: FaceAnalyzer | None, photographs: list[str], table: Path | None, scratch: Path | None
-) -> Iterator[FaceTable]:
+) -> Iterator[EmbeddingTable]:
     """The faces of photographs or of a table, while files of theirs are there."""
     if analyzer is not None:
         yield _analyze(analyzer, photographs)
         return
-    from faceprint.recognition.albums.tables import read_table
+    from faceprint.embedding_table.reader import read_table
 
     assert table is not None
     if scratch is None:
@@ -237,7 +246,7 @@ def _grown(
         return done.failed
     if table is None:
         return ()
-    from faceprint.recognition.albums.tables import read_table
+    from faceprint.embedding_table.reader import read_table
 
     return sync_photographs(file, read_table(table)).failed
 
@@ -270,7 +279,7 @@ def _detector(analyzer: FaceAnalyzer | None, table: Path | None) -> str:
     return detector_of(table)
 
 
-def _analyze(analyzer: FaceAnalyzer, photographs: list[str]) -> FaceTable:
+def _analyze(analyzer: FaceAnalyzer, photographs: list[str]) -> EmbeddingTable:
     from faceprint.recognition.albums.faces import collect
 
     show = progress("photographs")

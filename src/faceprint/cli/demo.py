@@ -1,4 +1,4 @@
-"""`faceprint demo`: the 2018 article's three image sets, end to end."""
+"""`faceprint demo`: the three image sets of the 2018 article, end to end."""
 
 from __future__ import annotations
 
@@ -23,22 +23,26 @@ __all__ = ["demo"]
 @options.with_model_options(*options.MODELS)
 def demo(
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Where the three figures go.")
+        Path, typer.Option("--out", metavar="DIR", help="Folder for the three figures.")
     ] = Path("demo"),
     threshold: Annotated[
         float | None,
-        typer.Option("--threshold", help="Decide at this cosine similarity. [the pack's]"),
+        typer.Option(
+            "--threshold", help="Use this cosine similarity as the threshold. [the pack's]"
+        ),
     ] = None,
     as_json: options.Json = False,
     *,
     models: options.ModelOptions,
 ) -> int:
-    """Same person, two people, a face with and without a mask: find, align, embed, compare, draw.
+    """Compare one person twice, two people, and a face with and without a mask.
 
     JSON: sets[]: name, title, similarity, threshold, fmr, match, expected, figure.
     """
     from faceprint.recognition.verify import verify
-    from faceprint.vision import draw, images
+    from faceprint.vision import images
+    from faceprint.vision.draw import save_png
+    from faceprint.vision.figure import comparison_figure
 
     fp = models.load()
     folder = resources.files("faceprint") / "samples"
@@ -58,14 +62,14 @@ def demo(
         result = verify(photo[first], second, analyzer=fp, threshold=threshold, keep_crops=True)
         path = out / f"{len(lines) + 1}-{name}.png"
         crops = [face.crop for face in result.faces if face.crop is not None]
-        figure = draw.comparison_figure(
+        figure = comparison_figure(
             title=title,
             images=(photo[first], second),
             verification=result,
             crops=(crops[0], crops[1]),
             captions=(f"{first}.jpg", caption),
         )
-        draw.save_png(figure, path)
+        save_png(figure, path)
         lines.append(
             {
                 "name": name,
@@ -90,12 +94,12 @@ def demo(
 
 
 def _covered(fp: FaceAnalyzer, photo: Image) -> Image:
-    from faceprint.vision import draw
+    from faceprint.vision.occlude import occlude
 
     faces = fp.analyze(photo, embed=False)
     if not faces:
         raise NoFaceError("the sample photograph shows no face to this detector")
-    return draw.occlude(photo, faces[0])
+    return occlude(photo, faces[0])
 
 
 def _print(line: dict[str, Any], number: int) -> None:

@@ -1,4 +1,4 @@
-"""`faceprint doctor`: what this machine has, and what really runs."""
+"""`faceprint doctor`: what is installed, and what really runs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,12 @@ _EXTRAS = {
     "postgres": "psycopg",
     "crypto": "cryptography",
     "cluster": "scikit-learn",
+    "ray": "ray",
+    "heif": "pillow-heif",
+    "server": "fastapi",
+    "client": "httpx",
 }
-_BASE = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "typer", "pooch")
+_BASE = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "typer", "requests")
 
 
 @options.with_model_options(*options.MODELS)
@@ -35,7 +39,7 @@ def doctor(
     *,
     models: options.ModelOptions,
 ) -> int:
-    """Say what is installed, which device runs, and whether the models are whole.
+    """Show what is installed, which device runs, and whether the models are intact.
 
     JSON: version, python, platform, cores, cpu_flags, home, mirror, offline, pack, packages{},
     extras{}, models[]: id, runtime, device, graph (whether a faster equal is opened), ok, problem.
@@ -93,7 +97,7 @@ def _graph(path: Path, runtime: str, threads: int | None) -> str:
     from faceprint.zoo import legacy, optimize
 
     if runtime != "onnxruntime":
-        return "as published: rewritten for ONNX Runtime alone"
+        return "as published: graphs are rewritten only for ONNX Runtime"
     place = settings.home() / "prepared"
     cores = threads or settings.available_cores()
     return optimize.describe(legacy.prepare(path, place), place, threads=cores)
@@ -102,12 +106,12 @@ def _graph(path: Path, runtime: str, threads: int | None) -> str:
 def _print(report: dict[str, Any]) -> None:
     say(f"faceprint {report['version']}, Python {report['python']}, {report['platform']}")
     flags = ", ".join(report["cpu_flags"]) or "unknown"
-    say(f"cores it may use: {report['cores']}; instruction sets: {flags}")
+    say(f"available cores: {report['cores']}; instruction sets: {flags}")
     say(f"cache and state: {report['home']}")
     if report["mirror"]:
         say(f"mirror: {report['mirror']}")
     if report["offline"]:
-        say("offline: the network is never touched")
+        say("offline: no network access")
     say("")
     say("models of this pack")
     for model in report["models"]:

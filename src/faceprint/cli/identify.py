@@ -1,4 +1,4 @@
-"""`faceprint identify`: who is this, or a stranger?"""
+"""`faceprint identify`: find the people of photographs in a gallery."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ __all__ = ["identify"]
 def identify(
     gallery: Location,
     photographs: Annotated[list[Path], typer.Argument(metavar="IMG...", help="Photographs.")],
-    top: Annotated[int, typer.Option("--top", min=1, help="Candidates to report.")] = 5,
+    top: Annotated[int, typer.Option("--top", min=1, help="Number of candidates.")] = 5,
     fpir: Annotated[
         float | None,
-        typer.Option("--fpir", help="Strangers that may be taken for somebody. [1e-2]"),
+        typer.Option(
+            "--fpir", help="Share of strangers that may be identified as somebody. [1e-2]"
+        ),
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option("--threshold", help="Decide at this cosine similarity instead.")
+        float | None, typer.Option("--threshold", help="Use this cosine similarity instead.")
     ] = None,
     calibration: Annotated[
         str | None,
@@ -41,7 +43,7 @@ def identify(
     index: Annotated[
         str,
         typer.Option(
-            "--index", help="exact, exact-i8, signs, usearch, or auto: by the gallery's size."
+            "--index", help="exact, signs (binary LSH), usearch, or auto: by the gallery's size."
         ),
     ] = "auto",
     key_file: KeyFile = None,
@@ -49,12 +51,12 @@ def identify(
     *,
     models: options.ModelOptions,
 ) -> int:
-    """Search every face of photographs; a line each. Exit code 1: nobody was recognized.
+    """Search every face of the photographs. Exit code 1: nobody was recognized.
 
     JSON lines: source, box, subject (null for a stranger), similarity, threshold, evidence,
-    provisional (true: nobody measured the threshold for these models), decidable (false where the
-    face is too poor to say anything; reason says why), candidates[]: subject, template, similarity,
-    rank; error where a photograph can't be used (exit code 3).
+    provisional (true: the threshold was not measured for these models), decidable (false if the
+    quality of the face is too low; reason says why), candidates[]: subject, template, similarity,
+    rank; error if a photograph can't be used (exit code 3).
     """
     from faceprint.recognition.gallery import Gallery
     from faceprint.recognition.gallery.crypto import read_key_file
@@ -62,7 +64,7 @@ def identify(
 
     fp = models.load()
     if not gallery_exists(gallery):
-        raise UsageError(f"there is no gallery at {gallery}; faceprint enroll makes one")
+        raise UsageError(f"there is no gallery at {gallery}; create one with faceprint enroll")
     key = None if key_file is None else read_key_file(key_file)
     points = None if calibration is None else calibration_for(calibration, fp).points
     found = failed = 0

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.errors import UsageError
 from faceprint.recognition.albums.corrections import Corrections, find_faces
 from faceprint.recognition.albums.corrections_store import check_consistent, correct
-from faceprint.recognition.albums.faces import FaceTable, QualityFilter, collect
+from faceprint.recognition.albums.faces import QualityFilter, collect
 from faceprint.recognition.albums.incremental import (
     keep_people,
     links_of,
@@ -90,7 +91,7 @@ def cluster(
 
 
 def cluster_table(
-    table: FaceTable,
+    table: EmbeddingTable,
     demand: MergeThreshold,
     corrections: Corrections,
     fitness: QualityFilter = _FIT,

@@ -156,9 +156,7 @@ class Admission:
             raise HttpError(400, "Content-Length is not a number")
         size = int(declared) if declared else self.body_bytes
         if size > self.body_bytes:
-            raise HttpError(
-                413, f"a request may have {self.body_bytes} bytes", {"Connection": "close"}
-            )
+            raise self._too_large()
         if self._count >= self.requests or self._held + size > max(
             self.total_bytes, self.body_bytes
         ):
@@ -184,11 +182,7 @@ class Admission:
                 async for part in request.stream():
                     body += part
                     if len(body) > self.body_bytes:
-                        raise HttpError(
-                            413,
-                            f"a request may have {self.body_bytes} bytes",
-                            {"Connection": "close"},
-                        )
+                        raise self._too_large()
         except TimeoutError:
             raise HttpError(
                 408, f"the body did not arrive in {self.seconds:g} s", {"Connection": "close"}

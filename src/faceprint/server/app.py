@@ -14,13 +14,13 @@ from starlette.staticfiles import StaticFiles
 
 from faceprint import __version__, settings
 from faceprint.recognition.gallery.crypto import Key
-from faceprint.server import routes
 from faceprint.server.access import Access, Admission
 from faceprint.server.compat import doors
 from faceprint.server.gallery_threads import GalleryThreads, QueuedAnalyzer
 from faceprint.server.keys import KeyFile
 from faceprint.server.observability import Metrics, Observed
 from faceprint.server.problems import REFUSALS, problem_response
+from faceprint.server.routes import ROUTERS
 from faceprint.server.work_queue import WorkQueue
 from faceprint.types import AnalyzedImage
 from faceprint.vision.analyzer import FaceAnalyzer
@@ -119,8 +119,8 @@ def create_app(analyzer: FaceAnalyzer, options: ServiceOptions) -> FastAPI:
     app.state.admission = Admission(
         options.requests, options.requests * 4_000_000, options.body_bytes, options.body_seconds
     )
-    app.include_router(routes.open_routes)
-    app.include_router(routes.api)
+    for router in ROUTERS:
+        app.include_router(router)
     app.mount("/static", StaticFiles(directory=str(resources.files(__package__) / "static")))
     app.add_middleware(Observed, metrics=metrics)
     for door in options.doors:

@@ -14,6 +14,7 @@ heading `source_a,box_a,source_b,box_b`, a box as four numbers with spaces betwe
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import os
@@ -25,7 +26,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from faceprint._text import printable
+from faceprint._files import read_bounded
+from faceprint._text import decoded, printable
 from faceprint.errors import InputError, SourceNotFoundError
 from faceprint.geometry import iou_matrix
 from faceprint.recognition.albums.photographs import real_path
@@ -80,12 +82,10 @@ def read_corrections(path: Path, kind: Kind | None = None) -> Corrections:
         InputError: it is not a corrections file; says where.
     """
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise InputError(f"{path}: too large for a corrections file")
-        text = path.read_text("utf-8-sig")
+        text = printable(decoded(read_bounded(path, _MOST_BYTES)))
     except FileNotFoundError as error:
         raise SourceNotFoundError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InputError(f"{path}: can't be read as text: {error}") from error
     if path.suffix.lower() == ".csv":
         if kind is None:
@@ -178,7 +178,7 @@ def _box(values: Any, path: Path) -> tuple[float, float, float, float]:
 
 
 def _from_csv(text: str, path: Path) -> tuple[tuple[FaceKey, FaceKey], ...]:
-    reader = csv.DictReader(text.splitlines())
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     wanted = ["source_a", "box_a", "source_b", "box_b"]
     if reader.fieldnames is None or not set(wanted) <= set(reader.fieldnames):
         raise InputError(f"{path}: the heading is not {','.join(wanted)}")

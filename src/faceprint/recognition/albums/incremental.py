@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 
 from faceprint._text import printable
+from faceprint.errors import GalleryCorruptError
 from faceprint.recognition.albums.corrections_store import bridge
 from faceprint.recognition.albums.people import MissingPhotograph
 from faceprint.recognition.albums.photographs import real_path
@@ -66,7 +67,9 @@ def links_of(album: AlbumFile, stored: Stored) -> Links:
     row = {int(key): i for i, key in enumerate(stored.keys)}
     pairs: dict[str, list[tuple[int, int]]] = {"must": [], "cannot": []}
     for kind, a, b in album.rows("SELECT kind, a, b FROM links ORDER BY key"):
-        pairs[str(kind)].append((row[int(str(a))], row[int(str(b))]))
+        if a not in row or b not in row:
+            raise GalleryCorruptError(f"{album.path}: a correction of a face that is not there")
+        pairs[str(kind)].append((row[a], row[b]))
     must, cannot = pairs["must"], pairs["cannot"]
     outcasts = {a for a, _ in cannot}
     pins: list[tuple[int, int]] = []

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from faceprint.recognition.albums.faces import FaceTable
+from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.recognition.clustering.knn_graph import Ints
 from faceprint.recognition.clustering.mapped_rows import group_sums, slices
 from faceprint.recognition.thresholds.merge_threshold import MergeThreshold
@@ -103,7 +103,7 @@ class Album:
 
 
 def arrange(
-    table: FaceTable,
+    table: EmbeddingTable,
     labels: Ints,
     reasons: Sequence[str],
     demand: MergeThreshold,

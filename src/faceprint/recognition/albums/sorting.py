@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from faceprint.recognition.albums.faces import FaceTable, QualityFilter
+from faceprint.embedding_table.schema import EmbeddingTable
+from faceprint.recognition.albums.faces import QualityFilter
 from faceprint.recognition.clustering.constraints import Constraints, Pairs, constrain, merged_sets
 from faceprint.recognition.clustering.knn_graph import Edges, Ints, neighbor_graph
 from faceprint.recognition.clustering.linkage import average_linkage
@@ -38,7 +39,7 @@ class Links:
 
 
 def sort_faces(
-    table: FaceTable,
+    table: EmbeddingTable,
     demand: MergeThreshold,
     links: Links,
     fitness: QualityFilter,

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.errors import UnknownModelError, UsageError
-from faceprint.recognition.albums.faces import FaceTable
 from faceprint.recognition.clustering.unsupervised_calibration import unsupervised_distributions
 from faceprint.recognition.thresholds.edges import CLUSTER_FMR, clustering_point
 from faceprint.recognition.thresholds.merge_threshold import MergeThreshold, score_distributions
@@ -33,7 +33,7 @@ def check_merge_options(threshold: float | None, fmr: float | None) -> None:
 
 
 def merge_threshold_for(
-    table: FaceTable,
+    table: EmbeddingTable,
     detector: str = "",
     *,
     threshold: float | None = None,
@@ -74,7 +74,7 @@ def merge_threshold_for(
     raise UsageError(f"{reason}; the album is too small to tell one from: give --threshold")
 
 
-def _known(table: FaceTable, detector: str) -> KnownPoints | None:
+def _known(table: EmbeddingTable, detector: str) -> KnownPoints | None:
     try:
         card = get_card(table.embedder)
     except UnknownModelError:
@@ -86,7 +86,7 @@ def _known(table: FaceTable, detector: str) -> KnownPoints | None:
     return known
 
 
-def _boxes_alone(table: FaceTable) -> bool:
+def _boxes_alone(table: EmbeddingTable) -> bool:
     """Whether the faces have a quality but none has a yaw: then none had landmarks."""
     return bool(np.isfinite(table.quality[:, 0]).any() and np.isnan(table.quality[:, 2]).all())
 
@@ -106,7 +106,7 @@ def _of_points(known: KnownPoints, faces: int, fmr: float | None) -> MergeThresh
     return replace(MergeThreshold.constant(stated.threshold, stated.source), basis=basis)
 
 
-def _of_album(table: FaceTable, fmr: float | None) -> MergeThreshold | None:
+def _of_album(table: EmbeddingTable, fmr: float | None) -> MergeThreshold | None:
     own = unsupervised_distributions(table.vectors, table.sources)
     if own is None:
         return None

@@ -25,12 +25,11 @@ from faceprint.server.compat.compreface_faces import (
 )
 from faceprint.server.compat.doors import (
     DoorRoute,
-    analyze,
-    gallery,
     json_object,
     photographs,
     rescale,
 )
+from faceprint.server.service import analyze, gallery_of
 from faceprint.types import Array
 from faceprint.vision.analyzer import FaceAnalyzer
 
@@ -99,7 +98,7 @@ async def recognize(
             for answer in answers
         ]
 
-    found = await gallery(request).read(search)
+    found = await gallery_of(request).read(search)
     return {
         "result": [
             face_document(request, face, plugins) | {"subjects": subjects}
@@ -121,7 +120,7 @@ async def add_face(request: Request, subject: str, score: Probability = 0.0) -> 
             raise UsageError(outcome.reason)
         return {"image_id": outcome.template, "subject": outcome.subject}
 
-    return await gallery(request).write(enrolled)
+    return await gallery_of(request).write(enrolled)
 
 
 @api.get("/recognition/faces", openapi_extra=needs("read"))
@@ -132,7 +131,7 @@ async def faces(
     subject: str | None = None,
 ) -> dict[str, Any]:
     """The photographs that are enrolled, of everybody or of one person."""
-    known = await gallery(request).read(lambda opened: list(_templates(opened, subject)))
+    known = await gallery_of(request).read(lambda opened: list(_templates(opened, subject)))
     return {
         "faces": [
             {"image_id": template, "subject": name}
@@ -157,7 +156,7 @@ async def delete_faces(request: Request, subject: str | None = None) -> dict[str
             opened.remove_template(template)
         return len(known)
 
-    return {"deleted": await gallery(request).write(removed)}
+    return {"deleted": await gallery_of(request).write(removed)}
 
 
 @api.delete("/recognition/faces/{image_id}", openapi_extra=needs("write"))
@@ -169,7 +168,7 @@ async def delete_face(request: Request, image_id: str) -> dict[str, Any]:
         opened.remove_template(image_id)
         return {"image_id": image_id, "subject": name}
 
-    return await gallery(request).write(removed)
+    return await gallery_of(request).write(removed)
 
 
 @api.post("/recognition/faces/{image_id}/verify", openapi_extra=needs("identify"))
@@ -189,13 +188,13 @@ async def verify_face(
         return found
 
     found = await requested_faces(request, "file", limit, score)
-    return {"result": compared(request, await gallery(request).read(vector), found, plugins)}
+    return {"result": compared(request, await gallery_of(request).read(vector), found, plugins)}
 
 
 @api.get("/recognition/subjects", openapi_extra=needs("read"))
 async def subjects(request: Request) -> dict[str, Any]:
     """Everybody's name."""
-    names = await gallery(request).read(lambda opened: [s.name for s in opened.subjects()])
+    names = await gallery_of(request).read(lambda opened: [s.name for s in opened.subjects()])
     return {"subjects": names}
 
 
@@ -203,7 +202,7 @@ async def subjects(request: Request) -> dict[str, Any]:
 async def add_subject(request: Request) -> dict[str, Any]:
     """Add somebody without a photograph."""
     name = _name(await json_object(request))
-    made = await gallery(request).write(lambda opened: opened.add_subject(name))
+    made = await gallery_of(request).write(lambda opened: opened.add_subject(name))
     return {"subject": made.name}
 
 
@@ -211,14 +210,14 @@ async def add_subject(request: Request) -> dict[str, Any]:
 async def rename_subject(request: Request, subject: str) -> dict[str, Any]:
     """Give somebody another name; merging with somebody of that name is refused."""
     name = _name(await json_object(request))
-    await gallery(request).write(lambda opened: opened.rename(subject, name))
+    await gallery_of(request).write(lambda opened: opened.rename(subject, name))
     return {"updated": True}
 
 
 @api.delete("/recognition/subjects/{subject}", openapi_extra=needs("write"))
 async def delete_subject(request: Request, subject: str) -> dict[str, Any]:
     """Remove somebody and their photographs."""
-    await gallery(request).write(lambda opened: opened.remove(subject))
+    await gallery_of(request).write(lambda opened: opened.remove(subject))
     return {"subject": subject}
 
 
@@ -232,7 +231,7 @@ async def delete_subjects(request: Request) -> dict[str, Any]:
             opened.remove(*names)
         return len(names)
 
-    return {"deleted": await gallery(request).write(removed)}
+    return {"deleted": await gallery_of(request).write(removed)}
 
 
 @api.post("/detection/detect", openapi_extra=needs("identify"))

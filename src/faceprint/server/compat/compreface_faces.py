@@ -9,8 +9,9 @@ from starlette.requests import Request
 
 from faceprint.errors import NoFaceError
 from faceprint.recognition.thresholds.calibrations import decide_by
-from faceprint.server.compat.doors import analyze, photographs, rescale
+from faceprint.server.compat.doors import photographs, rescale
 from faceprint.server.problems import HttpError
+from faceprint.server.service import analyze, analyzer_of
 from faceprint.types import Array, Face
 
 __all__ = ["AT_THRESHOLD", "compared", "face_document", "requested_faces"]
@@ -55,7 +56,7 @@ def compared(
     request: Request, vector: Array, faces: Sequence[Face], plugins: str
 ) -> list[dict[str, Any]]:
     """The faces with their similarity to a vector, the most similar first."""
-    point = decide_by(request.app.state.analyzer, fmr=None, threshold=None, calibration=None).point
+    point = decide_by(analyzer_of(request), fmr=None, threshold=None, calibration=None).point
     found = [
         face_document(request, face, plugins)
         | {

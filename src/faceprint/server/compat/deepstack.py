@@ -16,8 +16,9 @@ from faceprint.recognition.gallery.enrollment import EnrollOptions
 from faceprint.recognition.gallery.gallery import Gallery
 from faceprint.recognition.gallery.records import Skipped
 from faceprint.server.access import needs
-from faceprint.server.compat.doors import DoorRoute, analyze, gallery, photographs, rescale
+from faceprint.server.compat.doors import DoorRoute, photographs, rescale
 from faceprint.server.problems import HttpError
+from faceprint.server.service import analyze, gallery_of
 from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["AT_THRESHOLD", "api", "check"]
@@ -72,7 +73,7 @@ async def recognize(request: Request) -> dict[str, Any]:
             found.append(_prediction(face.box, name, score if known else 0.0))
         return found
 
-    return {"success": True, "predictions": await gallery(request).read(search)}
+    return {"success": True, "predictions": await gallery_of(request).read(search)}
 
 
 @api.post("/register", openapi_extra=needs("write"))
@@ -93,7 +94,7 @@ async def register(request: Request) -> dict[str, Any]:
             raise UsageError(skipped[0])
         return known
 
-    known = await gallery(request).write(enrolled)
+    known = await gallery_of(request).write(enrolled)
     return {"success": True, "message": "face updated" if known else "face added"}
 
 
@@ -108,14 +109,14 @@ async def delete(request: Request) -> dict[str, Any]:
         except UnknownSubjectError:
             return
 
-    await gallery(request).write(removed)
+    await gallery_of(request).write(removed)
     return {"success": True}
 
 
 @api.post("/list", openapi_extra=needs("read"))
 async def list_faces(request: Request) -> dict[str, Any]:
     """Everybody's name."""
-    names = await gallery(request).read(lambda opened: [s.name for s in opened.subjects()])
+    names = await gallery_of(request).read(lambda opened: [s.name for s in opened.subjects()])
     return {"success": True, "faces": names}
 
 

@@ -16,17 +16,13 @@ from starlette.responses import JSONResponse, Response
 
 from faceprint.errors import UsageError
 from faceprint.server.access import GuardedRoute, Handler
-from faceprint.server.gallery_threads import GalleryThreads
 from faceprint.server.problems import REFUSALS, HttpError, problem_response
-from faceprint.types import AnalyzedImage
 from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = [
     "NAMES",
     "DoorRoute",
     "add",
-    "analyze",
-    "gallery",
     "json_object",
     "photographs",
     "rescale",
@@ -128,26 +124,6 @@ def _from_base64(text: str, field: str) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise HttpError(422, f"{field} is not base64") from error
-
-
-async def analyze(request: Request, image: bytes) -> AnalyzedImage:
-    """The faces of a photograph, by the service's queue; its error is raised."""
-    result: AnalyzedImage = await request.app.state.queue.analyze(image)
-    if result.error is not None:
-        raise result.error
-    return result
-
-
-def gallery(request: Request) -> GalleryThreads:
-    """The service's gallery.
-
-    Raises:
-        HttpError: 404 without one.
-    """
-    found: GalleryThreads | None = request.app.state.gallery
-    if found is None:
-        raise HttpError(404, "this server has no gallery; start it with --gallery")
-    return found
 
 
 def rescale(similarity: float, threshold: float, at: float) -> float:

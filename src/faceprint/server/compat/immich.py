@@ -17,9 +17,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from faceprint._optional import require
 from faceprint.errors import UsageError
 from faceprint.server.access import needs
-from faceprint.server.compat.doors import DoorRoute, analyze
+from faceprint.server.compat.doors import DoorRoute
 from faceprint.server.keys import Scope
 from faceprint.server.problems import HttpError
+from faceprint.server.service import analyze
 from faceprint.types import AnalyzedImage
 from faceprint.vision.analyzer import FaceAnalyzer
 
