@@ -79,7 +79,7 @@ def calibrate(
     """
     from faceprint.evaluation.calibrate import FMR_TARGETS
     from faceprint.evaluation.calibration_run import calibrate_data
-    from faceprint.recognition.thresholds.calibrations import keep_calibration
+    from faceprint.recognition.thresholds.saved_calibrations import keep_calibration
     from faceprint.vision.analyzer import load
 
     if report is not None:

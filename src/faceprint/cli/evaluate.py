@@ -173,10 +173,10 @@ def _face_rule(given: str | None, protocol: str) -> WhichFace:
 
 def _similarities(fp: FaceAnalyzer) -> ScoreDistributions | None:
     """What `cluster` goes by: the points of these very models; None tells it from the pictures."""
-    from faceprint.recognition.thresholds.calibrations import analyzer_points
+    from faceprint.recognition.thresholds.default_threshold import model_points
     from faceprint.recognition.thresholds.merge_threshold import score_distributions
 
-    known = analyzer_points(fp)
+    known = model_points(fp)
     found = None if known.provisional else score_distributions(known.points)
     if found is None:
         note("nobody measured these models: the threshold is estimated from the pictures")

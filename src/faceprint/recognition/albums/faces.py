@@ -1,24 +1,21 @@
-"""The faces of an album as a struct of arrays, and which of them are fit to be sorted."""
+"""The faces of an album as a struct of arrays, and their thumbnails."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from faceprint._files import file_of
 from faceprint._text import printable
 from faceprint.errors import InputError, ModelMismatchError, UsageError
-from faceprint.recognition.clustering.knn_graph import Ints
+from faceprint.recognition.clustering.int8_neighbors import Ints
 from faceprint.types import AnalyzedImage, Array, Face, Image, Quality
 from faceprint.vision.images import decode
 
-__all__ = ["FaceTable", "QualityFilter", "collect", "photo_faces", "thumbnail", "with_thumbnails"]
-
-_NONSENSE = "landmarks that cannot be a face's"
+__all__ = ["FaceTable", "collect", "photo_faces", "thumbnail", "with_thumbnails"]
 
 THUMBNAIL = 96
 """Side of a thumbnail in pixels: some 3 kB as JPEG."""
@@ -68,32 +65,6 @@ class FaceTable:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class QualityFilter:
-    """What a face needs to be sorted; one that falls short waits among the unassigned.
-
-    Attributes:
-        size: pixels of the box's shorter side.
-        sharpness: variance of the Laplacian of the aligned crop.
-        yaw: 0..1, how far the head may be turned; 1 is a profile.
-    """
-
-    size: float = 24.0
-    sharpness: float = 8.0
-    yaw: float = 0.95
-
-    def reasons(self, quality: Array) -> list[str]:
-        """Why each face waits; empty for one that is fit. NaN counts as fit."""
-        small, blurred = quality[:, 0] < self.size, quality[:, 1] < self.sharpness
-        turned = np.abs(quality[:, 2]) > self.yaw
-        lost = (quality[:, 3] == 0) & np.isfinite(quality[:, 0])
-        flags: NDArray[np.bool_] = np.stack([small, blurred, turned], axis=1)
-        words = ("too small", "blurred", "turned away")
-        found = [", ".join(w for w, on in zip(words, row, strict=True) if on) for row in flags]
-        # The value 0 is kept for landmarks that can't be a face's.
-        return [why or (_NONSENSE if zero else "") for why, zero in zip(found, lost, strict=True)]
-
-
 def photo_faces(faces: Iterable[Face], source: str, *, thumbnails: bool = True) -> FaceTable:
     """The faces of one photograph.
 
@@ -120,25 +91,18 @@ def photo_faces(faces: Iterable[Face], source: str, *, thumbnails: bool = True) 
     )
 
 
-def collect(
-    results: Iterable[AnalyzedImage], seen: Callable[[int], None] | None = None
-) -> FaceTable:
-    """All faces of a stream of analyzed photographs, once each.
-
-    Args:
-        seen: called with the number of photographs done.
+def collect(results: Iterable[AnalyzedImage]) -> FaceTable:
+    """All faces of a stream of analyzed photographs; the stream is read once.
 
     Raises:
         UsageError, ModelMismatchError: see `photo_faces`.
     """
     parts, failed = [], []
-    for count, result in enumerate(results, start=1):
+    for result in results:
         if result.error is not None:
             failed.append((printable(result.source), str(result.error)))
         elif result.faces:
             parts.append(photo_faces(result.faces, printable(result.source)))
-        if seen is not None:
-            seen(count)
     return replace(joined(parts), failed=tuple(failed))
 
 
@@ -182,7 +146,7 @@ def thumbnail(crop: Image | None) -> bytes | None:
 
 
 def with_thumbnails(faces: FaceTable, source: str) -> FaceTable:
-    """The faces of one photograph with pictures cut from it, if it is there and can be read."""
+    """The faces of one photograph with thumbnails cut from it, if it can be read."""
     if None not in faces.thumbnails:
         return faces
     try:
@@ -194,7 +158,7 @@ def with_thumbnails(faces: FaceTable, source: str) -> FaceTable:
 
 
 def _cut(image: Image, box: Array) -> Image:
-    """The box grown to a square with a margin, as far as the photograph goes."""
+    """A square around the box with a margin, clipped to the photograph."""
     height, width = image.shape[:2]
     center, half = (box[:2] + box[2:]) / 2, float((box[2:] - box[:2]).max()) * 0.65
     x1, y1 = np.maximum(center - half, 0).astype(int)

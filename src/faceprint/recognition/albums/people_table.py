@@ -1,4 +1,4 @@
-"""The people of an album as a table, a row a face: for albums that no contact sheet can show."""
+"""The people of an album as a table, one row per face, for albums too large for a contact sheet."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ _ROWS = 1 << 16
 _SUFFIXES = (".parquet", ".npz")
 
 _Row = tuple[AlbumFace, int, str]
-"""A face, its person's number (0: it waits) and name."""
+"""A face, its person's id (0: unassigned) and name."""
 
 
 def is_table(path: Path) -> bool:
-    """Whether that name is a table's rather than a folder's."""
+    """Whether the path names a table, not a folder."""
     return path.suffix.lower() in _SUFFIXES
 
 
 def check_name(path: Path) -> None:
-    """Refuse what `write_people` would refuse at the end.
+    """Refuse a path that `write_people` would refuse later.
 
     Raises:
-        InputError: its folder is not there, or it is a folder itself.
+        InputError: its folder does not exist, or it is a folder itself.
         MissingExtraError: .parquet without the extra `bulk`.
     """
     if not path.parent.is_dir():
         raise InputError(f"{path} can't be written: {path.parent} is not a folder")
     if path.is_dir():
-        raise InputError(f"{path} can't be written: it is a folder, and a table is asked for")
+        raise InputError(f"{path} can't be written: it is a folder, not a table")
     if path.suffix.lower() == ".parquet":
         require("pyarrow.parquet", extra="bulk")
 
@@ -46,10 +46,9 @@ def check_name(path: Path) -> None:
 def write_people(album: Album, path: Path) -> None:
     """Write source, box, score, person, name, similarity and reason of every face.
 
-    People come in order, the most photographed first, and after them those that wait: their
-    `person` is null (npz: 0). `similarity` is the mean one to the person's other faces, null (NaN)
-    for one that is alone. The table appears under its name when it is complete; only its owner may
-    read it.
+    The most photographed person comes first, unassigned faces last; their `person` is null (npz:
+    0). `similarity` is the mean to the person's other faces, null (NaN) if there are none. The file
+    is replaced as a whole, and only its owner may read it.
 
     Raises:
         InputError: it can't be written.

@@ -29,7 +29,11 @@ from faceprint.recognition.gallery.records import (
 from faceprint.recognition.gallery.sources import content_of
 from faceprint.recognition.gallery.sql_rows import metadata_to_json
 from faceprint.recognition.gallery.vectors import pack
-from faceprint.recognition.thresholds.decidable import check_min_quality, objection, usable_quality
+from faceprint.recognition.thresholds.min_quality import (
+    check_min_quality,
+    objection,
+    usable_quality,
+)
 from faceprint.types import AnalyzedImage, Face
 from faceprint.vision import images
 
@@ -44,8 +48,7 @@ class EnrollOptions:
 
     Attributes:
         faces: `largest` takes the largest face, `one` passes over photographs that show several.
-        min_quality: pass over faces below it; None for what the embedder's card supports, 0 takes
-            all.
+        min_quality: skip faces below it; None for the embedder's limit, 0 takes all.
         keep_crops: keep aligned crops; None for what the gallery's policy says.
         metadata, consent: replace the subject's own when given.
         batch_size: photographs a transaction.
@@ -84,8 +87,7 @@ def enroll(
 ) -> Iterator[Outcome]:
     """Enroll a stream of (subject, photograph); an outcome each, in order, once it is durable.
 
-    A template's row, its subject's, the line in the audit log and the gallery's new generation are
-    one transaction; its outcome is yielded after the commit has reached the disk.
+    Each template is one transaction, with its subject, the audit log and the new generation.
     """
     header = core.store.header()
     pin = pin_of(analyzer)

@@ -31,10 +31,9 @@ from faceprint.recognition.gallery.records import (
     Policy,
 )
 from faceprint.recognition.gallery.searching import IndexKind, Search
-from faceprint.recognition.thresholds.calibrations import search_points
-from faceprint.recognition.thresholds.decidable import objection, usable_quality
+from faceprint.recognition.thresholds.default_threshold import choose_point, search_points
 from faceprint.recognition.thresholds.fpir import fpir_point, search_point
-from faceprint.recognition.thresholds.operating_points import choose_point
+from faceprint.recognition.thresholds.min_quality import objection, usable_quality
 from faceprint.types import Embedding, Face, Identification, OperatingPoint
 
 __all__ = ["Gallery"]
@@ -171,7 +170,7 @@ class Gallery(Keeping):
             fpir: the share of strangers that may be taken for somebody; 1e-2 when neither rule is
                 given.
             points: measured ones, such as a calibration's; None for what is known of these models
-                (`recognition.calibrations.search_points`). Of a published threshold nobody knows
+                (`default_threshold.search_points`). Of a published threshold nobody knows
                 the FPIR: it decides where `fpir` is None, and says so.
 
         Raises:

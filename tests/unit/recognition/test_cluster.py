@@ -1,0 +1,77 @@
+"""The options of clustering."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from faceprint.errors import UsageError
+from faceprint.recognition.albums.faces import FaceTable
+from faceprint.recognition.cluster import ClusterOptions, cluster
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"threshold": 3.0}, "cosine"),
+        ({"fmr": 0.0}, "rate"),
+        ({"threshold": 0.4, "fmr": 0.1}, "both"),
+    ],
+)
+def test_what_can_not_be_meant_is_refused_before_a_photograph_is_looked_at(given, says):
+    def results():
+        raise AssertionError("looked at")
+        yield
+
+    with pytest.raises(UsageError, match=says):
+        cluster(results(), **given)
+    with pytest.raises(UsageError, match=says):
+        ClusterOptions(**given)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEPRINT_HOME", str(tmp_path / "home"))
+
+
+def faces(embedder: str, count: int = 3, yaw: float = 0.0) -> FaceTable:
+    rows = np.eye(count, 128, dtype=np.float32)
+    quality = np.tile(np.asarray([60.0, 90.0, yaw, 0.8], np.float32), (count, 1))
+    return FaceTable(
+        tuple(f"{i}.jpg" for i in range(count)),
+        np.zeros((count, 4), np.float32),
+        np.ones(count, np.float32),
+        quality,
+        rows,
+        embedder,
+        (None,) * count,
+    )
+
+
+@pytest.mark.parametrize(
+    ("embedder", "detector", "evidence", "words"),
+    [
+        ("mobileface", "mtcnn", "measured", "measured on"),
+        ("w600k-mbf", "mtcnn", "copy", "copy of the weights"),
+        ("mobileface", "scrfd-500m", "borrowed", "nobody measured mobileface with scrfd-500m"),
+        ("mobileface", "", "borrowed", "not known which detector"),
+        ("sface", "yunet-2023mar", "published", "published threshold 0.363"),
+    ],
+)
+def test_a_small_album_says_what_it_goes_by(
+    embedder: str, detector: str, evidence: str, words: str
+) -> None:
+    found = ClusterOptions(detector).merge_threshold(faces(embedder))
+    assert found.evidence == evidence
+    assert words in found.source
+    assert found.provisional == (evidence in ("borrowed", "published"))
+    given = ClusterOptions(detector, threshold=0.5).merge_threshold(faces(embedder))
+    assert (given.pair, given.evidence, given.provisional) == (0.5, "given", False)
+
+
+@pytest.mark.parametrize(("detector", "yaw"), [("ultraface-rfb-320", 0.0), ("", np.nan)])
+def test_an_album_of_faces_without_landmarks_borrows_nothing(detector: str, yaw: float) -> None:
+    with pytest.raises(UsageError, match="no threshold was measured for mobileface"):
+        ClusterOptions(detector).merge_threshold(faces("mobileface", yaw=yaw))
