@@ -88,8 +88,8 @@ class ClusterOptions:
         return default_merge_threshold(
             album_points(table.embedder, self.detector, aligned=bool(aligned)),
             len(table),
-            lambda: unsupervised_distributions(table.vectors, table.sources),
-            fmr=self.fmr,
+            self.fmr,
+            estimate=lambda: unsupervised_distributions(table.vectors, table.sources),
         )
 
 
@@ -129,15 +129,15 @@ def cluster(
 def cluster_table(table: FaceTable, corrections: Corrections, options: ClusterOptions) -> Album:
     """Cluster the faces of a table; ids count from 1, the most photographed person first."""
     threshold = options.merge_threshold(table)
-    located = locate_corrections(corrections, table.sources, table.boxes)
-    constraints = FaceConstraints(located.must_link, located.cannot_link)
+    constraints, names, missing = locate_corrections(corrections, table.sources, table.boxes)
     labels, reasons = _label_faces(table, constraints, threshold, options)
     ids = labels.copy()
     ids[labels >= 0] = 1 + number_by_size(labels[labels >= 0])
-    names = {int(ids[row]): name for row, name in located.names}
-    people, unassigned = arrange(table, ids, reasons, threshold, names)
-    lost = len(located.missing)
-    notes = (f"corrections name {lost} faces that are not in the album",) if lost else ()
+    name_of = {int(ids[row]): name for row, name in names}
+    people, unassigned = arrange(table, ids, reasons, threshold, name_of)
+    notes: tuple[str, ...] = ()
+    if missing:
+        notes = (f"corrections name {len(missing)} faces that are not in the album",)
     return Album(people, unassigned, threshold, table.embedder, table.failed, notes)
 
 

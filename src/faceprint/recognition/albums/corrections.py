@@ -12,20 +12,12 @@ import numpy as np
 from faceprint.errors import UsageError
 from faceprint.geometry import iou_matrix
 from faceprint.recognition.albums.photographs import real_path
-from faceprint.recognition.clustering.constraints import merged_sets
+from faceprint.recognition.clustering.constraints import FaceConstraints, merged_sets
 from faceprint.types import Array
 
-__all__ = [
-    "Corrections",
-    "FaceKey",
-    "LocatedCorrections",
-    "connected_faces",
-    "find_faces",
-    "locate_corrections",
-]
+__all__ = ["Corrections", "FaceKey", "connected_faces", "find_faces", "locate_corrections"]
 
 _SAME_BOX = 0.5
-_Pairs = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,25 +48,10 @@ class Corrections:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class LocatedCorrections:
-    """Corrections by row.
-
-    Attributes:
-        must_link, cannot_link: pairs of rows. names: rows and names.
-        missing: faces that were not found.
-    """
-
-    must_link: _Pairs
-    cannot_link: _Pairs
-    names: tuple[tuple[int, str], ...]
-    missing: tuple[FaceKey, ...]
-
-
 def locate_corrections(
     corrections: Corrections, sources: Sequence[str], boxes: Array
-) -> LocatedCorrections:
-    """Find the faces that corrections name.
+) -> tuple[FaceConstraints, list[tuple[int, str]], list[FaceKey]]:
+    """Corrections by row: constraints, names, and the faces that were not found.
 
     Args:
         sources, boxes: (n,) photographs and (n, 4) boxes of the faces.
@@ -85,23 +62,19 @@ def locate_corrections(
     keys = [key for pair in (*corrections.must_link, *corrections.cannot_link) for key in pair]
     rows = find_faces([*keys, *(key for key, _ in corrections.names)], sources, boxes)
 
-    def located(pairs: Iterable[tuple[FaceKey, FaceKey]]) -> _Pairs:
+    def located(pairs: Iterable[tuple[FaceKey, FaceKey]]) -> tuple[tuple[int, int], ...]:
         found = ((rows[a], rows[b]) for a, b in pairs)
         return tuple((a, b) for a, b in found if a is not None and b is not None and a != b)
 
-    must_link, cannot_link = located(corrections.must_link), located(corrections.cannot_link)
-    groups = connected_faces(must_link)
-    if any(a in groups and groups[a] == groups.get(b) for a, b in cannot_link):
+    constraints = FaceConstraints(located(corrections.must_link), located(corrections.cannot_link))
+    groups = connected_faces(constraints.must_link)
+    if any(a in groups and groups[a] == groups.get(b) for a, b in constraints.cannot_link):
         raise UsageError(
             "the corrections contradict each other: two faces must and must not be one person"
         )
     names = ((rows[key], name) for key, name in corrections.names)
-    return LocatedCorrections(
-        must_link,
-        cannot_link,
-        tuple((row, name) for row, name in names if row is not None),
-        tuple(key for key, row in rows.items() if row is None),
-    )
+    missing = [key for key, row in rows.items() if row is None]
+    return constraints, [(row, name) for row, name in names if row is not None], missing
 
 
 def connected_faces(pairs: Iterable[tuple[int, int]]) -> dict[int, int]:

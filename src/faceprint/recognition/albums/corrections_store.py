@@ -34,17 +34,17 @@ def store_corrections(album: AlbumFile, corrections: Corrections) -> tuple[str, 
     if not corrections:
         return ()
     stored = album.stored()
-    located = locate_corrections(corrections, stored.table.sources, stored.table.boxes)
-    keys = stored.keys.tolist()
+    table, keys = stored.table, stored.keys.tolist()
+    located, names, missing = locate_corrections(corrections, table.sources, table.boxes)
     with album.write() as connection:
         _put_must(connection, [(keys[a], keys[b]) for a, b in located.must_link])
         _put_cannot(connection, [(keys[a], keys[b]) for a, b in located.cannot_link])
-        for row, name in located.names:
+        for row, name in names:
             _put_name(connection, keys[row], name)
-    missing = sorted({key.source for key in located.missing})
     if not missing:
         return ()
-    some = ", ".join(missing[:3]) + (" ..." if len(missing) > 3 else "")
+    sources = sorted({key.source for key in missing})
+    some = ", ".join(sources[:3]) + (" ..." if len(sources) > 3 else "")
     return (f"corrections name faces that are not in the album: {some}",)
 
 

@@ -45,17 +45,11 @@ class FaceConstraints:
         """The constraints among (m,) chosen ones of n faces, by their place in `chosen`."""
         place = np.full(n, -1)
         place[chosen] = np.arange(len(chosen))
-
-        def kept(pairs: Pairs) -> tuple[tuple[int, int], ...]:
+        kept = []
+        for pairs in (self.must_link, self.cannot_link, self.keep_together, self.keep_apart):
             moved = ((int(place[a]), int(place[b])) for a, b in pairs)
-            return tuple((a, b) for a, b in moved if a >= 0 and b >= 0)
-
-        return FaceConstraints(
-            kept(self.must_link),
-            kept(self.cannot_link),
-            kept(self.keep_together),
-            kept(self.keep_apart),
-        )
+            kept.append(tuple((a, b) for a, b in moved if a >= 0 and b >= 0))
+        return FaceConstraints(*kept)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

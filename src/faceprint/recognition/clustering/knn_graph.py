@@ -14,7 +14,7 @@ import numpy as np
 
 from faceprint import settings
 from faceprint.errors import UsageError
-from faceprint.recognition.clustering.approximate_knn import cell_pairs
+from faceprint.recognition.clustering.approximate_knn import cell_pairs, pivot_counts
 from faceprint.recognition.clustering.cell_store import assign_cells
 from faceprint.recognition.clustering.int8_neighbors import (
     Codes,
@@ -97,8 +97,9 @@ def neighbor_graph(
         for (first, second), (a, b) in run(block_pairs, _blocks(vectors, limits)):
             nearest.add(a + first, b + second)
     else:
-        with assign_cells(vectors, limits.scale, count) as cells:
-            tasks = ((ids, (codes, cells.subcells, limits)) for ids, codes in cells)
+        pivots, inner_pivots = pivot_counts(n)
+        with assign_cells(vectors, pivots, limits.scale, count) as cells:
+            tasks = ((ids, (codes, inner_pivots, limits)) for ids, codes in cells)
             for ids, (a, b) in run(cell_pairs, tasks):
                 nearest.add(ids[a], ids[b])
     return nearest.edges()

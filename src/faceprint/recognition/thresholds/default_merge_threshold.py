@@ -34,9 +34,9 @@ CLUSTER_FMR = 5e-5
 def default_merge_threshold(
     known: KnownPoints,
     faces: int,
-    estimate: Callable[[], ScoreDistributions | None],
+    fmr: float | None,
     *,
-    fmr: float | None = None,
+    estimate: Callable[[], ScoreDistributions | None],
 ) -> MergeThreshold:
     """The merge threshold with the best evidence.
 
@@ -45,9 +45,9 @@ def default_merge_threshold(
     Args:
         known: from `album_points`.
         faces: their number.
+        fmr: use the threshold at this false match rate for groups of every size.
         estimate: the distributions that the album itself shows; None if it is too small. Called
             only if no measured points decide.
-        fmr: use the threshold at this false match rate for groups of every size.
 
     Raises:
         UsageError: nothing leads to a threshold, or no point has this rate.
@@ -57,9 +57,9 @@ def default_merge_threshold(
         if found is not None:
             return found
     own = estimate()
-    if own is not None and fmr is None:
-        return replace(own.merge_threshold(faces), evidence="album")
-    if own is not None and fmr is not None:
+    if own is not None:
+        if fmr is None:
+            return replace(own.merge_threshold(faces), evidence="album")
         return MergeThreshold.constant(own.threshold_at(fmr), own.source, "album")
     if known.points:
         return _from_points(known, faces, fmr) or _from_one_point(known, fmr)

@@ -20,14 +20,7 @@ from faceprint.errors import UsageError
 from faceprint.recognition.thresholds.operating_points import KnownPoints
 from faceprint.types import OperatingPoint
 
-__all__ = [
-    "MAX_EXTRAPOLATION",
-    "DEFAULT_FPIR",
-    "fmr_for_fpir",
-    "fpir_for_fmr",
-    "fpir_point",
-    "search_point",
-]
+__all__ = ["DEFAULT_FPIR", "MAX_EXTRAPOLATION", "fmr_for_fpir", "fpir_point", "search_point"]
 
 DEFAULT_FPIR = 1e-2
 """The default FPIR: 1 in 100 strangers matches somebody."""
@@ -45,11 +38,6 @@ def fmr_for_fpir(fpir: float, comparisons: int) -> float:
     if not 0 < fpir < 1:
         raise UsageError(f"fpir is {fpir}; a rate lies between 0 and 1, as 1e-2")
     return -math.expm1(math.log1p(-fpir) / max(comparisons, 1))
-
-
-def fpir_for_fmr(fmr: float, comparisons: int) -> float:
-    """The share of strangers that match somebody in so many independent comparisons."""
-    return 1.0 if fmr >= 1 else -math.expm1(max(comparisons, 1) * math.log1p(-fmr))
 
 
 def fpir_point(
