@@ -141,7 +141,7 @@ def _mean_similarity(vectors: Array, labels: Ints) -> tuple[Array, Array]:
     if not len(labels):
         return np.empty(0, np.float32), np.empty(0, np.float32)
     _, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    sums = group_sums(vectors, numbers, len(counts), np.ones(len(labels), np.float32))
+    sums = group_sums(vectors, numbers, len(counts))
     mean = np.full(len(labels), np.nan, np.float32)
     for part in slices(vectors):
         rows, others = vectors[part], counts[numbers[part]] - 1

@@ -1,7 +1,7 @@
 """Average-linkage clustering on a neighbor graph; the number of people is not given.
 
 The similarity of two groups is the mean over their faces: the product of the sums of their vectors
-over the product of their weights, so it costs one dot product whatever their sizes. What counts is
+over the product of their sizes, so it costs one dot product whatever their sizes. What counts is
 the margin by which it exceeds the threshold for groups of their sizes (`MergeThreshold`).
 
 Groups that are each other's nearest are merged, round by round, until no pair reaches its
@@ -38,7 +38,6 @@ def average_linkage(
     edges: Edges,
     threshold: MergeThreshold,
     *,
-    weights: Array | None = None,
     offsets: Array | None = None,
     groups: Ints | None = None,
     cannot_link: Iterable[tuple[int, int]] = (),
@@ -50,7 +49,6 @@ def average_linkage(
         vectors: (n, d) unit rows.
         edges: pairs that may be merged; other faces meet only through them.
         threshold: the mean cosine similarity at which two groups are merged.
-        weights: (n,) how much a face counts in the mean; None means all alike.
         offsets: (n,) subtracted from each face's similarities if the threshold asks for normalized
             scores; a group has the mean of its faces'.
         groups: (n,) initial group numbers from 0; None means each face alone.
@@ -60,9 +58,7 @@ def average_linkage(
         (groups,) int64: the number of each initial group's final group, from 0.
     """
     start = np.arange(len(vectors)) if groups is None else groups
-    return _Agglomeration(vectors, threshold, start, cannot_link, weights, offsets).run(
-        edges, slack
-    )
+    return _Agglomeration(vectors, threshold, start, cannot_link, offsets).run(edges, slack)
 
 
 class _Agglomeration:
@@ -72,14 +68,11 @@ class _Agglomeration:
         threshold: MergeThreshold,
         groups: Ints,
         cannot_link: Iterable[tuple[int, int]],
-        weights: Array | None,
         offsets: Array | None,
     ) -> None:
         count = int(groups.max(initial=-1)) + 1
-        each = np.ones(len(vectors), np.float32) if weights is None else weights
         self.threshold = threshold
-        self.weights = np.bincount(groups, each, minlength=count).astype(np.float32)
-        self.sums = group_sums(vectors, groups, count, each)
+        self.sums = group_sums(vectors, groups, count)
         self.sizes = np.bincount(groups, minlength=count).astype(np.float32)
         shift = np.zeros(len(vectors), np.float32) if offsets is None else offsets
         self.offsets = np.bincount(groups, shift, minlength=count).astype(np.float32)
@@ -109,7 +102,7 @@ class _Agglomeration:
 
     def _margin(self, a: Ints, b: Ints) -> Array:
         """(e,) by how much groups exceed their threshold."""
-        similarity = dots(self.sums, a, b) / (self.weights[a] * self.weights[b])
+        similarity = dots(self.sums, a, b) / (self.sizes[a] * self.sizes[b])
         margin = similarity - self.threshold.for_sizes(self.sizes[a], self.sizes[b])
         if self.threshold.normalize:
             margin -= (self.offsets[a] / self.sizes[a] + self.offsets[b] / self.sizes[b]) / 2
@@ -149,12 +142,11 @@ class _Agglomeration:
         """
         if taken[a] or taken[b] or (changed[a] and changed[b]):
             return
-        if changed[b] or (not changed[a] and self.weights[b] > self.weights[a]):
+        if changed[b] or (not changed[a] and self.sizes[b] > self.sizes[a]):
             a, b = b, a
         if b in self.cannot_link.get(a, ()):
             return
         self.sums[a] += self.sums[b]
-        self.weights[a] += self.weights[b]
         self.sizes[a] += self.sizes[b]
         self.offsets[a] += self.offsets[b]
         self.root[b] = a

@@ -37,7 +37,6 @@ def cluster_embeddings(
     vectors: ArrayLike,
     *,
     threshold: float | ScoreDistributions,
-    quality: ArrayLike | None = None,
     photos: ArrayLike | None = None,
     must_link: Pairs = (),
     cannot_link: Pairs = (),
@@ -50,7 +49,6 @@ def cluster_embeddings(
         threshold: mean cosine similarity at which two groups are one person; or the distributions
             of a model's similarities (`score_distributions` of its operating points), from which
             the threshold for groups of each size follows.
-        quality: (n,) 0..1, how much each face counts; None means all alike.
         photos: (n,) the photograph of each face: two faces of one photograph are two people.
         must_link, cannot_link: pairs of rows; in `cannot_link` the first is the one that does not
             belong. They go before everything else.
@@ -79,7 +77,6 @@ def cluster_embeddings(
         merge_threshold,
         FaceConstraints(tuple(must_link), tuple(cannot_link)),
         photos=None if photos is None else np.asarray(photos),
-        weights=None if quality is None else _weights(np.asarray(quality, np.float32), len(rows)),
         exact=exact,
     )
     return number_by_size(labels)
@@ -91,7 +88,6 @@ def partition(
     constraints: FaceConstraints = _NONE,
     *,
     photos: NDArray[np.generic] | None = None,
-    weights: Array | None = None,
     exact: bool | None = None,
     run: Run | None = None,
 ) -> Ints:
@@ -99,7 +95,6 @@ def partition(
 
     Args:
         photos, exact: see `cluster_embeddings`.
-        weights: (n,) how much each face counts.
         run: finds the neighbors; None means threads of this process.
 
     Raises:
@@ -117,7 +112,6 @@ def partition(
             vectors,
             part,
             threshold,
-            weights=weights,
             offsets=offsets,
             groups=groups,
             cannot_link={(a, b) for a, b in pairs if a != b},
@@ -166,10 +160,3 @@ def _coarser(fine: Ints, coarse: Ints) -> Ints:
     group = np.empty(int(fine.max(initial=-1)) + 1, np.int64)
     group[fine] = coarse
     return group
-
-
-def _weights(quality: Array, n: int) -> Array:
-    if quality.shape != (n,) or not np.isfinite(quality).all() or (quality < 0).any():
-        raise UsageError(f"quality {quality.shape} is not ({n},) numbers of 0 or more")
-    # A poor face counts less, never nothing.
-    return np.asarray(0.5 + 0.5 * np.minimum(quality, 1), np.float32)

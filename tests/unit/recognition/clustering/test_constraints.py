@@ -66,8 +66,6 @@ def test_contradictions_and_nonsense_are_refused():
         cluster_embeddings(rows, threshold=float("nan"))
     with pytest.raises(UsageError, match=r"not \(n, d\)"):
         cluster_embeddings(rows[0], threshold=0.5)
-    with pytest.raises(UsageError, match="quality"):
-        cluster_embeddings(rows, threshold=0.5, quality=[1, 2])
 
 
 def test_a_collage_is_one_person_and_neighbors_in_a_photograph_are_two():
