@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from faceprint.evidence import evidence_json, evidence_words
-from faceprint.recognition.thresholds.default_threshold import choose_point
+from faceprint.recognition.thresholds.default_threshold import given_point
+from faceprint.recognition.thresholds.operating_points import known_points
 from faceprint.types import Measurement, OperatingPoint
 from faceprint.zoo.catalog import get_card
 
@@ -46,7 +47,7 @@ SCRUB = Measurement("FaceScrub", 1e-3, 8e-4, 1.3e-3, 0.07)
             "nobody measured a with b: provisional",
         ),
         (
-            choose_point(get_card("sface"), "mtcnn", threshold=0.2),
+            given_point(0.2),
             "threshold: given by the caller",
         ),
     ],
@@ -63,5 +64,5 @@ def test_evidence_as_json() -> None:
     old = evidence_json(OperatingPoint(0.3, 1e-3, 5e-4, 2e-3, 0.1, source="LFW: r.json"))
     assert old["measured_on"][0]["data_set"] == "LFW: r.json"
     assert old["measured_on"][0]["fmr_high"] == 2e-3
-    lent = evidence_json(choose_point(get_card("mobileface"), "scrfd-500m"))
+    lent = evidence_json(known_points(get_card("mobileface"), "scrfd-500m").choose())
     assert (lent["measured_on"], lent["provisional"]) == ([], True)

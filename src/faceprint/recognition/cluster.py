@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +28,12 @@ from faceprint.recognition.clustering.tasks import Run
 from faceprint.recognition.clustering.unsupervised_calibration import unsupervised_distributions
 from faceprint.recognition.thresholds.default_merge_threshold import (
     album_points,
+    check_fmr,
     default_merge_threshold,
 )
 from faceprint.recognition.thresholds.merge_threshold import MergeThreshold
 from faceprint.recognition.thresholds.min_quality import QualityFilter
+from faceprint.recognition.thresholds.operating_points import check_threshold
 from faceprint.types import AnalyzedImage
 
 __all__ = ["ClusterOptions", "cluster", "cluster_album", "cluster_table"]
@@ -65,13 +66,12 @@ class ClusterOptions:
     run: Run | None = None
 
     def __post_init__(self) -> None:
-        threshold, fmr = self.threshold, self.fmr
-        if threshold is not None and fmr is not None:
-            raise UsageError("give fmr or threshold, not both")
-        if threshold is not None and not (math.isfinite(threshold) and -1 <= threshold <= 1):
-            raise UsageError(f"threshold is {threshold}; a cosine similarity lies in -1..1")
-        if fmr is not None and not 0 < fmr < 0.5:
-            raise UsageError(f"fmr is {fmr}; clustering needs a rate between 0 and 0.5, as 1e-4")
+        if self.threshold is not None:
+            check_threshold(self.threshold)
+            if self.fmr is not None:
+                raise UsageError("give fmr or threshold, not both")
+        if self.fmr is not None:
+            check_fmr(self.fmr)
 
     def merge_threshold(self, table: FaceTable) -> MergeThreshold:
         """The merge threshold for these faces.

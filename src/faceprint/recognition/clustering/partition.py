@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -22,6 +21,7 @@ from faceprint.recognition.clustering.linkage import average_linkage
 from faceprint.recognition.clustering.score_normalization import as_norm
 from faceprint.recognition.clustering.tasks import Run
 from faceprint.recognition.thresholds.merge_threshold import MergeThreshold, ScoreDistributions
+from faceprint.recognition.thresholds.operating_points import check_threshold
 from faceprint.similarity import normalize
 from faceprint.types import Array
 
@@ -65,10 +65,8 @@ def cluster_embeddings(
         raise UsageError(f"vectors {rows.shape} are not (n, d)")
     if isinstance(threshold, ScoreDistributions):
         merge_threshold = threshold.merge_threshold(len(rows))
-    elif math.isfinite(threshold) and -1 <= threshold <= 1:
-        merge_threshold = MergeThreshold.constant(threshold)
     else:
-        raise UsageError(f"threshold is {threshold}; a cosine similarity lies in -1..1")
+        merge_threshold = MergeThreshold.constant(check_threshold(threshold))
     if not len(rows):
         return np.empty(0, np.int64)
     rows, _ = normalize(rows)

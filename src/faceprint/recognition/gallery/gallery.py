@@ -31,7 +31,7 @@ from faceprint.recognition.gallery.records import (
     Policy,
 )
 from faceprint.recognition.gallery.searching import IndexKind, Search
-from faceprint.recognition.thresholds.default_threshold import choose_point, search_points
+from faceprint.recognition.thresholds.default_threshold import given_point, search_points
 from faceprint.recognition.thresholds.fpir import fpir_point, search_point
 from faceprint.recognition.thresholds.min_quality import objection, usable_quality
 from faceprint.types import Embedding, Face, Identification, OperatingPoint
@@ -177,14 +177,13 @@ class Gallery(Keeping):
             UsageError: both rules are given, or nothing was measured that supports the FPIR.
         """
         analyzer = self._needs_analyzer()
-        card, detector = analyzer.embedder_card, analyzer.detector_card
         if threshold is not None:
             if fpir is not None:
                 raise UsageError("give fpir or threshold, not both")
-            return choose_point(card, detector, threshold=threshold)
+            return given_point(threshold)
         index, _ = self._search.ready(self.header)
         if points is not None:
-            return fpir_point(points, len(index), fpir, model=card.id)
+            return fpir_point(points, len(index), fpir, model=analyzer.embedder_card.id)
         return search_point(search_points(analyzer), len(index), fpir)
 
     def identify(

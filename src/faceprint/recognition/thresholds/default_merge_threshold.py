@@ -25,7 +25,13 @@ from faceprint.recognition.thresholds.operating_points import KnownPoints, known
 from faceprint.types import OperatingPoint
 from faceprint.zoo.catalog import get_card
 
-__all__ = ["CLUSTER_FMR", "album_points", "default_merge_threshold", "extrapolated_point"]
+__all__ = [
+    "CLUSTER_FMR",
+    "album_points",
+    "check_fmr",
+    "default_merge_threshold",
+    "extrapolated_point",
+]
 
 CLUSTER_FMR = 5e-5
 """False match rate of a pair at which two groups are one person, by their mean similarity."""
@@ -84,6 +90,16 @@ def album_points(embedder: str, detector: str, *, aligned: bool) -> KnownPoints:
     return known
 
 
+def check_fmr(fmr: float) -> None:
+    """Refuse a false match rate that clustering can't use.
+
+    Raises:
+        UsageError: outside 0..0.5.
+    """
+    if not 0 < fmr < 0.5:
+        raise UsageError(f"fmr is {fmr}; clustering needs a rate between 0 and 0.5, as 1e-4")
+
+
 def extrapolated_point(
     points: Sequence[OperatingPoint], *, fmr: float = CLUSTER_FMR
 ) -> OperatingPoint | None:
@@ -92,8 +108,7 @@ def extrapolated_point(
     Raises:
         UsageError: `fmr` outside 0..0.5.
     """
-    if not 0 < fmr < 0.5:
-        raise UsageError(f"fmr is {fmr}; clustering needs a rate between 0 and 0.5, as 1e-4")
+    check_fmr(fmr)
     strictest: dict[float, float] = {}
     for point in points:
         # If the detector is unknown, there are points of several detectors at the same rate.

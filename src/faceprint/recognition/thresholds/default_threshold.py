@@ -15,6 +15,7 @@ from faceprint.recognition.thresholds.calibration_file import CalibrationFile
 from faceprint.recognition.thresholds.operating_points import (
     DEFAULT_FMR,
     KnownPoints,
+    check_threshold,
     known_points,
 )
 from faceprint.recognition.thresholds.saved_calibrations import (
@@ -23,9 +24,8 @@ from faceprint.recognition.thresholds.saved_calibrations import (
     matching_calibrations,
 )
 from faceprint.types import OperatingPoint
-from faceprint.zoo.card import ModelCard
 
-__all__ = ["Decision", "choose_point", "decide_by", "model_points", "search_points"]
+__all__ = ["Decision", "decide_by", "given_point", "model_points", "search_points"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,65 +54,37 @@ def decide_by(
             a threshold together with another rule.
         ModelMismatchError: the named calibration was measured with other models.
     """
-    card, detector = models.embedder_card, models.detector_card
-    if calibration is not None:
-        if threshold is not None:
+    if threshold is not None:
+        if calibration is not None:
             raise UsageError("give calibration or threshold, not both")
-        chosen = calibration_for(calibration, models)
-        if not chosen.points:
+        return Decision(given_point(threshold, fmr))
+    _check_rate(fmr)
+    known = model_points(models)
+    saved = None
+    if calibration is not None:
+        saved = calibration_for(calibration, models)
+        if not saved.points:
             raise UsageError(
                 f"the calibration {calibration} has no operating point: it was measured on too "
                 "few photographs; see its `refused`"
             )
-        return Decision(choose_point(card, detector, fmr=fmr, calibrated=chosen.points), chosen)
-    if threshold is not None or (fmr is not None and not 0 < fmr < 1):
-        return Decision(choose_point(card, detector, fmr=fmr, threshold=threshold))
-    known = model_points(models)
-    if known.points and not known.provisional and (fmr is None or _has(known.points, fmr)):
-        return Decision(known.choose(fmr))
-    rate = DEFAULT_FMR if fmr is None else fmr
-    usable = [saved for saved in matching_calibrations(models) if saved.points]
-    with_rate = [saved for saved in usable if _has(saved.points, rate)]
-    if with_rate:
-        saved = _only(with_rate, f"have a point at FMR {rate:g}")
-        return Decision(choose_point(card, detector, fmr=rate, calibrated=saved.points), saved)
-    if usable and fmr is None:
-        saved = _only(usable, "were measured with these models")
-        return Decision(choose_point(card, detector, calibrated=saved.points), saved)
-    return Decision(known.choose(fmr))
+    elif not known.points or known.provisional or not (fmr is None or _has(known.points, fmr)):
+        saved = _matching_calibration(models, fmr)
+    if saved is not None:
+        known = KnownPoints(saved.points, "calibrated", models.embedder_card.id)
+    return Decision(known.choose(fmr), saved)
 
 
-def choose_point(
-    card: ModelCard,
-    detector: ModelCard | str,
-    *,
-    fmr: float | None = None,
-    threshold: float | None = None,
-    calibrated: Sequence[OperatingPoint] | None = None,
-) -> OperatingPoint:
-    """Choose the operating point for an embedder and a detector, saved calibrations aside.
-
-    Args:
-        fmr: a false match rate that was measured for this model.
-        threshold: a cosine similarity given by the caller; 0.0 counts.
-        calibrated: points of the user's own calibration, used instead of the card's.
+def given_point(threshold: float, fmr: float | None = None) -> OperatingPoint:
+    """The point of a threshold given by the caller.
 
     Raises:
-        UsageError: both are given, one is out of range, or there is no point at that rate.
+        UsageError: it is no cosine similarity, or `fmr` is given too.
     """
-    if threshold is not None:
-        if fmr is not None:
-            raise UsageError("give fmr or threshold, not both")
-        if not (math.isfinite(threshold) and -1 <= threshold <= 1):
-            raise UsageError(f"threshold is {threshold}; a cosine similarity lies in -1..1")
-        return OperatingPoint(
-            threshold, name="given", source="given by the caller", evidence="given"
-        )
-    if fmr is not None and not 0 < fmr < 1:
-        raise UsageError(f"fmr is {fmr}; a rate lies between 0 and 1, as 1e-3")
-    if calibrated is not None:
-        return KnownPoints(tuple(calibrated), "calibrated", card.id).choose(fmr)
-    return known_points(card, detector).choose(fmr)
+    if fmr is not None:
+        raise UsageError("give fmr or threshold, not both")
+    check_threshold(threshold)
+    return OperatingPoint(threshold, name="given", source="given by the caller", evidence="given")
 
 
 def model_points(models: Models) -> KnownPoints:
@@ -136,6 +108,18 @@ def search_points(models: Models) -> KnownPoints:
     return KnownPoints(saved.points, "calibrated", known.model, known.detector)
 
 
+def _matching_calibration(models: Models, fmr: float | None) -> CalibrationFile | None:
+    """The saved calibration of these models with a point at this rate; without a rate, any."""
+    rate = DEFAULT_FMR if fmr is None else fmr
+    usable = [saved for saved in matching_calibrations(models) if saved.points]
+    with_rate = [saved for saved in usable if _has(saved.points, rate)]
+    if with_rate:
+        return _only(with_rate, f"have a point at FMR {rate:g}")
+    if usable and fmr is None:
+        return _only(usable, "were measured with these models")
+    return None
+
+
 def _only(calibrations: list[CalibrationFile], what: str) -> CalibrationFile:
     if len(calibrations) > 1:
         names = ", ".join(found.name for found in calibrations)
@@ -145,3 +129,8 @@ def _only(calibrations: list[CalibrationFile], what: str) -> CalibrationFile:
 
 def _has(points: Sequence[OperatingPoint], fmr: float) -> bool:
     return any(p.fmr is not None and math.isclose(p.fmr, fmr, rel_tol=1e-6) for p in points)
+
+
+def _check_rate(fmr: float | None) -> None:
+    if fmr is not None and not 0 < fmr < 1:
+        raise UsageError(f"fmr is {fmr}; a rate lies between 0 and 1, as 1e-3")

@@ -16,7 +16,7 @@ from faceprint.types import Evidence, OperatingPoint
 from faceprint.zoo.card import ModelCard
 from faceprint.zoo.catalog import get_card
 
-__all__ = ["DEFAULT_FMR", "KnownPoints", "known_points", "measured_points"]
+__all__ = ["DEFAULT_FMR", "KnownPoints", "check_threshold", "known_points", "measured_points"]
 
 DEFAULT_FMR = 1e-3
 """The default false match rate: 1 in 1,000 non-mated pairs."""
@@ -115,6 +115,17 @@ class KnownPoints:
             f"no threshold was measured for {self.model} at FMR {fmr:g}; there are: "
             f"{', '.join(rates) or 'none'}. {advice} measures more on your own photographs"
         )
+
+
+def check_threshold(threshold: float) -> float:
+    """Refuse a threshold that is no cosine similarity.
+
+    Raises:
+        UsageError: outside -1..1, or NaN.
+    """
+    if not -1 <= threshold <= 1:
+        raise UsageError(f"threshold is {threshold}; a cosine similarity lies in -1..1")
+    return threshold
 
 
 def measured_points(card: ModelCard, detector: ModelCard | str) -> tuple[OperatingPoint, ...]:

@@ -10,7 +10,7 @@ import pytest
 
 from faceprint.errors import UsageError
 from faceprint.recognition.thresholds.calibration_file import CalibrationFile
-from faceprint.recognition.thresholds.default_threshold import choose_point, decide_by
+from faceprint.recognition.thresholds.default_threshold import decide_by
 from faceprint.recognition.thresholds.fpir import search_point
 from faceprint.recognition.thresholds.operating_points import known_points
 from faceprint.recognition.thresholds.saved_calibrations import keep_calibration, model_hashes
@@ -28,7 +28,7 @@ def home(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", [pack.name for pack in packs.all_packs()])
 def test_every_pack_decides(name: str) -> None:
     pack = packs.get_pack(name)
-    point = choose_point(get_card(pack.embedder), pack.detector)
+    point = decide_by(analyzer(pack.embedder, pack.detector)).point
     assert -1 < point.threshold < 1
     wanted = {
         "starter": ("measured", None),
@@ -49,10 +49,11 @@ def test_every_pack_decides(name: str) -> None:
 @pytest.mark.parametrize("embedder", ["dlib-resnet", "sface", "w600k-mbf"])
 def test_a_detector_without_landmarks_is_told_what_to_do(embedder: str) -> None:
     with pytest.raises(UsageError, match="gives no landmarks") as caught:
-        choose_point(get_card(embedder), "ultraface-rfb-320")
+        decide_by(analyzer(embedder, "ultraface-rfb-320"))
     assert "--threshold" in str(caught.value)
     assert "faceprint calibrate" in str(caught.value)
-    assert choose_point(get_card(embedder), "ultraface-rfb-320", threshold=0.0).threshold == 0.0
+    given = decide_by(analyzer(embedder, "ultraface-rfb-320"), threshold=0.0).point
+    assert (given.threshold, given.evidence) == (0.0, "given")
 
 
 def test_a_pair_without_landmarks_that_was_measured_itself_decides() -> None:
@@ -60,10 +61,10 @@ def test_a_pair_without_landmarks_that_was_measured_itself_decides() -> None:
     card = replace(
         get_card("sface"), operating_points=(CardOperatingPoint("ultraface-rfb-320", point),)
     )
-    assert choose_point(card, "ultraface-rfb-320") == point
+    assert known_points(card, "ultraface-rfb-320").choose() == point
     # It lends to nobody: aligned from the box, the same model has other similarities.
     with pytest.raises(UsageError, match="no threshold was measured"):
-        choose_point(card, "mtcnn")
+        known_points(card, "mtcnn").choose()
 
 
 def analyzer(embedder: str, detector: str) -> Any:

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from faceprint.errors import UsageError
-from faceprint.recognition.thresholds.default_threshold import choose_point
 from faceprint.recognition.thresholds.operating_points import known_points, measured_points
 from faceprint.zoo.card import ModelCard
 from faceprint.zoo.catalog import all_cards, get_card
@@ -47,7 +46,7 @@ def test_no_pair_cites_an_error_rate_of_another(detector: ModelCard, embedder: M
     assert bool(measured_points(embedder, detector.id)) == measured
     for fmr in RATES:
         try:
-            point = choose_point(embedder, detector.id, fmr=fmr)
+            point = known_points(embedder, detector.id).choose(fmr)
         except UsageError as error:
             assert "no threshold was measured" in str(error)
             assert not measured
