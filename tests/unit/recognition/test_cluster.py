@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ import pytest
 from faceprint.errors import UsageError
 from faceprint.recognition.albums.faces import FaceTable
 from faceprint.recognition.cluster import ClusterOptions, cluster
+from faceprint.recognition.thresholds.min_quality import QualityFilter
+from faceprint.types import AnalyzedImage, Embedding, Face, Quality
 
 
 @pytest.mark.parametrize(
@@ -75,3 +78,19 @@ def test_a_small_album_says_what_it_goes_by(
 def test_an_album_of_faces_without_landmarks_borrows_nothing(detector: str, yaw: float) -> None:
     with pytest.raises(UsageError, match="no threshold was measured for mobileface"):
         ClusterOptions(detector).merge_threshold(faces("mobileface", yaw=yaw))
+
+
+def test_a_quality_filter_decides_which_faces_are_clustered() -> None:
+    vector = np.eye(4, dtype=np.float32)[0]
+    faces = [
+        Face(np.float32([0, 0, size, size]), 1.0, None, Quality(size, 100.0, 0.0, 0.5))
+        for size in (10.0, 60.0)
+    ]
+    results = [
+        AnalyzedImage(f"{i}.jpg", [replace(face, embedding=Embedding(vector, "m", 1.0))])
+        for i, face in enumerate(faces)
+    ]
+    album = cluster(results, threshold=0.5)
+    assert [face.reason for face in album.unassigned] == ["too small"]
+    everybody = cluster(results, threshold=0.5, quality_filter=QualityFilter(size=5))
+    assert [len(person.faces) for person in everybody.people] == [2]

@@ -68,7 +68,12 @@ def default_merge_threshold(
             return replace(own.merge_threshold(faces), evidence="album")
         return MergeThreshold.constant(own.threshold_at(fmr), own.source, "album")
     if known.points:
-        return _from_points(known, faces, fmr) or _from_one_point(known, fmr)
+        found = _from_points(known, faces, fmr)
+        if found is not None:
+            return found
+        point, evidence = known.choose(fmr), known.evidence or ""
+        words = f"{point.name}, {point.source}" if evidence == "published" else point.source
+        return MergeThreshold.constant(point.threshold, words, evidence)
     raise UsageError(f"{known.missing()}; the album is too small to estimate a threshold from")
 
 
@@ -148,9 +153,3 @@ def _from_points(known: KnownPoints, faces: int, fmr: float | None) -> MergeThre
         return None
     stated = known.stated(point)
     return MergeThreshold.constant(stated.threshold, stated.source, evidence)
-
-
-def _from_one_point(known: KnownPoints, fmr: float | None) -> MergeThreshold:
-    point = known.choose(fmr)
-    words = f"{point.name}, {point.source}" if known.evidence == "published" else point.source
-    return MergeThreshold.constant(point.threshold, words, known.evidence or "")

@@ -21,7 +21,6 @@ __all__ = [
     "keep_calibration",
     "matching_calibrations",
     "model_hashes",
-    "named_calibration",
     "saved_names",
 ]
 
@@ -54,28 +53,19 @@ def saved_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _folder().glob("*.json")))
 
 
-def named_calibration(name: str) -> CalibrationFile:
-    """Load the calibration of that name.
+def calibration_for(name: str, models: Models) -> CalibrationFile:
+    """Load the calibration of that name, which must have been measured with these models.
 
     Raises:
-        UsageError: none was saved under it; says which there are.
+        UsageError: no calibration was saved under that name; says which there are.
         DatasetError: its file is damaged.
+        ModelMismatchError: it was measured with other models.
     """
     names = saved_names()
     if name not in names:
         known = ", ".join(names) or "none yet"
         raise UsageError(f"no calibration named {name!r}; there are: {known}")
-    return load_calibration(_folder() / f"{name}.json")
-
-
-def calibration_for(name: str, models: Models) -> CalibrationFile:
-    """Load the calibration of that name, which must have been measured with these models.
-
-    Raises:
-        UsageError, DatasetError: see `named_calibration`.
-        ModelMismatchError: it was measured with other models.
-    """
-    calibration = named_calibration(name)
+    calibration = load_calibration(_folder() / f"{name}.json")
     if not _matches(calibration, models):
         measured = " and ".join(calibration.cards)
         raise ModelMismatchError(

@@ -15,7 +15,6 @@ from faceprint.recognition.thresholds.saved_calibrations import (
     keep_calibration,
     matching_calibrations,
     model_hashes,
-    named_calibration,
 )
 from faceprint.types import OperatingPoint
 from faceprint.zoo.catalog import get_card
@@ -37,7 +36,7 @@ def kept(name: str, analyzer: Any, fmr: float = 1e-5, threshold: float = 0.97) -
 def test_what_was_kept_is_found_by_its_name_and_decides(monkeypatch: Any, tmp_path: Any) -> None:
     monkeypatch.setenv("FACEPRINT_HOME", str(tmp_path))
     with pytest.raises(UsageError, match="no calibration named 'door'; there are: none yet"):
-        named_calibration("door")
+        calibration_for("door", starter())
     saved = kept("door", starter())
     assert calibration_for("door", starter()) == saved
     decision = decide_by(starter(), fmr=1e-5, calibration="door")
@@ -91,4 +90,4 @@ def test_aligned_crops_measure_the_embedder_alone(monkeypatch: Any, tmp_path: An
     (tmp_path / "calibrations" / "bad.json").write_text("{}")
     assert [c.name for c in matching_calibrations(other)] == ["crops"]
     with pytest.raises(DatasetError):
-        named_calibration("bad")
+        calibration_for("bad", starter())
