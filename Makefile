@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
 LOWEST := $(VENV)/lowest
-SMOKE := tests/unit/test_images.py tests/unit/test_headers.py tests/unit/test_exit_codes.py tests/unit/test_settings.py \
+SMOKE := tests/unit/vision/test_images.py tests/unit/vision/test_headers.py tests/unit/test_exit_codes.py tests/unit/test_settings.py \
   tests/unit/test_external.py tests/unit/test_telemetry.py tests/unit/test_public_names.py tests/unit/test_bulk_table.py \
   tests/integration/test_reduced_decoding.py tests/integration/test_cli.py tests/integration/test_one_photograph.py
 

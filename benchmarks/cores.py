@@ -28,7 +28,7 @@ from faceprint import settings
 from faceprint._memory import give_back_memory
 from faceprint.bulk.local import LocalEngine
 from faceprint.bulk.run import embed_table
-from faceprint.vision.streaming import process_pool as helper_processes
+from faceprint.vision.streaming import process_pool
 
 _ENOUGH = 8
 """Cores from which on the result says something."""
@@ -42,12 +42,12 @@ class Side:
         self.fp = faceprint.load(threads=processes * threads, processes=processes)
 
     def warm_up(self, paths: list[Path]) -> None:
-        """Open every session, wait for all helpers, and have them all work once."""
-        before, helper_processes._PAYS = helper_processes._PAYS, 1
+        """Open every session, wait for all workers, and have them all work once."""
+        before, process_pool._MIN_PHOTOGRAPHS = process_pool._MIN_PHOTOGRAPHS, 1
         list(self.fp.analyze_many(paths))
-        helper_processes._PAYS = before
-        helpers = self.fp._crew_for(1)._helpers
-        while helpers is not None and helpers._idle.qsize() < self.processes * self.threads:
+        process_pool._MIN_PHOTOGRAPHS = before
+        pool = self.fp._stream_executor(1)._pool
+        while pool is not None and pool._idle.qsize() < self.processes * self.threads:
             time.sleep(0.05)
         list(self.fp.analyze_many(paths))
 
@@ -58,16 +58,16 @@ class Side:
         return time.perf_counter() - start, faces
 
     def megabytes(self) -> int:
-        """Proportional set size of this process and its helpers."""
-        helpers = self.fp._crew_for(1)._helpers
-        pids = ["self"] + [str(one._process.pid) for one in (helpers._running if helpers else ())]
+        """Proportional set size of this process and its workers."""
+        pool = self.fp._stream_executor(1)._pool
+        pids = ["self"] + [str(worker.pid) for worker in (pool._running if pool else ())]
         return round(sum(map(_pss, pids)) / 1024)
 
     def close(self) -> None:
-        """Let its helpers go."""
-        helpers = self.fp._crew_for(1)._helpers
-        if helpers is not None:
-            helpers.close()
+        """End its workers."""
+        pool = self.fp._stream_executor(1)._pool
+        if pool is not None:
+            pool.close()
 
 
 def main() -> int:
@@ -137,7 +137,7 @@ def _measure(paths: list[Path], cores: int, rounds: int, *, few: bool) -> dict[s
 
 
 def _embed(paths: list[Path]) -> dict[str, Any]:
-    """The bulk command's own function with its defaults, start of helpers and table included."""
+    """The bulk command's own function with its defaults, start of workers and table included."""
     fp = faceprint.load(processes=None)
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
@@ -152,7 +152,7 @@ def _embed(paths: list[Path]) -> dict[str, Any]:
     return {
         "photographs": len(paths),
         "of_them_twins": summary.duplicates,
-        "processes": len(fp._options.threads_by_process()),
+        "processes": len(fp._batch.options.threads_by_process()),
         "seconds": round(seconds, 2),
     }
 

@@ -55,7 +55,7 @@ class Recorder:
 
 def recorded(fp: FaceAnalyzer, paths: list[Path], embed: bool) -> list[Call]:
     """Every network call that a stream over `paths` makes."""
-    engine: Any = fp._crew_for(1)._models
+    engine: Any = fp._stream_executor(1)._analyzer
     calls: list[Call] = []
     holders = [(engine.embedder, "_session")] if embed else []
     holders += [
@@ -83,7 +83,7 @@ def measure(
     name: str, fp: FaceAnalyzer, paths: list[Path], rounds: int, *, embed: bool = True
 ) -> dict[str, Any]:
     """Both sides in turn."""
-    workers = fp._options.session.thread_count()
+    workers = fp._batch.options.session.thread_count()
     calls = recorded(fp, paths, embed)
     sides: dict[str, Callable[[], object]] = {
         "engine": lambda: list(fp.analyze_many(paths, embed=embed, quality=embed)),

@@ -56,18 +56,16 @@ def main() -> int:
 
 
 def _measure(name: str, folder: Path, pairs: Path) -> dict[str, Any]:
-    from faceprint.cli import quantize_trial
+    from faceprint.training.quantization_trial import TrialOptions, run_trial
     from faceprint.training.quantize import decide
 
-    trial = quantize_trial.run(
+    trial = run_trial(
         name,
+        f"{name}-int8",
         folder / f"{name}-int8.onnx",
         SHARED / "faces" / "lfw",
         pairs if name in JUDGED else None,
-        new_id=f"{name}-int8",
-        photographs=128,
-        detector=None,
-        threads=None,
+        options=TrialOptions(),
     )
     decision = decide(trial.ratio, trial.accuracy)
     print(f"{name}: {trial.ratio:.2f} x, {trial.accuracy}, {decision}", file=sys.stderr)

@@ -5,6 +5,9 @@ of the people choose the measure and its limit, the other half reports what the 
 report goes to docs/reports/quality/EMBEDDER--DETECTOR.json. With --write-cards the packaged card
 takes the table; what was measured with a copy (ID-dequant) goes to the publisher's card.
 
+With --search 100 people of each data set are enrolled, degraded strangers are searched at an FPIR
+of 1 %, and the report is EMBEDDER--DETECTOR--search.json. It judges the cards as they are.
+
     python tools/measure_quality.py --data LFW=FOLDER --data FaceScrub=FOLDER --write-cards \\
         dlib-resnet+mtcnn mobileface+yunet-2023mar
 """
@@ -15,22 +18,31 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from faceprint.evaluation.poor_pictures import Sample, collect, draw, read_sample, write_sample
+from faceprint.evaluation.poor_search import search_jobs, search_strangers
 from faceprint.evaluation.quality_measure import choose, scores, summary
+from faceprint.recognition.thresholds.fpir import search_point
+from faceprint.recognition.thresholds.operating_points import known_points
 from faceprint.vision.analyzer import FaceAnalyzer, load
 from faceprint.vision.load import LoadOptions
 from faceprint.zoo.card import QualityMeasure
 from faceprint.zoo.card_io import parse_card
+from faceprint.zoo.catalog import get_card
 
 ROOT = Path(__file__).resolve().parents[1]
 REPORTS = ROOT / "docs" / "reports" / "quality"
 CARDS = ROOT / "src" / "faceprint" / "zoo" / "cards"
 REFERENCE = "yunet-2023mar"
 COPY = "-dequant"
+ENROLLED, FPIR = 100, 1e-2
+PEOPLE = 200
+"""Of each data set and half that --search takes photographs of, at the most."""
 
 
 def main() -> None:
@@ -45,23 +57,32 @@ def main() -> None:
     parser.add_argument("--photographs", type=int, default=3000, help="how many at most [3000]")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--keep", type=Path, metavar="DIR", help="keep and reuse the embeddings")
+    parser.add_argument("--search", action="store_true", help="search degraded strangers")
     parser.add_argument("--write-cards", action="store_true")
     parser.add_argument("--reports", type=Path, default=REPORTS)
     given = parser.parse_args()
     folders = {name: Path(path) for name, _, path in (text.partition("=") for text in given.data)}
     for name in given.models:
         embedder, _, detector = name.partition("+")
-        kept = None if given.keep is None else given.keep / f"quality-{embedder}--{detector}.npz"
+        what = "search" if given.search else "quality"
+        kept = None if given.keep is None else given.keep / f"{what}-{embedder}--{detector}.npz"
         if kept is not None and kept.is_file():
             sample = read_sample(kept)
         else:
             fp = bare(embedder, detector, given.threads)
             reference = load(detector=REFERENCE, threads=given.threads, accept_license=True)
-            jobs = draw(folders)[: given.photographs]
+            jobs = draw(folders)
+            jobs = search_jobs(jobs, PEOPLE) if given.search else jobs[: given.photographs]
             sample = collect(fp, reference, jobs, _progress)
             if kept is not None:
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 write_sample(kept, sample)
+        if given.search:
+            path = given.reports / f"{embedder}--{detector}--search.json"
+            report = searched(sample, embedder, detector)
+            path.write_text(json.dumps(report, indent=1, allow_nan=False) + "\n", "utf-8")
+            print(path, json.dumps(report["data_sets"], indent=1), sep="\n")
+            continue
         measure, report = measured(sample, embedder, detector, " and ".join(folders))
         path = given.reports / f"{embedder}--{detector}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -77,6 +98,36 @@ def bare(embedder: str, detector: str, threads: int) -> FaceAnalyzer:
     fp = load(detector=detector, embedder=embedder, threads=threads, accept_license=True)
     options = LoadOptions(threads=threads, accept_license=True)
     return FaceAnalyzer(fp.name, fp.detector_card, replace(fp.embedder_card, quality=None), options)
+
+
+def searched(sample: Sample, embedder: str, detector: str) -> dict[str, Any]:
+    """What a search among 100 enrolled people says of degraded strangers, by the packaged cards."""
+    card = get_card(embedder.removesuffix(COPY))
+    point = search_point(known_points(card, get_card(detector)), ENROLLED, FPIR)
+    if card.quality is None:
+        raise SystemExit(f"{card.id}: its card has no quality measure")
+    limit = next(score for score, value in card.quality.knots if value == 0.5)
+    good = scores(sample, card.quality) >= limit
+    data_sets: dict[str, Any] = {}
+    for name in np.unique(sample.data_set).tolist():
+        which = sample.data_set == name
+        part = sample.pick(which)
+        data_sets[name] = {
+            gallery: asdict(search_strangers(part, good[which], point.threshold, poor_gallery=poor))
+            for gallery, poor in (("ordinary_gallery", False), ("degraded_gallery", True))
+        }
+    return {
+        "format": "faceprint-quality-search",
+        "version": 1,
+        "embedder": embedder,
+        "detector": detector,
+        "date": time.strftime("%Y-%m-%d"),
+        "fpir_asked": FPIR,
+        "threshold": point.threshold,
+        "photographs": sample.jobs,
+        "faces": len(sample.person),
+        "data_sets": data_sets,
+    }
 
 
 def measured(

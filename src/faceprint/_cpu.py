@@ -1,4 +1,4 @@
-"""What this processor can do, as the operating system tells it."""
+"""The processor's name and instruction sets, as reported by the operating system."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from pathlib import Path
 
 __all__ = ["cpu_flags", "cpu_name", "multiplies_int8"]
 
-_WANTED = ("avx2", "fma", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "asimd", "asimddp")
+_REPORTED = ("avx2", "fma", "avx512f", "avx_vnni", "avx512_vnni", "amx_int8", "asimd", "asimddp")
 _INT8 = {"avx_vnni", "avx512_vnni", "amx_int8", "asimddp"}
 
 
 def cpu_flags() -> list[str]:
-    """Instruction sets that matter to networks; empty where the system does not tell."""
+    """Instruction sets that matter to networks; empty where the system does not report them."""
     have = set(_field("flags", "Features").split())
-    return [flag for flag in _WANTED if flag in have]
+    return [flag for flag in _REPORTED if flag in have]
 
 
 def cpu_name() -> str:
@@ -24,9 +24,9 @@ def cpu_name() -> str:
 
 
 def multiplies_int8() -> bool:
-    """Whether there are instructions that sum int8 products into int32 without an overflow.
+    """Whether there are instructions that sum int8 products in int32.
 
-    Without them AVX2 adds pairs of products in 16 bits, which saturate unless one factor has 7.
+    Without them AVX2 sums pairs of products in 16 bits, which saturate unless one factor has 7.
     """
     return bool(_INT8.intersection(cpu_flags()))
 

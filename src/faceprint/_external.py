@@ -1,8 +1,8 @@
-"""Where an ONNX file's external data lies, read from the protobuf itself.
+"""Find the external data that an ONNX file names, and refuse paths out of the file's folder.
 
-A walk over the message that skips tensor bytes: no graph is built, nothing is loaded, and the onnx
-package is not needed. Field numbers are those of onnx.proto3. Runtimes differ in what they skip and
-in which paths they follow, so what this walk can't read is refused for all of them.
+Only the protobuf message is read: no graph is built and no tensor is loaded. Runtimes differ in
+what they ignore and which paths they follow, so a file that can't be read here is refused for all
+of them. Field numbers are those of onnx.proto3.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
-from faceprint._onnx_reader import mapped, varint
+from faceprint._onnx_reader import mapped, message_fields
 from faceprint.errors import CardError, ChecksumError
 
 __all__ = ["external_locations", "outside_location", "refuse_outside"]
@@ -20,7 +20,7 @@ __all__ = ["external_locations", "outside_location", "refuse_outside"]
 _DEPTH = 32
 """Graphs nested in graphs (If, Loop) deeper than this are refused."""
 
-# Message kind -> field number -> kind of the message in it. "" marks the entry that is wanted.
+# Message kind -> field number -> kind of the message in that field.
 _INNER: Mapping[str, Mapping[int, str]] = {
     "model": {7: "graph", 20: "training", 25: "function"},
     "training": {1: "graph", 2: "graph"},
@@ -34,7 +34,7 @@ _INNER: Mapping[str, Mapping[int, str]] = {
 
 
 def external_locations(path: Path) -> tuple[str, ...]:
-    """Every distinct `location` of external data that a model names, sorted.
+    """Return every distinct `location` of external data that a model names, sorted.
 
     Raises:
         ValueError: not a protobuf message.
@@ -45,7 +45,7 @@ def external_locations(path: Path) -> tuple[str, ...]:
 
 
 def outside_location(path: Path) -> str:
-    """The first location of external data that leads out of the model's folder, "" for none.
+    """Return the first location of external data outside the model's folder, "" for none.
 
     Raises:
         ValueError: not a protobuf message.
@@ -66,7 +66,7 @@ def outside_location(path: Path) -> str:
 
 
 def refuse_outside(path: Path) -> None:
-    """Refuse a model whose external data leads out of its folder, or that can't be read.
+    """Refuse a model that can't be read, or whose external data lies outside its folder.
 
     Raises:
         ChecksumError: not a protobuf message, or one that is nested too deeply.
@@ -92,42 +92,20 @@ def _outside(path: Path, size: int, mtime_ns: int) -> str:
 def _walk(view: mmap.mmap, kind: str, start: int, end: int, depth: int) -> Iterator[str]:
     if depth > _DEPTH:
         raise ValueError("messages nested too deeply")
-    inner = _INNER[kind]
-    for field, begin, stop in _fields(view, start, end):
-        wanted = inner.get(field)
-        if wanted == "entry":
+    for field, begin, stop in message_fields(view, start, end):
+        inner = _INNER[kind].get(field) if stop else None
+        if inner == "entry":
             location = _location(view, begin, stop)
             if location is not None:
                 yield location
-        elif wanted is not None:
-            yield from _walk(view, wanted, begin, stop, depth + 1)
+        elif inner is not None:
+            yield from _walk(view, inner, begin, stop, depth + 1)
 
 
 def _location(view: mmap.mmap, start: int, end: int) -> str | None:
-    """The value of a StringStringEntryProto whose key is `location`."""
-    texts = {field: view[begin:stop] for field, begin, stop in _fields(view, start, end)}
+    """Return the value of a StringStringEntryProto whose key is `location`."""
+    fields = message_fields(view, start, end)
+    texts = {field: view[begin:stop] for field, begin, stop in fields if stop}
     if texts.get(1) != b"location":
         return None
     return texts.get(2, b"").decode("utf-8", "surrogateescape")
-
-
-def _fields(view: mmap.mmap, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """(number, begin, end) of the length-delimited fields of a message; others are skipped."""
-    position = start
-    while position < end:
-        key, position = varint(view, position, end)
-        wire = key & 7
-        if wire == 2:
-            length, position = varint(view, position, end)
-            if length > end - position:
-                raise ValueError("not an ONNX file: a field is longer than its message")
-            yield key >> 3, position, position + length
-            position += length
-        elif wire == 0:
-            _, position = varint(view, position, end)
-        elif wire in (1, 5):
-            position += 8 if wire == 1 else 4
-        else:
-            raise ValueError(f"not an ONNX file: wire type {wire}")
-    if position != end:
-        raise ValueError("not an ONNX file: a message ends in the middle of a field")

@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all, and finding the file of a name that was stored."""
+"""Write files atomically and durably, and find files by their stored names."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import IO
 
 __all__ = ["atomic_write", "file_of", "is_gone", "replacing", "sync_file", "sync_folder"]
 
-_LONGEST = 120
-"""Characters of a file's name that its temporary file repeats: a name has room for 255 bytes."""
+_KEPT_NAME = 120
+"""Characters of a file's name that its temporary file repeats; a name has at most 255 bytes."""
 
 
 def atomic_write(
@@ -25,16 +25,16 @@ def atomic_write(
 ) -> None:
     """Write a file whole or not at all; it is durable when this returns.
 
-    A private file has no name until it is whole, where the system can: a process that is killed
-    leaves no half of it behind.
+    Where the system can, a private file has no name until it is complete, so that a killed process
+    leaves no part of it behind.
 
     Args:
         content: bytes, text (stored as UTF-8), or a function that writes to the open file.
-        private: only the owner may read the file, whoever could read the one before it. For
-            everything that holds a face, an embedding or a name of a person.
+        private: let only the owner read the file, even if others could read the one that it
+            replaces. For everything that holds a person's face, embedding or name.
 
     Raises:
-        OSError: it can't be written; nothing is left behind.
+        OSError: the file can't be written; nothing is left behind.
     """
     target = _target(path)
     mode = _mode(target)
@@ -61,21 +61,21 @@ def _fill(file: IO[bytes], content: bytes | str | Callable[[IO[bytes]], object])
 
 
 def _unnamed(folder: Path) -> int | None:
-    """The descriptor of a new file without a name that its owner alone can read, or None."""
+    """The descriptor of a new private file without a name; None where the system can't make one."""
     flag = getattr(os, "O_TMPFILE", None)
-    if flag is None or not os.path.isdir("/proc/self/fd"):  # noqa: PTH112 - no Path for a constant
+    if flag is None or not os.path.isdir("/proc/self/fd"):  # noqa: PTH112 - a constant
         return None
-    with contextlib.suppress(OSError):  # a file system that can't; other reasons show up again
+    with contextlib.suppress(OSError):  # unsupported here; other errors come up again
         return os.open(folder, flag | os.O_RDWR, 0o600)
     return None
 
 
 def _name(unnamed: int, target: Path) -> None:
-    """Put a file without a name in the place of `target`."""
+    """Give a file without a name the name `target`."""
     temporary = _temporary(target)
     folder = os.open(target.parent, os.O_RDONLY)
     try:
-        # A folder's descriptor makes this linkat(2), which follows the link to the open file.
+        # With a folder's descriptor this is linkat(2), which follows the link to the open file.
         place = f"/proc/self/fd/{unnamed}"
         os.link(place, temporary, src_dir_fd=folder, follow_symlinks=True)
         temporary.replace(target)
@@ -86,21 +86,21 @@ def _name(unnamed: int, target: Path) -> None:
 
 @contextlib.contextmanager
 def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
-    """Give a temporary file beside `path` that takes its place when the block ends without error.
+    """Yield a temporary file beside `path`, which replaces it when the block ends without error.
 
-    A link is followed: the file that it points at is replaced. What is not a regular file (a pipe,
-    a terminal) is written to directly.
+    If `path` is a link, the file that it points to is replaced. A pipe or terminal is yielded
+    itself and written to directly.
 
     Args:
         private: see `atomic_write`.
 
     Raises:
-        OSError: it can't be written; nothing is left behind.
+        OSError: the file can't be written; nothing is left behind.
     """
     target = _target(path)
     mode = _mode(target)
     if mode is not None and not stat.S_ISREG(mode):
-        # A folder is refused by whoever opens it.
+        # Opening a folder fails where it is opened.
         yield target
         return
     temporary = _temporary(target)
@@ -121,14 +121,14 @@ def sync_file(path: Path) -> None:
     """Make a file's content durable.
 
     Raises:
-        OSError: the disk does not take it.
+        OSError: the disk refuses.
     """
     with path.open("r+b") as file:
         os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a folder's entries durable, where the system can: a crash may else forget a new name."""
+    """Make a folder's entries durable where the system can; else a crash may lose new names."""
     if os.name == "nt":
         return
     with contextlib.suppress(OSError):
@@ -140,7 +140,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def file_of(name: str) -> Path:
-    """The file of a name that was stored with `printable`."""
+    """The file whose name was stored as `printable(name)`."""
     path = Path(name)
     if "\\x" not in name or os.name == "nt" or os.path.lexists(path):
         return path
@@ -150,7 +150,7 @@ def file_of(name: str) -> Path:
 
 
 def is_gone(path: str | os.PathLike[str]) -> bool:
-    """Whether nothing of that name exists; False where a folder's permissions don't let us know."""
+    """Whether nothing of that name exists; False where a folder's permissions hide it."""
     try:
         os.lstat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -165,7 +165,7 @@ def _target(path: Path) -> Path:
 
 
 def _temporary(target: Path) -> Path:
-    temporary = target.with_name(f".{target.name[:_LONGEST]}.{secrets.token_hex(6)}.part")
+    temporary = target.with_name(f".{target.name[:_KEPT_NAME]}.{secrets.token_hex(6)}.part")
     if len(os.fsencode(temporary.name)) > 255:
         temporary = target.with_name(f".{secrets.token_hex(12)}.part")
     return temporary

@@ -1,8 +1,8 @@
-"""What a forked child drops: sessions, pools and pipes whose threads stayed with its parent.
+"""Forked children drop sessions, pools and pipes, whose threads stayed with the parent.
 
-A thread pool of a runtime is copied without its threads; calling it, and even deleting it, waits
-for ever. So in a child (gunicorn's --preload, multiprocessing's fork) holders forget what they had
-and open it anew, and what they forget is never deleted.
+A runtime's thread pool is copied without its threads; calling it, or even deleting it, waits
+forever. So in a child (gunicorn's --preload, multiprocessing's fork) objects drop their sessions
+and open new ones, and the dropped sessions are never deleted.
 """
 
 from __future__ import annotations
@@ -13,42 +13,42 @@ import sys
 import weakref
 from typing import Protocol
 
-__all__ = ["Holder", "abandon", "drop_in_children", "inherited"]
+__all__ = ["ForkAware", "abandon", "call_after_fork", "inherited"]
 
 
-class Holder(Protocol):
-    """Something with threads, locks or pipes of its own."""
+class ForkAware(Protocol):
+    """An object that holds threads, locks or pipes."""
 
     def after_fork(self) -> None:
-        """Called in a forked child, on its one thread."""
+        """Called in a forked child, on its only thread."""
         ...
 
 
-_HOLDERS: weakref.WeakSet[Holder] = weakref.WeakSet()
-_INHERITED: set[str] = set()
+_REGISTERED: weakref.WeakSet[ForkAware] = weakref.WeakSet()
+_INHERITED_MODULES: set[str] = set()
 
 
-def drop_in_children(holder: Holder) -> None:
-    """Have `holder.after_fork` called in every child that this process forks."""
-    _HOLDERS.add(holder)
+def call_after_fork(target: ForkAware) -> None:
+    """Call `target.after_fork` in every child that this process forks."""
+    _REGISTERED.add(target)
 
 
 def abandon(*things: object) -> None:
-    """Keep these from ever being deleted, the end of the process included."""
+    """Keep these objects from ever being deleted, even at the end of the process."""
     for thing in things:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
 
 
 def inherited(module: str) -> bool:
     """Whether this process was forked from one that had imported `module`."""
-    return module in _INHERITED
+    return module in _INHERITED_MODULES
 
 
 def _in_child() -> None:
-    _INHERITED.update(sys.modules)
-    for holder in tuple(_HOLDERS):
-        holder.after_fork()
+    _INHERITED_MODULES.update(sys.modules)
+    for target in tuple(_REGISTERED):
+        target.after_fork()
 
 
-if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+if hasattr(os, "register_at_fork"):  # Windows has no fork
     os.register_at_fork(after_in_child=_in_child)

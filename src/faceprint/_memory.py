@@ -1,4 +1,4 @@
-"""What a long run has freed goes back to the system, and little is kept on the way."""
+"""Keep the memory of long runs low: settings of the C library's allocator (glibc only)."""
 
 from __future__ import annotations
 
@@ -6,37 +6,37 @@ import ctypes
 import functools
 from collections.abc import Callable
 
-__all__ = ["one_arena", "give_back_memory"]
+__all__ = ["give_back_memory", "one_arena"]
 
 _ARENA_MAX = -8
 
 
 def one_arena() -> None:
-    """Let all threads of this process allocate from one arena, where they are glibc's.
+    """Let all threads of this process allocate from one arena.
 
-    Otherwise each thread has one of its own, and as the workers of one part follow those of the
-    last, the memory of a run swings by a sixth with where they happen to allocate. With two it
-    still crept up by 5 MB in 10,000 photographs, and runs were no faster. For a process that does
-    nothing else, and before it loads models: arenas that are there stay.
+    Otherwise each thread gets its own arena, and the memory of a run varies by a sixth with the
+    arenas that its workers happen to use. With two arenas memory still grew by 5 MB in 10,000
+    photographs, and runs were no faster. Call it in a process of its own, before models are loaded:
+    existing arenas stay.
     """
-    option = _of_glibc("mallopt")
-    if option is not None:
-        option(_ARENA_MAX, 1)
+    mallopt = _c_function("mallopt")
+    if mallopt is not None:
+        mallopt(_ARENA_MAX, 1)
 
 
 def give_back_memory() -> None:
-    """Return the allocator's free pages, where it is glibc's; elsewhere nothing happens.
+    """Return the allocator's free pages to the system.
 
-    Threads allocate from arenas of their own, whose free pages glibc keeps unless they lie at the
-    end: a run of many parts would creep upwards though it holds no more. Costs a few milliseconds.
+    glibc keeps the free pages of its arenas unless they lie at the end, so the memory of a long run
+    would grow. This takes a few milliseconds.
     """
-    trim = _of_glibc("malloc_trim")
+    trim = _c_function("malloc_trim")
     if trim is not None:
         trim(0)
 
 
 @functools.cache
-def _of_glibc(name: str) -> Callable[..., int] | None:
+def _c_function(name: str) -> Callable[..., int] | None:
     try:
         process = ctypes.CDLL(None)
     except (OSError, TypeError):  # Windows

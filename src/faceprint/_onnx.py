@@ -1,4 +1,4 @@
-"""What the onnx package trips over in a file that anybody may have made, as one error of ours."""
+"""Turn the onnx package's many errors on damaged or hostile files into one of ours."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ __all__ = ["reading"]
 
 @contextmanager
 def reading(name: str, *, extra: str, kind: type[ModelError]) -> Iterator[None]:
-    """Turn what goes wrong while a graph is read or rewritten into `kind`, with the reason.
+    """Raise errors of reading or rewriting a graph as `kind`, with the reason.
 
-    The package answers a lying file with the error of the line that stumbled, so the list is long.
+    The package checks little, so a hostile file can cause almost any error.
 
     Raises:
         MissingExtraError: the onnx package is not installed.
     """
     checker = require("onnx", extra=extra).checker
     messages = require("google.protobuf.message", extra=extra)
-    stumbles = (
+    causes = (
         messages.Error, checker.ValidationError, OSError, ValueError, TypeError, LookupError,
         ArithmeticError, AttributeError, RuntimeError, MemoryError,
     )  # fmt: skip
@@ -30,6 +30,6 @@ def reading(name: str, *, extra: str, kind: type[ModelError]) -> Iterator[None]:
         yield
     except FaceprintError:
         raise
-    except stumbles as error:
+    except causes as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise kind(f"{name}: not an ONNX graph, or a damaged one ({reason})") from error

@@ -1,8 +1,8 @@
-"""ONNX Runtime, imported in this one place, with its telemetry off.
+"""Import ONNX Runtime with its telemetry off; no other module imports it.
 
-From version 1.29 on, importing it writes a device id and a database of events below the user's
-cache folder, and some nine seconds later it looks up its collector's address. A call after the
-import comes too late: only the environment, set before, prevents both. Child processes inherit it.
+From version 1.29 on, the import writes a device id and a database of events to the user's cache
+folder, and about nine seconds later looks up the address of its collector. Only an environment
+variable that is set before the import prevents both. Child processes inherit it.
 """
 
 from __future__ import annotations
@@ -20,5 +20,5 @@ __all__ = ["errors", "onnxruntime", "quantization"]
 
 
 def quantization() -> Any:
-    """The module `onnxruntime.quantization`; it needs the onnx package."""
+    """Import `onnxruntime.quantization`, which needs the onnx package."""
     return importlib.import_module("onnxruntime.quantization")

@@ -1,7 +1,7 @@
-"""OpenVINO, imported in this one place, with its telemetry off.
+"""Import OpenVINO with its telemetry off; no other module imports it.
 
-Its package counts every import with a client id below the home folder and an event to Google
-Analytics, unless `openvino_telemetry` can't be imported: it then has a stand-in that does nothing.
+The package writes a client id to the home folder and sends an event to Google Analytics on every
+import, unless `openvino_telemetry` can't be imported.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _LOCK = threading.Lock()
 
 
 def load() -> ModuleType:
-    """The module `openvino`.
+    """Import `openvino`.
 
     Raises:
         MissingExtraError: it is not installed.

@@ -1,7 +1,8 @@
-"""Text from strangers on its way out: file names, subjects' names and cards' titles.
+"""Make text from strangers safe to store and print: names of files and subjects, card titles.
 
-A file name on Linux is bytes. Python gives bytes that are not UTF-8 as lone surrogates, which no
-encoder, database or table accepts. And a name may hold control characters, which a terminal obeys.
+A file name on Linux is bytes. Python represents bytes that are not UTF-8 as lone surrogates, which
+encoders, databases and tables refuse. A name may also hold control characters, which a terminal
+obeys.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from faceprint.errors import UsageError
 __all__ = ["check_text", "json_text", "printable", "shown"]
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
-# C0, DEL and C1 controls; marks that change the direction of writing; separators of lines.
+# C0, DEL and C1 controls; marks of writing direction; line separators.
 _CONTROLS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
@@ -24,12 +25,12 @@ _SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 def printable(text: str) -> str:
-    """Text that every format can hold: a byte of a file name that is not UTF-8 becomes `\\xNN`."""
+    """Text that every format can store: a byte that is not UTF-8 becomes `\\xNN`."""
     return _SURROGATES.sub(_escape, text)
 
 
 def shown(text: str, *, lines: bool = False) -> str:
-    """Text that a terminal shows and does not obey: control characters are escaped.
+    """Text with control characters escaped, so that a terminal does not obey them.
 
     Args:
         lines: keep line feeds and tabs, for messages of several lines.
@@ -44,12 +45,12 @@ def shown(text: str, *, lines: bool = False) -> str:
 def json_text(
     document: Any, *, indent: int | None = None, separators: tuple[str, str] | None = None
 ) -> str:
-    """A JSON document as text in UTF-8; names that are not UTF-8 as `printable` has them.
+    """A JSON document as text; bytes in names that are not UTF-8 are written as by `printable`.
 
-    Control characters are escaped as JSON escapes them, those above ASCII too.
+    All control characters are escaped, including those above ASCII.
 
     Raises:
-        ValueError: NaN or infinity, which JSON does not have.
+        ValueError: the document holds NaN or infinity, which JSON does not have.
     """
     text = json.dumps(
         document, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators
@@ -58,7 +59,7 @@ def json_text(
     def replaced(match: re.Match[str]) -> str:
         character = match[0]
         if "\ud800" <= character <= "\udfff":
-            return "\\" + _escape(match)  # a backslash is written twice in JSON
+            return "\\" + _escape(match)  # JSON escapes the backslash
         return f"\\u{ord(character):04x}"
 
     return _RAW_IN_JSON.sub(replaced, text)
@@ -68,16 +69,19 @@ def _escape(match: re.Match[str]) -> str:
     code = ord(match[0])
     if match[0] in _SHORT:
         return _SHORT[match[0]]
-    if 0xDC80 <= code <= 0xDCFF:  # the byte that Python hides behind it
+    if 0xDC80 <= code <= 0xDCFF:  # the byte that this surrogate stands for
         return f"\\x{code - 0xDC00:02x}"
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
 def check_text(text: str, what: str) -> str:
-    """Refuse text that no file can hold.
+    """Return text that can be stored as UTF-8.
+
+    Args:
+        what: names the text in the message.
 
     Raises:
-        UsageError: half of a surrogate pair, which UTF-8 does not have.
+        UsageError: the text holds half of a surrogate pair.
     """
     try:
         text.encode()

@@ -1,4 +1,4 @@
-"""Images, arrays and detections: the one convention for each, checked at the border."""
+"""Images, arrays and detections: one convention for each, checked where they enter."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from faceprint.errors import InvalidImageArrayError
 __all__ = ["Array", "Detections", "Image", "check_image"]
 
 Image = NDArray[np.uint8]
-"""RGB, uint8, shape (H, W, 3): the only image convention inside the library."""
+"""RGB, uint8, shape (H, W, 3): the only image format inside the library."""
 
 Array = NDArray[np.float32]
 
 
 def check_image(array: object) -> Image:
-    """Return `array` unchanged if it is RGB uint8 of shape (H, W, 3), else say what it was.
+    """Return `array` unchanged if it is uint8 of shape (H, W, 3).
 
-    Channel order can't be seen in the numbers: an array read by OpenCV is BGR and must be reversed
-    (`array[:, :, ::-1]`) by the caller who knows it.
+    The order of the channels can't be checked. An array read by OpenCV is BGR; reverse it with
+    `array[:, :, ::-1]`.
 
     Raises:
-        InvalidImageArrayError: another type, shape or dtype.
+        InvalidImageArrayError: another type, shape or dtype; the message says which.
     """
-    wanted = "expected an RGB uint8 array of shape (height, width, 3)"
+    expected = "expected an RGB uint8 array of shape (height, width, 3)"
     if not isinstance(array, np.ndarray):
-        raise InvalidImageArrayError(f"{wanted}, got {type(array).__name__}")
+        raise InvalidImageArrayError(f"{expected}, got {type(array).__name__}")
     if array.dtype != np.uint8:
         hint = ""
         if np.issubdtype(array.dtype, np.floating):
             hint = "; convert with (x * 255).round().astype('uint8') if x runs from 0 to 1"
             if not np.isfinite(array).all():
                 hint = "; it holds NaN or infinity"
-        raise InvalidImageArrayError(f"{wanted}, got dtype {array.dtype}{hint}")
+        raise InvalidImageArrayError(f"{expected}, got dtype {array.dtype}{hint}")
     if array.ndim != 3 or array.shape[2] != 3:
         hint = "; repeat a gray channel three times" if array.ndim == 2 else ""
         if array.ndim == 3 and array.shape[0] == 3:
             hint = "; this looks like (3, height, width): transpose it with (1, 2, 0)"
         if array.ndim == 3 and array.shape[2] == 4:
             hint = "; this looks like RGBA: pass a PIL image, or array[:, :, :3]"
-        raise InvalidImageArrayError(f"{wanted}, got shape {array.shape}{hint}")
+        raise InvalidImageArrayError(f"{expected}, got shape {array.shape}{hint}")
     if array.shape[0] == 0 or array.shape[1] == 0:
-        raise InvalidImageArrayError(f"{wanted}, got the empty shape {array.shape}")
+        raise InvalidImageArrayError(f"{expected}, got the empty shape {array.shape}")
     return array
 
 
@@ -56,7 +56,7 @@ class Detections:
         boxes: (n, 4) float32, x1 y1 x2 y2 in pixels; may reach past the image's edge.
         scores: (n,) float32 in 0..1.
         landmarks: (n, 5, 2) float32 pixels: eye, eye, nose, mouth corner, mouth corner, image left
-            first; None when the detector gives boxes alone.
+            first; None if the detector gives no landmarks.
     """
 
     boxes: Array

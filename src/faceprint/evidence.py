@@ -1,4 +1,4 @@
-"""What stands behind an operating point, as JSON values and in words."""
+"""Describe how an operating point was measured, as JSON values and as one line."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ __all__ = ["evidence_json", "evidence_words", "measured_on"]
 
 
 def measured_on(point: OperatingPoint) -> tuple[Measurement, ...]:
-    """The error rates of the threshold on each data set; empty when nobody measured it.
+    """Return the threshold's error rates by data set; empty if it was not measured.
 
-    A point that names no data set by itself was measured on what its source says.
+    A measured point without a named data set takes the name from its source.
     """
     if point.measurements or point.fmr is None or point.evidence == "given" or point.provisional:
         return point.measurements
@@ -25,7 +25,7 @@ def measured_on(point: OperatingPoint) -> tuple[Measurement, ...]:
 
 
 def evidence_json(point: OperatingPoint) -> dict[str, Any]:
-    """The keys `evidence`, `provisional`, `measured_on` and `source` of a JSON answer."""
+    """Return the keys `evidence`, `provisional`, `measured_on` and `source` of a JSON answer."""
     return {
         "evidence": point.evidence,
         "provisional": point.provisional,
@@ -35,9 +35,9 @@ def evidence_json(point: OperatingPoint) -> dict[str, Any]:
 
 
 def evidence_words(point: OperatingPoint) -> str:
-    """One line: the rate that the threshold keeps and where that was measured, or that it was not.
+    """Describe in one line which error rate the threshold keeps, and on what data.
 
-    The line names the group of people with the highest FMR on each data set, where it is known.
+    The line names the group of people with the highest FMR on each data set, if it is known.
     """
     if point.evidence == "given":
         return f"threshold: {point.source}"

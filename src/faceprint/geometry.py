@@ -1,4 +1,4 @@
-"""Plane geometry on arrays: similarity transforms, box overlap, suppression, letterboxing."""
+"""Plane geometry on arrays: similarity transforms, overlaps of boxes, suppression, letterboxes."""
 
 from __future__ import annotations
 
@@ -9,29 +9,30 @@ from numpy.typing import NDArray
 
 from faceprint.types import Array
 
-__all__ = ["Letterbox", "apply_affine", "iou_matrix", "letterbox", "nms", "similarity_transforms"]
+__all__ = ["Letterbox", "iou_matrix", "letterbox", "nms", "similarity_transforms"]
 
-_SMALLEST_CLASS = 3
-"""Groups of up to 8 boxes are one class: a class costs as much as a few comparisons of them."""
+_MIN_SIZE_CLASS = 3
+"""Groups of up to 2**3 boxes are handled together: each class of sizes has a cost of its own."""
+
 _MATRIX_LIMIT = 2000
-"""Boxes above which the overlap matrix costs more than a loop over the kept ones."""
+"""Boxes above which the overlap matrix costs more than a loop over the kept boxes."""
 
 
 def similarity_transforms(source: Array, target: Array, weights: Array | None = None) -> Array:
     """Least-squares similarity transforms (rotation, uniform scale, shift; never a reflection).
 
     Umeyama, "Least-squares estimation of transformation parameters between two point patterns",
-    PAMI 13(4), 1991, in its closed form for the plane: with centerd points as complex numbers z and
-    t, the optimum is the regression t = a z, a = sum(w conj(z) t) / sum(w |z|^2).
+    PAMI 13(4), 1991, in its closed form for the plane: with centered points as complex numbers z
+    and t, the optimum is the regression t = a z, a = sum(w conj(z) t) / sum(w |z|^2).
 
     Args:
-        source: (n, k, 2) points to be moved, k >= 2.
-        target: (k, 2) or (n, k, 2) points to be met.
-        weights: (k,) non-negative weight of each point; equal when None.
+        source: (n, k, 2) points to move, k >= 2.
+        target: (k, 2) or (n, k, 2) points to move them to.
+        weights: (k,) non-negative weight of each point; None for equal weights.
 
     Returns:
-        (n, 2, 3) float32 matrices that take source to target. Coincident source points (no
-        extent) give a pure shift.
+        (n, 2, 3) float32 matrices that move source to target. Coincident source points give a
+        pure shift.
     """
     src = np.asarray(source, np.float64)
     dst = np.broadcast_to(np.asarray(target, np.float64), src.shape)
@@ -39,9 +40,9 @@ def similarity_transforms(source: Array, target: Array, weights: Array | None = 
     w = w / w.sum()
     src_mean = np.einsum("k,nkc->nc", w, src)
     dst_mean = np.einsum("k,nkc->nc", w, dst)
-    centerd, wanted = src - src_mean[:, None], dst - dst_mean[:, None]
-    z = centerd[..., 0] + 1j * centerd[..., 1]
-    t = wanted[..., 0] + 1j * wanted[..., 1]
+    src_centered, dst_centered = src - src_mean[:, None], dst - dst_mean[:, None]
+    z = src_centered[..., 0] + 1j * src_centered[..., 1]
+    t = dst_centered[..., 0] + 1j * dst_centered[..., 1]
     extent = (w * np.abs(z) ** 2).sum(axis=1)
     flat = extent < 1e-12
     a = (w * np.conj(z) * t).sum(axis=1) / np.where(flat, 1.0, extent)
@@ -52,12 +53,6 @@ def similarity_transforms(source: Array, target: Array, weights: Array | None = 
     matrices[:, 0, 1] = -a.imag
     matrices[:, :, 2] = dst_mean - np.einsum("nij,nj->ni", matrices[:, :, :2], src_mean)
     return np.asarray(matrices, np.float32)
-
-
-def apply_affine(matrices: Array, points: Array) -> Array:
-    """(n, 2, 3) matrices on (n, k, 2) points: (n, k, 2)."""
-    moved = np.einsum("nij,nkj->nki", matrices[:, :, :2], points) + matrices[:, None, :, 2]
-    return np.asarray(moved, np.float32)
 
 
 def iou_matrix(a: Array, b: Array) -> Array:
@@ -77,10 +72,10 @@ def nms(
 
     Args:
         boxes: (n, 4) xyxy; scores: (n,).
-        threshold: a box overlapping a better kept one by more than this is dropped.
-        over_minimum: overlap is intersection over the smaller area rather than over the union
-            (MTCNN's last stage, so that a box inside another goes).
-        groups: (n,) boxes of different groups never suppress each other.
+        threshold: a box that overlaps a kept box of higher score by more than this is dropped.
+        over_minimum: divide the intersection by the smaller area, not by the union, so that a box
+            inside another is dropped (MTCNN's last stage).
+        groups: (n,) group of each box; boxes of different groups do not suppress each other.
 
     Returns:
         Indices of the kept boxes, best score first.
@@ -92,30 +87,30 @@ def nms(
     order = np.lexsort((-scores, groups))
     starts = np.flatnonzero(np.diff(groups[order], prepend=groups[order[0]] - 1))
     sizes = np.diff(starts, append=len(order))
-    # Groups of about one size go through together: next to a large one, small ones are mostly air.
-    classes = np.maximum(np.ceil(np.log2(sizes)), _SMALLEST_CLASS)
+    # Groups of similar size go together: padded to a large one, small ones are mostly empty.
+    classes = np.maximum(np.ceil(np.log2(sizes)), _MIN_SIZE_CLASS)
     parts = []
     for size in np.unique(classes):
         alike = classes == size
         members, counts = order[np.repeat(alike, sizes)], sizes[alike]
         if len(counts) * int(counts.max()) ** 2 > _MATRIX_LIMIT**2:
             alone = np.split(members, np.cumsum(counts)[:-1])
-            parts += [_nms_one(boxes, part, threshold, over_minimum) for part in alone]
+            parts += [_nms_of_group(boxes, part, threshold, over_minimum) for part in alone]
         else:
-            stays = _nms_side_by_side(boxes[members], counts, threshold, over_minimum)
+            stays = _nms_of_groups(boxes[members], counts, threshold, over_minimum)
             parts.append(members[stays])
     kept = np.concatenate(parts)
     best: NDArray[np.intp] = kept[np.lexsort((kept, -scores[kept]))]
     return best
 
 
-def _nms_side_by_side(
+def _nms_of_groups(
     boxes: Array, sizes: NDArray[np.intp], threshold: float, over_minimum: bool
 ) -> NDArray[np.bool_]:
-    """(n,) whether a box is kept; groups of these sizes lie behind one another, best box first.
+    """(n,) whether a box is kept, of consecutive groups with these sizes, best box first in each.
 
-    All groups go through at once, each as a row of boxes as long as the longest: comparing the
-    boxes of one group alone is what keeps the matrices small.
+    Each group is padded to the longest and compared with itself only, which keeps the matrices
+    small.
     """
     group = np.repeat(np.arange(len(sizes)), sizes)
     rank = np.arange(len(boxes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
@@ -124,10 +119,10 @@ def _nms_side_by_side(
     return _fixed_point(_overlaps(rows, rows, over_minimum) > threshold)[group, rank]
 
 
-def _nms_one(
+def _nms_of_group(
     boxes: Array, order: NDArray[np.intp], threshold: float, over_minimum: bool
 ) -> NDArray[np.intp]:
-    """The kept ones of a group, which `order` lists best first."""
+    """Indices of the kept boxes of a group, whose indices `order` lists best first."""
     if len(order) > _MATRIX_LIMIT:
         return _nms_greedy(boxes, order, threshold, over_minimum)
     ranked = boxes[order]
@@ -135,11 +130,11 @@ def _nms_one(
 
 
 def _fixed_point(overlap: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """(..., n, n) which boxes overlap, best first, to (..., n) which of them are kept.
+    """(..., n, n) overlaps of boxes, best first, to (..., n) whether a box is kept.
 
-    Box i, if kept, removes every worse box j that it overlaps. Greedy suppression is the one fixed
-    point of keep[j] = not any(keep[i] and overlap[i, j], i < j); iteration reaches it from the top
-    down, in as many rounds as the longest chain of suppressions.
+    A kept box i removes every worse box j that it overlaps. Greedy suppression is the only fixed
+    point of keep[j] = not any(keep[i] and overlap[i, j], i < j). Iteration reaches it from the best
+    box down, in as many rounds as the longest chain of suppressions.
     """
     suppresses = np.triu(overlap, 1)
     keep = np.ones(overlap.shape[:-1], np.bool_)
@@ -184,14 +179,17 @@ def _areas(boxes: Array) -> Array:
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """How an image was fitted into a canvas: scaled, then shifted by (left, top) pixels."""
+    """How an image was fitted into a canvas: scaled, then shifted by (left, top) pixels.
+
+    Attributes:
+        width, height: of the scaled image inside the canvas, in pixels.
+    """
 
     scale: float
     left: float
     top: float
     width: int
     height: int
-    """Size in pixels of the scaled image inside the canvas."""
 
     def undo(self, points: Array) -> Array:
         """(..., 2) canvas pixels to image pixels."""
@@ -206,11 +204,11 @@ class Letterbox:
 def letterbox(
     image_size: tuple[int, int], canvas_size: tuple[int, int], *, margin: float = 0.0
 ) -> Letterbox:
-    """Fit (width, height) into a (width, height) canvas, centerd, aspect kept.
+    """Fit (width, height) into the middle of a (width, height) canvas, with its aspect ratio.
 
     Args:
-        margin: share of the canvas left free on every side, so that a face which fills its
-            photograph still has background around it.
+        margin: share of the canvas left free on every side, so that a face that fills its
+            photograph has background around it.
     """
     width, height = image_size
     room_x, room_y = canvas_size[0] * (1 - 2 * margin), canvas_size[1] * (1 - 2 * margin)

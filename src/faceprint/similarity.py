@@ -1,8 +1,6 @@
-"""Cosine similarity: the one measure of closeness, for every model."""
+"""Cosine similarity, the measure of closeness for every model."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
@@ -11,8 +9,6 @@ from faceprint.types import Array, Embedding
 
 __all__ = [
     "compare",
-    "cosine_from_euclidean",
-    "euclidean_from_cosine",
     "normalize",
     "similarity_matrix",
 ]
@@ -25,7 +21,7 @@ def normalize(vectors: Array) -> tuple[Array, Array]:
         vectors: (n, d) float.
 
     Returns:
-        (n, d) float32 unit rows, and (n,) float32 lengths before. A zero row stays zero.
+        (n, d) float32 unit rows, and (n,) float32 original lengths. A zero row stays zero.
 
     Raises:
         ValueError: a row holds NaN or infinity.
@@ -43,23 +39,13 @@ def similarity_matrix(probes: Array, gallery: Array) -> Array:
 
 
 def compare(a: Embedding, b: Embedding) -> float:
-    """Cosine similarity of two embeddings of one model, in -1..1.
+    """Cosine similarity of two embeddings of the same model, in -1..1.
 
     Raises:
-        ModelMismatchError: two models; their spaces have nothing to do with each other.
+        ModelMismatchError: the embeddings are of two models.
     """
     if a.model != b.model:
         raise ModelMismatchError(
             f"embeddings of {a.model} and {b.model} do not compare; embed both with one model"
         )
     return float(np.clip(a.vector @ b.vector, -1.0, 1.0))
-
-
-def cosine_from_euclidean(distance: float) -> float:
-    """The cosine similarity of unit vectors that lie `distance` apart: 1 - d^2 / 2."""
-    return 1.0 - distance * distance / 2.0
-
-
-def euclidean_from_cosine(similarity: float) -> float:
-    """The distance of unit vectors of that cosine similarity: sqrt(2 - 2 s)."""
-    return math.sqrt(max(0.0, 2.0 - 2.0 * similarity))

@@ -1,9 +1,9 @@
-"""The values that pass between the parts: frozen, checked, RGB, xyxy pixels, similarity up."""
+"""The values that pass between packages: frozen, RGB, xyxy pixels, higher similarity is closer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 FaceRule = Literal["largest", "all", "one"]
-"""Which face of several takes part: the largest, each, or an error unless there is exactly one."""
+"""Which face of several is used: the largest, all, or an error unless there is exactly one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +39,7 @@ class Embedding:
     Attributes:
         vector: (d,) float32 of unit length.
         model: the embedder's card id.
-        norm: the length before normalization; low norms go with poor faces.
+        norm: the length before normalization; poor pictures have low norms.
     """
 
     vector: Array
@@ -49,18 +49,18 @@ class Embedding:
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """How good a picture of a face is.
+    """The quality of a picture of a face.
 
     Attributes:
         size: the shorter side of the box in pixels.
         sharpness: variance of the Laplacian of the aligned crop's luminance (Pech-Pacheco 2000).
         yaw: how far the head is turned, -1..1: horizontal offset of the nose from the middle of
             the eyes, in eye distances; 0 is frontal. None without landmarks.
-        value: 0..1. For an embedded face whose embedder's card has a quality measure, 0.5 is the
-            least at which the model's error rates hold. Otherwise size, sharpness and yaw in one
-            number, for ranking the faces of one person. 0 where the landmarks make no sense.
-        measure: where `value` comes from: the `crop`, or the `embedding`.
-        landmarks_plausible: False where the five points can't be those of a face; the crop and the
+        value: 0..1. For an embedded face whose embedder's card has a quality measure, the model's
+            error rates hold from 0.5 up. Otherwise size, sharpness and yaw in one number, for
+            ranking the faces of one person. 0 where the landmarks are not plausible.
+        measure: whether `value` comes from the `crop` or the `embedding`.
+        landmarks_plausible: False where the five points can't be those of a face; crop and
             embedding then show something else.
     """
 
@@ -74,13 +74,15 @@ class Quality:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Face:
-    """One face: where it is, how sure, how good, and, when it was embedded, its embedding.
+    """One detected face.
 
     Attributes:
         box: (4,) float32 x1 y1 x2 y2 in pixels of the upright image.
         score: the detector's confidence, 0..1.
-        landmarks: (5, 2) float32 pixels, or None when the detector gives none; the face was then
-            aligned from its box.
+        landmarks: (5, 2) float32 pixels; None if the detector gives none, and the face was aligned
+            by its box.
+        quality, embedding: None if they were not asked for.
+        crop: the aligned crop that the embedder saw, kept only on request.
     """
 
     box: Array
@@ -89,7 +91,6 @@ class Face:
     quality: Quality | None = None
     embedding: Embedding | None = None
     crop: Image | None = None
-    """The aligned crop the embedder saw, kept only on request."""
 
     @property
     def area(self) -> float:
@@ -100,7 +101,7 @@ class Face:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class AnalyzedImage:
-    """One image's outcome in a stream: its faces, or the reason why there is none to speak of."""
+    """The result for one photograph of a stream: its faces, or the error why it can't be used."""
 
     source: str
     faces: list[Face]
@@ -110,10 +111,10 @@ class AnalyzedImage:
 
 
 Evidence = Literal["measured", "copy", "calibrated", "published", "borrowed", "given"]
-"""What stands behind a threshold: it was measured with these very weights (`measured`), with a copy
-of the weights that was derived from the publisher's file (`copy`), or on the user's own photographs
-(`calibrated`); a third party published it (`published`); it was measured with another detector of
-the same landmark convention (`borrowed`); or the caller gave it (`given`)."""
+"""The evidence for a threshold. It was measured with these weights (`measured`), with a copy made
+from the publisher's weights (`copy`), on the user's own photographs (`calibrated`) or with another
+detector of the same landmark convention (`borrowed`), or it was published by a third party
+(`published`) or given by the caller (`given`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,15 +122,15 @@ class Measurement:
     """The error rates of one threshold on one data set.
 
     Attributes:
-        data_set: the data set's name, with what sets it apart ("LFW, 5 folds, gray, wide").
+        data_set: the data set's name with its variant, such as "LFW, 5 folds, gray, wide".
         fmr: the share of non-mated pairs that matched.
-        fmr_low, fmr_high: the interval (95 %) of that share for as many other people.
+        fmr_low, fmr_high: 95 % interval of the FMR for as many other people.
         fnmr: the share of mated pairs that did not match.
-        fnmr_low, fnmr_high: the interval (95 %) of that share.
-        fnmr_by_person: the mean over people of each person's FNMR: no person counts for more than
-            another. None when not measured.
-        group: the group of people with the highest FMR among themselves, as "two women"; empty
-            when no groups were labeled.
+        fnmr_low, fnmr_high: 95 % interval of the FNMR.
+        fnmr_by_person: the mean of each person's FNMR, so that all people count the same; None if
+            it was not measured.
+        group: the group of people with the highest FMR among themselves, such as "two women";
+            empty if no groups were labeled.
         group_fmr: the FMR within that group.
     """
 
@@ -152,11 +153,11 @@ class OperatingPoint:
     Attributes:
         threshold: cosine similarity; at or above it two faces match.
         fmr: the false match rate that the threshold keeps on every data set it was measured on;
-            None when nobody measured it for these models.
-        fmr_low, fmr_high: the interval (95 %) of the FMR on the data set where it is highest.
+            None if it was not measured for these models.
+        fmr_low, fmr_high: 95 % interval of the FMR on the data set where it is highest.
         fnmr: the share of mated pairs that do not match, on the data set where it is highest.
         source: where it was measured, in words or as the name of a report.
-        evidence: what stands behind the threshold.
+        evidence: see `Evidence`.
         measurements: the error rates on each data set.
     """
 
@@ -172,7 +173,7 @@ class OperatingPoint:
 
     @property
     def provisional(self) -> bool:
-        """Whether nobody measured the threshold for these models."""
+        """Whether the threshold was not measured for these models."""
         return self.evidence in ("published", "borrowed")
 
 
@@ -181,9 +182,10 @@ class Verification:
     """The answer of a 1:1 comparison.
 
     Attributes:
-        rarity: how many non-mated pairs score this high, in words; by a calibration alone.
-        probability: that the pair is mated, where a share `prior` of all pairs are; likewise.
-        reason: why nothing can be decided, empty where the similarity decides.
+        rarity: how many non-mated pairs score this high, in words; only with a calibration.
+        probability: of the pair being mated if a share `prior` of all pairs is; only with a
+            calibration.
+        reason: why the similarity can't decide; empty if it does.
     """
 
     similarity: float
@@ -205,13 +207,13 @@ class Verification:
 
     @property
     def is_match(self) -> bool:
-        """Whether the similarity reaches the threshold; False where nothing can be decided."""
+        """Whether the similarity reaches the threshold; False if it can't decide."""
         return self.decidable and self.similarity >= self.threshold
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A candidate for a probe: a subject and the template that came closest."""
+    """A candidate for a probe: a subject, and the subject's most similar template."""
 
     subject: str
     template: str
@@ -221,15 +223,15 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class Identification:
-    """The answer of an open-set search: candidates best first, and the threshold that decides.
+    """The answer of an open-set search: candidates, best first, and the threshold that decides.
 
     Attributes:
-        reason: why nothing can be decided, empty where the similarity decides.
+        reason: why the similarity can't decide; empty if it does.
     """
 
     candidates: tuple[Match, ...]
     threshold: float
-    operating_point: OperatingPoint | None = field(default=None)
+    operating_point: OperatingPoint | None = None
     reason: str = ""
 
     @property
@@ -239,7 +241,7 @@ class Identification:
 
     @property
     def subject(self) -> str | None:
-        """The best candidate's subject; None for a stranger, and where nothing can be decided."""
+        """The best candidate's subject; None for a stranger, or if the similarity can't decide."""
         if not self.decidable or not self.candidates:
             return None
         best = self.candidates[0]

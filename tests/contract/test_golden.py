@@ -18,7 +18,7 @@ from shared_cards import DERIVED, shared_cards
 
 from faceprint import settings
 from faceprint.errors import CardError, ModelMissingError
-from faceprint.runtime import mxnet_env
+from faceprint.runtime.mxnet import environment
 from faceprint.runtime.session import RUNTIMES, RuntimeOptions, Session, open_session
 from faceprint.zoo import legacy, store
 from faceprint.zoo.card import ModelCard
@@ -27,7 +27,7 @@ from faceprint.zoo.catalog import all_cards, get_card
 from faceprint.zoo.golden import golden_values
 
 # Looked up before the fixtures give each test a home of its own.
-_MXNET = os.environ.get("FACEPRINT_MXNET_PYTHON") or mxnet_env.python()
+_MXNET = os.environ.get("FACEPRINT_MXNET_PYTHON") or environment.python()
 _MODULES = {"openvino": "openvino", "pytorch": "torch", "mxnet": "onnx"}
 HERE = (
     *("mtcnn", "dlib-resnet", "mobileface", "yunet-2023mar", "scrfd-500m", "scrfd-2.5g"),

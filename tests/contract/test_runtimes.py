@@ -22,12 +22,12 @@ from faceprint.errors import (
     RuntimeUnavailableError,
     UsageError,
 )
-from faceprint.runtime import mxnet_env
+from faceprint.runtime.mxnet import environment
 from faceprint.runtime.parity import ParityInput, compare, make_blob
 from faceprint.runtime.session import RUNTIMES, RuntimeOptions, Session, open_session
 
 # Looked up before the fixtures give each test a home of its own.
-_MXNET = os.environ.get("FACEPRINT_MXNET_PYTHON") or mxnet_env.python()
+_MXNET = os.environ.get("FACEPRINT_MXNET_PYTHON") or environment.python()
 _MODULES = {"openvino": "openvino", "pytorch": "torch", "opencv": "cv2", "mxnet": "onnx"}
 _WEIGHTS = Path(faceprint.__file__).parent / "zoo" / "weights"
 
@@ -227,7 +227,7 @@ def test_mxnet_that_was_never_installed_says_how(graph: Path) -> None:
 def test_mxnet_is_not_installed_offline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACEPRINT_OFFLINE", "1")
     with pytest.raises(RuntimeUnavailableError, match="FACEPRINT_OFFLINE"):
-        mxnet_env.create()
+        environment.create()
 
 
 def test_unknown_runtime(graph: Path) -> None:
@@ -274,11 +274,11 @@ def _parity(arguments: list[str]) -> tuple[int, str]:
     import typer
     from typer.testing import CliRunner
 
-    from faceprint.cli.parity import register
+    from faceprint.cli.parity import parity
 
     app = typer.Typer()
     app.callback()(lambda: None)
-    register(app)
+    app.command()(parity)
     result = CliRunner().invoke(app, ["parity", *arguments], standalone_mode=False)
     if result.exception:
         raise result.exception

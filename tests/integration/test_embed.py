@@ -198,27 +198,27 @@ def test_killed_three_times_and_resumed_it_is_the_same_table(
     assert len(set(table(out)["source"])) == 200
 
 
-KILLS_A_HELPER = """
+KILLS_A_WORKER = """
 import os, signal, sys
 from faceprint.cli.app import main
 from faceprint.vision.streaming import process_pool
-from faceprint.vision.streaming.worker_process import Process
+from faceprint.vision.streaming.worker import WorkerProcess
 
-process_pool._PAYS = 1
-send, requests, killed = Process._send, {}, []
+process_pool._MIN_PHOTOGRAPHS = 1
+send, requests, killed = WorkerProcess._send, {}, []
 
 def send_and_kill(self, message):
-    # The first thing that a helper is sent is its models, the second is work.
+    # The first thing that a worker is sent is its models, the second is work.
     requests[self] = requests.get(self, 0) + 1
     first = requests[self] == 2 and not killed
     if first:
-        killed.append(self._process.pid)
-        os.kill(self._process.pid, signal.SIGSTOP)  # it can't be done before it is killed
+        killed.append(self.pid)
+        os.kill(self.pid, signal.SIGSTOP)  # it can't be done before it is killed
     send(self, message)
     if first:
-        os.kill(self._process.pid, signal.SIGKILL)
+        os.kill(self.pid, signal.SIGKILL)
 
-Process._send = send_and_kill
+WorkerProcess._send = send_and_kill
 try:
     sys.exit(main())
 finally:
@@ -226,7 +226,7 @@ finally:
 """
 
 
-def test_helper_processes_make_the_same_table_though_one_is_killed(
+def test_worker_processes_make_the_same_table_though_one_is_killed(
     few: Path, tmp_path: Path
 ) -> None:
     if not hasattr(signal, "SIGSTOP"):
@@ -234,10 +234,10 @@ def test_helper_processes_make_the_same_table_though_one_is_killed(
     album = vary(sorted(few.glob("0*.jpg")), tmp_path / "album", 60)
     run(album, "--out", tmp_path / "whole.npz", "--part", 7)
     words = [*command(album, "--out", tmp_path / "t.npz", "--part", 7, "--threads", 2)]
-    words[1:3] = ["-c", KILLS_A_HELPER]
+    words[1:3] = ["-c", KILLS_A_WORKER]
     done = subprocess.run([*words, "--processes", "2"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "killed 1" in done.stderr, "a helper was given work, and killed with it"
+    assert "killed 1" in done.stderr, "a worker was given work, and killed with it"
     assert "Traceback" not in done.stderr
     assert_same(tmp_path / "whole.npz", tmp_path / "t.npz")
 

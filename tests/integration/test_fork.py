@@ -14,7 +14,7 @@ import pytest
 
 import faceprint
 from faceprint.errors import UsageError
-from faceprint.vision.streaming.ordered_map import map_lists
+from faceprint.vision.streaming.ordered_map import ordered_map
 
 SAMPLES = sorted(Path(str(resources.files("faceprint") / "samples")).glob("*.jpg"))
 
@@ -28,7 +28,7 @@ import os, sys, warnings
 warnings.simplefilter("ignore")
 import faceprint
 from faceprint.vision.streaming import process_pool
-process_pool._PAYS = 1
+process_pool._MIN_PHOTOGRAPHS = 1
 runtime, processes, *photographs = sys.argv[1:]
 fp = faceprint.load(threads=2, runtime=runtime, processes=int(processes))
 def work():
@@ -41,7 +41,7 @@ if not child:
     # Ends as programs do: what the parent left behind is not waited for at the end either.
     sys.exit(7 if work()[1] == expected[1] else 8)
 status = os.waitpid(child, 0)[1]
-assert work() == expected, "the parent's sessions and helpers are what they were"
+assert work() == expected, "the parent's sessions and workers are what they were"
 print(os.waitstatus_to_exitcode(status), flush=True)
 """
 
@@ -68,12 +68,12 @@ def test_a_forked_child_analyses(runtime: str, needs: tuple[str, ...]) -> None:
     assert run(runtime, "1", *map(str, SAMPLES[:2])) == "7"
 
 
-def test_a_forked_child_leaves_its_parents_helpers_alone() -> None:
+def test_a_forked_child_leaves_its_parents_workers_alone() -> None:
     assert run("onnxruntime", "2", *map(str, SAMPLES[:2])) == "7"
 
 
 def test_a_stream_that_the_parent_began_says_so_in_the_child() -> None:
-    stream = map_lists(lambda chunk: chunk, iter([[1], [2]]), workers=1)
+    stream = ordered_map(lambda chunk: chunk, iter([[1], [2]]), workers=1)
     assert next(stream) == 1
     reading, writing = os.pipe()
     child = os.fork()

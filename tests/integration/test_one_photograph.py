@@ -21,7 +21,7 @@ from faceprint.types import Array
 from faceprint.vision.analyzer import FaceAnalyzer
 from faceprint.vision.detect.cascade_batching import BlockRunner
 from faceprint.vision.embed import VectorEmbedder
-from faceprint.vision.streaming import worker_process
+from faceprint.vision.streaming import worker
 
 SAMPLES = sorted(Path(str(resources.files("faceprint") / "samples")).glob("*.jpg"))
 
@@ -144,7 +144,7 @@ def test_an_error_of_the_detector_is_that_of_its_photograph(
         return detect(images)
 
     fp.detector.detect = counting  # type: ignore[method-assign]
-    found = list(fp.analyze_parts([photographs]))
+    found = list(fp.analyze_groups([photographs]))
     assert calls == [4, 1, 1, 1, 1]
     assert [result.error is None for result in found] == [True, True, False, True]
     assert isinstance(found[2].error, (InputError, NotFiniteError))
@@ -184,8 +184,8 @@ def test_what_killed_a_run_is_a_row_with_an_error_of_the_resumed_one(
         "import os; from faceprint.vision import images as i; f = i.decode_scaled; "
         "i.decode_scaled = lambda s, e: os._exit(9) if str(s).endswith('2.png') else f(s, e); "
     )
-    start = worker_process.START.replace("from faceprint", deadly + "from faceprint", 1)
-    monkeypatch.setattr(worker_process, "START", start)
+    start = worker.START.replace("from faceprint", deadly + "from faceprint", 1)
+    monkeypatch.setattr(worker, "START", start)
     summary = embedded(photographs, out, LocalEngine, resume=True)
     assert (summary.images, summary.failed, summary.finished) == (4, 1, True)
     assert list(summary.reasons) == ["the process that analyzed it died"]

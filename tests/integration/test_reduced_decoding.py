@@ -12,10 +12,11 @@ import pytest
 import faceprint
 from faceprint.errors import DecodeError, ImageTooLargeError, ModelMissingError
 from faceprint.geometry import iou_matrix
-from faceprint.vision import headers, images, jpeg
+from faceprint.vision import headers, images, jpeg_decoder
+from faceprint.vision.detect.box_crops import box_crops
 from faceprint.vision.detect.pyramid import levels_of, pyramid
 from faceprint.vision.images import ImageLimits, decode, decode_scaled
-from faceprint.vision.warp import Mipmaps, box_crops
+from faceprint.vision.mipmaps import Mipmaps
 
 SAMPLES = Path(faceprint.__file__).parent / "samples"
 
@@ -189,7 +190,7 @@ def test_both_decoders_give_the_same_pixels(
     picture.save(out, "JPEG", exif=exif)
     share = 2.0**-halvings
     fast = decode_scaled(out.getvalue(), lambda *size: share)
-    monkeypatch.setattr(jpeg, "decode", lambda *given: None)
+    monkeypatch.setattr(jpeg_decoder, "decode", lambda *given: None)
     slow = decode_scaled(out.getvalue(), lambda *size: share)
     assert (fast.width, fast.height, fast.halvings) == (slow.width, slow.height, halvings)
     assert np.array_equal(fast.level(halvings), slow.level(halvings))
@@ -266,15 +267,15 @@ def test_what_opencv_would_not_tell_is_left_to_pillow() -> None:
     whole = enlarged(400)
     header = headers.read(whole)
     assert header is not None
-    assert jpeg.decode(whole, header, 0) is not None
-    assert jpeg.decode(whole + bytes(20), header, 0) is not None, "padding of a camera"
-    assert jpeg.decode(whole[:-2], header, 0) is None
-    assert jpeg.decode(whole[: len(whole) // 2], header, 0) is None
+    assert jpeg_decoder.decode(whole, header, 0) is not None
+    assert jpeg_decoder.decode(whole + bytes(20), header, 0) is not None, "padding of a camera"
+    assert jpeg_decoder.decode(whole[:-2], header, 0) is None
+    assert jpeg_decoder.decode(whole[: len(whole) // 2], header, 0) is None
     out = io.BytesIO()
     PIL.Image.new("CMYK", (40, 30), (10, 200, 30, 40)).save(out, "JPEG")
     inks = headers.read(out.getvalue())
     assert inks is not None
-    assert jpeg.decode(out.getvalue(), inks, 0) is None
+    assert jpeg_decoder.decode(out.getvalue(), inks, 0) is None
 
 
 def test_a_detector_that_is_missing_is_not_the_photographs_fault() -> None:

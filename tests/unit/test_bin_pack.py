@@ -156,6 +156,13 @@ def test_nothing_but_plain_values(data: bytes) -> None:
         read_plain_pickle(data, "x.bin")
 
 
+@pytest.mark.parametrize("put", [b"r" + struct.pack("<I", 2**32 - 1), b"p4294967295\n"])
+def test_a_memo_index_allocates_nothing(put: bytes) -> None:
+    """CPython 3.11's unpickler would fill an array of twice as many pointers."""
+    with pytest.raises(DatasetError, match="memo index 4294967295; refused"):
+        read_plain_pickle(b"\x80\x02]" + put + b".", "x.bin")
+
+
 @pytest.mark.parametrize(
     ("value", "told"),
     [

@@ -226,8 +226,8 @@ def test_a_file_that_changes_while_it_is_read_is_not_believed(tmp_path: Path) ->
     assert work.content_of(str(path), before).digest != before.digest
     fp: Any = SimpleNamespace(
         embedder_card=SimpleNamespace(dim=2),
-        analyze_parts=lambda parts, batch_size: (
-            SimpleNamespace(error=None, faces=[]) for sources in parts for _ in sources
+        analyze_groups=lambda groups, batch_size: (
+            SimpleNamespace(error=None, faces=[]) for sources in groups for _ in sources
         ),
     )
     assert work.embed(fp, [str(path)], [before.stamp], 1).errors == (CHANGED,)

@@ -12,9 +12,11 @@ import pytest
 from faceprint._onnx_reader import scan
 from faceprint.errors import CardError, ChecksumError, ModelError
 from faceprint.runtime.session import open_session
+from faceprint.zoo.graph_editing import rewrite
 from faceprint.zoo.graph_facts import read_graph
-from faceprint.zoo.legacy import plan_of, prepare
-from faceprint.zoo.legacy_passes import rewrite
+from faceprint.zoo.graph_traits import legacy_traits
+from faceprint.zoo.legacy import prepare
+from faceprint.zoo.legacy_passes import PASSES
 
 onnx = pytest.importorskip("onnx")
 FLOAT = onnx.TensorProto.FLOAT
@@ -100,8 +102,12 @@ def test_every_runtime_says_what_is_wrong(what: str, runtime: str, tmp_path: Pat
         assert "g.onnx" in str(error)
 
 
+def _rewrite(path: Path) -> bytes:
+    return rewrite(path, legacy_traits(scan(path)), PASSES)
+
+
 @pytest.mark.parametrize("what", ["wire", "negative", "input"])
-@pytest.mark.parametrize("use", [read_graph, lambda path: rewrite(path, plan_of(scan(path)))])
+@pytest.mark.parametrize("use", [read_graph, _rewrite])
 def test_inspection_and_rewriting_too(
     what: str, use: Callable[[Path], object], tmp_path: Path
 ) -> None:
@@ -121,7 +127,7 @@ def test_weights_that_do_not_fit_their_shape_end_the_rewriting_with_a_reason(
     path = tmp_path / "g.onnx"
     path.write_bytes(model(node, weights=(numbers,)).SerializeToString())
     with pytest.raises(CardError, match=r"g\.onnx"):
-        rewrite(path, plan_of(scan(path)))
+        _rewrite(path)
 
 
 def test_opencv_refuses_graphs_within_graphs_which_would_end_the_process(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from faceprint._external import external_locations, outside_location, refuse_out
 from faceprint.errors import CardError, ChecksumError, ModelError
 from faceprint.runtime.session import RUNTIMES, RuntimeOptions, open_session
 from faceprint.zoo import legacy
+from faceprint.zoo.graph_cache import fingerprint
 
 
 def external_tensor(name: str, location: str) -> onnx.TensorProto:
@@ -172,12 +173,12 @@ def test_nothing_outside_is_read_for_a_fingerprint_or_a_rewriting(tmp_path: Path
     path = secret_reader(tmp_path, "model.onnx")
     (tmp_path / "secret.bin").unlink()
     with pytest.raises(CardError, match="outside its folder"):
-        legacy.fingerprint(path)
+        fingerprint(path)
     with pytest.raises(CardError, match="outside its folder"):
-        legacy.modernise(path, tmp_path / "cache")
+        legacy.modernize(path, tmp_path / "cache")
 
 
-@pytest.mark.parametrize("read", [refuse_outside, open_session, legacy.fingerprint])
+@pytest.mark.parametrize("read", [refuse_outside, open_session, fingerprint])
 def test_a_git_lfs_pointer_says_so(read: object, tmp_path: Path) -> None:
     pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 4\n"
     with pytest.raises(ModelError, match="Git LFS pointer"):

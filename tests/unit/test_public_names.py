@@ -34,7 +34,7 @@ before = dict(os.environ), list(warnings.filters), logging.root.handlers[:], log
 import faceprint
 after = dict(os.environ), list(warnings.filters), logging.root.handlers[:], logging.root.level
 assert before == after
-heavy = {"numpy", "cv2", "onnxruntime", "PIL", "typer", "torch", "pooch", "sqlite3", "rich"}
+heavy = {"numpy", "cv2", "onnxruntime", "PIL", "typer", "torch", "requests", "sqlite3", "rich"}
 print(sorted(heavy & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

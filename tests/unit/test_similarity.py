@@ -1,4 +1,4 @@
-"""Cosine similarity and its relation to dlib's Euclidean distance."""
+"""Cosine similarity: known angles, and what can't be compared."""
 
 from __future__ import annotations
 
@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 
 from faceprint.errors import ModelMismatchError
-from faceprint.similarity import (
-    compare,
-    cosine_from_euclidean,
-    euclidean_from_cosine,
-    normalize,
-)
+from faceprint.similarity import compare, normalize
 from faceprint.types import Embedding
 
 
@@ -29,11 +24,6 @@ def test_known_angles() -> None:
 def test_two_models_do_not_compare() -> None:
     with pytest.raises(ModelMismatchError, match="sface and arcface-r100"):
         compare(embedding([1, 0], "sface"), embedding([1, 0], "arcface-r100"))
-
-
-def test_dlibs_threshold_on_the_cosine() -> None:
-    assert cosine_from_euclidean(0.6) == pytest.approx(0.82)
-    assert euclidean_from_cosine(0.82) == pytest.approx(0.6)
 
 
 def test_not_a_number_is_refused_and_zero_stays_zero() -> None:

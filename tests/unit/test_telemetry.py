@@ -32,7 +32,7 @@ TASKS = {
     "runtime": "import numpy as np; "
     "faceprint.load(threads=1).analyze(np.zeros((64, 64, 3), np.uint8))",
     "optimizer": "faceprint.zoo.optimize._onnxruntime()",
-    "products": "from faceprint.runtime import products; products._session()",
+    "products": "from faceprint.runtime import int8_matmul; int8_matmul._session()",
     "quantizer": "import faceprint._onnxruntime as own; own.quantization()",
 }
 

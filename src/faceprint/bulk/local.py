@@ -87,7 +87,7 @@ class LocalEngine:
                 continue
             for part in alike:
                 sources, size = work.Opened(part.sources), self.batch_size
-                with closing(self._fp.analyze_apart(sources, batch_size=size)) as results:
+                with closing(self._fp.analyze_in_worker(sources, batch_size=size)) as results:
                     yield part, self._outcome(results, part, seen)
 
     def _outcome(self, results: Iterator[AnalyzedImage], part: Part, seen: Seen) -> Outcome:
@@ -102,7 +102,7 @@ class LocalEngine:
                 begun.append(part)
                 yield work.Opened(part.sources)
 
-        stream = self._fp.analyze_parts(opened(), batch_size=self.batch_size)
+        stream = self._fp.analyze_groups(opened(), batch_size=self.batch_size)
         with closing(stream):
             for first in stream:
                 part = begun.popleft()

@@ -78,7 +78,7 @@ def embed(
     fp: FaceAnalyzer, sources: Sequence[str], stamps: Sequence[str], batch_size: int
 ) -> Outcome:
     """Faces and embeddings of these photographs; `stamps` as `outcome_of` wants them."""
-    results = fp.analyze_parts([Opened(sources)], batch_size=batch_size)
+    results = fp.analyze_groups([Opened(sources)], batch_size=batch_size)
     return outcome_of(results, sources, stamps, fp.embedder_card.dim or 0)
 
 

@@ -40,7 +40,9 @@ def demo(
     JSON: sets[]: name, title, similarity, threshold, fmr, match, expected, figure.
     """
     from faceprint.recognition.verify import verify
-    from faceprint.vision import draw, images
+    from faceprint.vision import images
+    from faceprint.vision.draw import save_png
+    from faceprint.vision.figure import comparison_figure
 
     fp = options.analyzer(pack, detector, embedder, runtime, threads)
     folder = resources.files("faceprint") / "samples"
@@ -60,14 +62,14 @@ def demo(
         result = verify(photo[first], second, analyzer=fp, threshold=threshold, keep_crops=True)
         path = out / f"{len(lines) + 1}-{name}.png"
         crops = [face.crop for face in result.faces if face.crop is not None]
-        figure = draw.comparison_figure(
+        figure = comparison_figure(
             title=title,
             images=(photo[first], second),
             verification=result,
             crops=(crops[0], crops[1]),
             captions=(f"{first}.jpg", caption),
         )
-        draw.save_png(figure, path)
+        save_png(figure, path)
         lines.append(
             {
                 "name": name,
@@ -92,12 +94,12 @@ def demo(
 
 
 def _covered(fp: FaceAnalyzer, photo: Image) -> Image:
-    from faceprint.vision import draw
+    from faceprint.vision.occlude import occlude
 
     faces = fp.analyze(photo, embed=False)
     if not faces:
         raise NoFaceError("the sample photograph shows no face to this detector")
-    return draw.occlude(photo, faces[0])
+    return occlude(photo, faces[0])
 
 
 def _print(line: dict[str, Any], number: int) -> None:

@@ -1,4 +1,4 @@
-"""`faceprint doctor`: what this machine has, and what really runs."""
+"""`faceprint doctor`: what is installed, and what really runs."""
 
 from __future__ import annotations
 
@@ -25,8 +25,10 @@ _EXTRAS = {
     "postgres": "psycopg",
     "crypto": "cryptography",
     "cluster": "scikit-learn",
+    "ray": "ray",
+    "heif": "pillow-heif",
 }
-_BASE = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "typer", "pooch")
+_BASE = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "typer", "requests")
 
 
 def doctor(
@@ -37,7 +39,7 @@ def doctor(
     runtime: options.Runtime = None,
     threads: options.Threads = None,
 ) -> int:
-    """Say what is installed, which device runs, and whether the models are whole.
+    """Show what is installed, which device runs, and whether the models are intact.
 
     JSON: version, python, platform, cores, cpu_flags, home, mirror, offline, pack, packages{},
     extras{}, models[]: id, runtime, device, graph (whether a faster equal is opened), ok, problem.
@@ -100,7 +102,7 @@ def _graph(path: Path, runtime: str, threads: int | None) -> str:
     from faceprint.zoo import legacy, optimize
 
     if runtime != "onnxruntime":
-        return "as published: rewritten for ONNX Runtime alone"
+        return "as published: graphs are rewritten only for ONNX Runtime"
     place = settings.home() / "prepared"
     cores = threads or settings.available_cores()
     return optimize.describe(legacy.prepare(path, place), place, threads=cores)
@@ -109,12 +111,12 @@ def _graph(path: Path, runtime: str, threads: int | None) -> str:
 def _print(report: dict[str, Any]) -> None:
     say(f"faceprint {report['version']}, Python {report['python']}, {report['platform']}")
     flags = ", ".join(report["cpu_flags"]) or "unknown"
-    say(f"cores it may use: {report['cores']}; instruction sets: {flags}")
+    say(f"available cores: {report['cores']}; instruction sets: {flags}")
     say(f"cache and state: {report['home']}")
     if report["mirror"]:
         say(f"mirror: {report['mirror']}")
     if report["offline"]:
-        say("offline: the network is never touched")
+        say("offline: no network access")
     say("")
     say("models of this pack")
     for model in report["models"]:

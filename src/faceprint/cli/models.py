@@ -1,16 +1,20 @@
-"""`faceprint models`: the zoo on the command line."""
+"""`faceprint models`: list, download and check the models of the zoo."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
-from faceprint.cli import options, parity, quantize, validate
+from faceprint.cli import options, validate
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.models_own import add, lint
-from faceprint.cli.output import print_json, print_table, say
+from faceprint.cli.output import note, print_json, print_table, say
+from faceprint.cli.parity import parity
+from faceprint.cli.quantize import quantize
 from faceprint.errors import UsageError
 from faceprint.zoo import catalog, licenses, packs, store
 from faceprint.zoo.card_io import card_hash
@@ -23,20 +27,20 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="The zoo: cards, downloads, licenses, and models of your own.",
+    help="Models: cards, downloads, licenses, and models of your own.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID...]", help="Card ids or pack names; where both exist, the pack."),
+    typer.Argument(metavar="[ID...]", help="Card ids or pack names; if both exist, the pack."),
 ]
 
 
 @app.command("list")
 def list_models(as_json: options.Json = False) -> int:
-    """Every model and pack.
+    """List all models and packs.
 
     JSON: models[]: id, task, decoder, title, dim, size, license, commercial_use, pinned, ready
     (on this machine), origin; packs[]: name, detector, embedder, description.
@@ -44,16 +48,7 @@ def list_models(as_json: options.Json = False) -> int:
     cards = catalog.all_cards()
     if as_json:
         rows = [_row(card) for card in cards]
-        shown = [
-            {
-                "name": pack.name,
-                "detector": pack.detector,
-                "embedder": pack.embedder,
-                "description": pack.description,
-            }
-            for pack in packs.all_packs()
-        ]
-        print_json({"models": rows, "packs": shown})
+        print_json({"models": rows, "packs": [asdict(pack) for pack in packs.all_packs()]})
         return DONE
     print_table(
         ("id", "task", "dim", "MB", "commercial use", "here", "title"),
@@ -82,7 +77,7 @@ def show(
     card_id: Annotated[str, typer.Argument(metavar="ID", help="A card id.")],
     as_json: options.Json = False,
 ) -> int:
-    """All that a card says.
+    """Show a model's card.
 
     JSON: the card in the keys of its TOML, with hash (of what determines the embeddings), pinned,
     ready, origin and license_accepted.
@@ -112,50 +107,65 @@ def show(
 def pull(
     ids: Ids = None,
     accept_license: Annotated[
-        bool, typer.Option("--accept-license", help="Accept a license that asks for it.")
+        bool, typer.Option("--accept-license", help="Accept the license of the weights.")
     ] = False,
     allow_unpinned: Annotated[
-        bool, typer.Option("--allow-unpinned", help="Fetch also what no known sha256 vouches for.")
+        bool, typer.Option("--allow-unpinned", help="Also download files whose sha256 is unknown.")
     ] = False,
     manifest: Annotated[
         Path | None,
-        typer.Option("--manifest", metavar="FILE", help="Names are those of an onnx.hub manifest."),
+        typer.Option("--manifest", metavar="FILE", help="Take names from an onnx.hub manifest."),
     ] = None,
     base_url: Annotated[
-        str | None, typer.Option("--base-url", help="Where the manifest's paths begin.")
+        str | None, typer.Option("--base-url", help="Base address of the manifest's paths.")
     ] = None,
     as_json: options.Json = False,
 ) -> int:
-    """Fetch models, or packs; what is here already is checked and kept.
+    """Download models or packs; files that are here already are checked and kept.
 
-    JSON: pulled[]: id, files{role: path}; with --manifest, `id` is null for a model that no card
-    knows, whose file is fetched all the same.
+    JSON: pulled[]: id, files{role: path}; with --manifest, `id` is null for a model without a card,
+    whose file is downloaded anyway.
     """
     if not ids:
         raise UsageError("name at least one model or pack; `faceprint models list` shows them")
+    pulled: list[tuple[ModelCard | None, dict[str, Path]]]
     if manifest is not None:
-        from faceprint.cli.models_manifest import pull_from
+        from faceprint.zoo.manifest import DEFAULT_BASE, pull
 
-        pulled = pull_from(manifest, ids, base_url=base_url, accept_license=accept_license)
+        base = base_url or DEFAULT_BASE
+        if urlsplit(base).scheme not in {"http", "https"}:
+            raise UsageError(f"--base-url {base!r} is not an http or https address")
+        pulled = pull(manifest, ids, base, accept_license=accept_license)
     else:
         pulled = []
         for card in _cards(ids):
             files = store.ensure(card, accept_license=accept_license, allow_unpinned=allow_unpinned)
-            pulled.append({"id": card.id, "files": {k: str(v) for k, v in files.items()}})
+            pulled.append((card, files))
+    for known, files in pulled:
+        if known is None:
+            note(
+                f"{files['model'].name}: no card has this file, and a manifest says nothing about "
+                "color, normalization or license; "
+                f"`faceprint models lint {files['model']}` proposes a card"
+            )
+    rows = [
+        {"id": known.id if known else None, "files": {k: str(v) for k, v in files.items()}}
+        for known, files in pulled
+    ]
     if as_json:
-        print_json({"pulled": pulled})
+        print_json({"pulled": rows})
     else:
-        for line in pulled:
-            for path in line["files"].values():
-                say(f"{line['id'] or 'no card'}: {path}")
+        for known, files in pulled:
+            for path in files.values():
+                say(f"{known.id if known else 'no card'}: {path}")
     return DONE
 
 
 @app.command()
 def verify(ids: Ids = None, as_json: options.Json = False) -> int:
-    """Read every file that is here and compare it with its card. Exit code 1: one is damaged.
+    """Check the files on this machine against their cards. Exit code 1: a file is damaged.
 
-    Named models must be here too; without a name, what is missing does not count.
+    Models that are named must be on this machine too.
     JSON: ok, files[]: id, role, name, path, state (ok, missing, corrupt, unpinned), detail.
     """
     cards = _cards(ids) if ids else catalog.all_cards()
@@ -166,14 +176,7 @@ def verify(ids: Ids = None, as_json: options.Json = False) -> int:
     ok = all(state.state not in bad for _, state in states)
     if as_json:
         files = [
-            {
-                "id": card_id,
-                "role": state.role,
-                "name": state.name,
-                "path": None if state.path is None else str(state.path),
-                "state": state.state,
-                "detail": state.detail,
-            }
+            {"id": card_id, **asdict(state), "path": state.path and str(state.path)}
             for card_id, state in states
         ]
         print_json({"ok": ok, "files": files})
@@ -185,7 +188,7 @@ def verify(ids: Ids = None, as_json: options.Json = False) -> int:
 
 @app.command("licenses")
 def list_licenses(as_json: options.Json = False) -> int:
-    """What each model may be used for, and what was accepted here.
+    """List what each model may be used for, and the licenses accepted on this machine.
 
     JSON: models[]: id, license, commercial_use, code, note, url, accepted; accepted[]: card,
     license, files{name: sha256}, date, how.
@@ -205,11 +208,7 @@ def list_licenses(as_json: options.Json = False) -> int:
             }
             for card in cards
         ]
-        accepted = [
-            {"card": a.card, "license": a.license, "files": a.files, "date": a.date, "how": a.how}
-            for a in record
-        ]
-        print_json({"models": models, "accepted": accepted})
+        print_json({"models": models, "accepted": [asdict(item) for item in record]})
         return DONE
     dates = {item.card: f"{item.date[:10]} by {item.how}" for item in record}
     rows = []
@@ -222,7 +221,7 @@ def list_licenses(as_json: options.Json = False) -> int:
 
 
 def _cards(ids: list[str]) -> list[ModelCard]:
-    """Cards by id, packs by name; each once."""
+    """Return the cards of ids and packs, each once."""
     pack_names = {pack.name for pack in packs.all_packs()}
     wanted: list[str] = []
     for name in ids:
@@ -258,7 +257,7 @@ def _megabytes(card: ModelCard) -> str:
 
 
 def _flat(value: object, prefix: str = "") -> list[tuple[str, str]]:
-    """Nested plain data as rows of dotted keys."""
+    """Flatten nested data to rows of dotted keys."""
     if isinstance(value, dict):
         return [row for key, item in value.items() for row in _flat(item, f"{prefix}.{key}")]
     if isinstance(value, list) and value and isinstance(value[0], dict):
@@ -269,7 +268,6 @@ def _flat(value: object, prefix: str = "") -> list[tuple[str, str]]:
 
 app.command()(add)
 app.command()(lint)
-parity.register(app)
-# Commands that live in modules of their own join the group here, one line each.
+app.command()(parity)
 validate.register(app)
-quantize.register(app)
+app.command()(quantize)

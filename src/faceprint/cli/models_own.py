@@ -1,4 +1,4 @@
-"""`faceprint models add` and `lint`: models that nobody here has heard of."""
+"""`faceprint models add` and `lint`: add a model of your own, and check its card."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ __all__ = ["add", "lint"]
 
 
 def add(
-    path: Annotated[Path, typer.Argument(metavar="CARD.toml", help="A card of your own.")],
+    path: Annotated[Path, typer.Argument(metavar="CARD.toml", help="The model's card.")],
     replace: Annotated[
         bool, typer.Option("--replace", help="Overwrite the card of the same id.")
     ] = False,
     as_json: options.Json = False,
 ) -> int:
-    """Add a model of your own; its files are taken along where they lie beside the card.
+    """Add a model of your own; files beside the card are copied with it.
 
-    JSON: id, card (where it is kept), hash, files[] (that were taken along), ready.
+    JSON: id, card (where it is kept), hash, files[] (that were copied), ready.
     """
     if not path.is_file():
         raise UsageError(f"{path} is not a file")
@@ -49,16 +49,17 @@ def add(
     else:
         say(f"{card.id}: {card.origin}")
         for item in taken:
-            say(f"taken along: {item}")
+            say(f"copied: {item}")
         if not store.is_ready(card):
-            note(f"`faceprint models pull {card.id}` fetches its files")
+            note(f"`faceprint models pull {card.id}` downloads its files")
     return DONE
 
 
 def lint(
     path: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="A graph.")],
     card_path: Annotated[
-        Path | None, typer.Option("--card", metavar="CARD.toml", help="The card to hold it to.")
+        Path | None,
+        typer.Option("--card", metavar="CARD.toml", help="Compare the graph with this card."),
     ] = None,
     golden: Annotated[
         bool, typer.Option("--golden", help="Print the golden values for the card.")
@@ -67,7 +68,7 @@ def lint(
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> int:
-    """Inspect a graph: propose a card, or hold one to it. Exit code 1: something is wrong.
+    """Inspect a graph, and propose a card or check one. Exit code 1: something is wrong.
 
     JSON: ok, facts{name, size, sha256, ir_version, opset, producer, inputs[], outputs[], batch,
     nodes, parameters, quantized, leading[], legacy[]}, findings[]: level, topic, text; proposal
@@ -81,7 +82,7 @@ def lint(
             raise UsageError(f"{given} is not a file")
     card = None if card_path is None else read_card(card_path)
     if golden and card is None:
-        raise UsageError("--golden needs --card: the card says how the graph is fed")
+        raise UsageError("--golden needs --card: the card defines the graph's input")
 
     def open_graph(graph: Path) -> Run:
         from faceprint.runtime.session import RuntimeOptions, open_session
@@ -93,7 +94,7 @@ def lint(
     values: tuple[float, ...] = ()
     if golden and card is not None:
         if len(card.files) > 1:
-            raise CardError(f"{card_path}: --golden takes cards of one file")
+            raise CardError(f"{card_path}: --golden needs a card of one file")
         values = golden_values(card, {card.files[0].role: open_graph(path)})
     if as_json:
         print_json(_lint_document(report) | ({"golden": list(values)} if golden else {}))
@@ -122,7 +123,7 @@ def _print_lint(report: LintReport, *, proposal: bool) -> None:
         say("")
         say(report.proposal, lines=True)
     for title, lines in (
-        ("The graph cannot tell:", report.unknown),
+        ("The graph does not show:", report.unknown),
         ("A contribution still lacks:", report.lacking),
     ):
         if lines:

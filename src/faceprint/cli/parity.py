@@ -1,4 +1,4 @@
-"""`faceprint models parity`: one graph on every runtime."""
+"""`faceprint models parity`: compare the runtimes on one graph."""
 
 from __future__ import annotations
 
@@ -12,17 +12,12 @@ import typer
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.output import note, print_json, print_table, say
-from faceprint.errors import CardError, ModelMissingError, RuntimeUnavailableError, UsageError
+from faceprint.errors import ModelMissingError, RuntimeUnavailableError, UsageError
 
 if TYPE_CHECKING:
     from faceprint.runtime.parity import ParityInput, Row
 
-__all__ = ["parity", "register"]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to the `models` group."""
-    app.command()(parity)
+__all__ = ["parity"]
 
 
 def parity(
@@ -32,18 +27,18 @@ def parity(
         typer.Option("--runtimes", metavar="NAMES", help="`all`, or names separated by commas."),
     ] = "all",
     yes: Annotated[
-        bool, typer.Option("--yes", help="Make the MXNet environment without asking.")
+        bool, typer.Option("--yes", help="Install the MXNet environment without asking.")
     ] = False,
     accept_license: Annotated[
-        bool, typer.Option("--accept-license", help="Accept a license that asks for it.")
+        bool, typer.Option("--accept-license", help="Accept the license of the weights.")
     ] = False,
     threads: options.Threads = None,
     as_json: options.Json = False,
 ) -> int:
     """Compare runtimes with ONNX Runtime: agreement, speed, memory. Exit code 1: one disagrees.
 
-    With `all`, a runtime that is not installed or can't run the graph is a row that says so; one
-    that was named must be there (exit code 4) and must run it (exit code 1).
+    With `all`, a row says which runtime is not installed or can't run the graph. A runtime that is
+    named must be installed (else exit code 4) and must run the graph (else exit code 1).
     JSON: model, threads, inputs, ok, files[]: file, runtimes[]: runtime, version, state (agrees,
     disagrees, refused, missing), reason, max_difference, min_cosine, ms_batch1, ms_batch16,
     peak_mb, load_s.
@@ -88,28 +83,33 @@ def parity(
 
 
 def _offer_mxnet(*, yes: bool, named: bool) -> None:
-    """Make MXNet's environment if that is wanted; said before anything is installed."""
-    from faceprint.runtime import mxnet_env
+    """Offer to make MXNet's environment; says first what it installs."""
+    from faceprint.runtime.mxnet import environment
 
-    if mxnet_env.python() is not None:
+    if environment.python() is not None:
         return
-    note(f"the mxnet runtime needs {mxnet_env.describe()}")
-    if yes or (sys.stdin.isatty() and typer.confirm("Make it?", default=False, err=True)):
-        note("making it; this takes a minute or two")
-        mxnet_env.create()
+    note(f"the mxnet runtime needs {environment.describe()}")
+    if yes or (sys.stdin.isatty() and typer.confirm("Install it?", default=False, err=True)):
+        note("installing; this takes a minute or two")
+        environment.create()
     elif named:
         raise RuntimeUnavailableError("the mxnet runtime is not installed; --yes installs it")
 
 
 def _graphs(model: str, accept_license: bool) -> list[tuple[Path, ParityInput]]:
-    """Every graph of a card or the one file, as it is opened, with how it is fed."""
+    """Return the graphs of a card, or the one file, as they are opened, and their inputs."""
     from faceprint import settings
+    from faceprint._external import refuse_outside
     from faceprint.runtime.parity import ParityInput
     from faceprint.zoo import catalog, legacy, store
 
     folder = settings.home() / "prepared"
-    if model.endswith(".onnx") or Path(model).is_file():
-        return [(legacy.prepare(_own_file(Path(model)), folder), _guess(Path(model)))]
+    path = Path(model)
+    if model.endswith(".onnx") or path.is_file():
+        if not path.is_file():
+            raise ModelMissingError(f"{path}: no such file, and no card of that name")
+        refuse_outside(path)
+        return [(legacy.prepare(path, folder), _guess_input(path))]
     card = catalog.get_card(model)
     contract = card.input
     plain = contract.normalized_inside
@@ -123,23 +123,8 @@ def _graphs(model: str, accept_license: bool) -> list[tuple[Path, ParityInput]]:
     return [(legacy.prepare(path, folder), given) for path in paths]
 
 
-def _own_file(path: Path) -> Path:
-    """A file that no store has looked at: there, a graph, and content with its own folder."""
-    from faceprint._external import outside_location
-
-    if not path.is_file():
-        raise ModelMissingError(f"{path}: no such file, and no card of that name")
-    try:
-        outside = outside_location(path)
-    except ValueError as error:
-        raise CardError(f"{path}: {error}") from error
-    if outside:
-        raise CardError(f"{path}: its external data points outside its folder ({outside}); refused")
-    return path
-
-
-def _guess(path: Path) -> ParityInput:
-    """A file without a card: pixels as they are where the graph normalizes itself."""
+def _guess_input(path: Path) -> ParityInput:
+    """Guess the input of a file without a card: plain pixels if the graph normalizes itself."""
     from faceprint import _onnx_reader
     from faceprint.runtime.parity import ParityInput
 

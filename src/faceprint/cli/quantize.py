@@ -1,8 +1,7 @@
-"""`faceprint models quantize`: int8, taken only where it is faster and hardly less accurate."""
+"""`faceprint models quantize`: an int8 model, kept where it is faster and hardly less accurate."""
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,43 +11,48 @@ import typer
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.output import note, print_json, print_table, say
+from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
-    from faceprint.cli.quantize_trial import Trial
+    from faceprint.training.quantization_trial import Trial
 
-__all__ = ["quantize", "register"]
+__all__ = ["quantize"]
 
 
 def quantize(
-    card_id: Annotated[str, typer.Argument(metavar="ID", help="An embedder's card id.")],
+    card_id: Annotated[str, typer.Argument(metavar="ID", help="Card id of an embedder.")],
     out: Annotated[
-        Path, typer.Option("--out", metavar="FILE.onnx", help="The new graph; its card beside it.")
+        Path,
+        typer.Option(
+            "--out", metavar="FILE.onnx", help="Write the new graph here, and its card beside it."
+        ),
     ],
     on: Annotated[
         Path,
-        typer.Option("--on", metavar="FOLDER", help="Photographs of faces, to calibrate on."),
+        typer.Option("--on", metavar="FOLDER", help="Photographs of faces to calibrate on."),
     ],
     pairs: Annotated[
         Path | None,
-        typer.Option(
-            "--pairs", metavar="F", help="LFW's pairs.txt over FOLDER. [FOLDER/pairs.txt]"
-        ),
+        typer.Option("--pairs", metavar="F", help="LFW's pairs.txt for FOLDER. [FOLDER/pairs.txt]"),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="NEWID", help="Of the new card. [ID-int8]")
+        str | None, typer.Option("--name", metavar="NEWID", help="Id of the new card. [ID-int8]")
     ] = None,
     limit: Annotated[
         float, typer.Option("--limit", help="Percentage points of accuracy that may be lost.")
     ] = 0.2,
     min_speedup: Annotated[
-        float, typer.Option("--min-speedup", help="Times as fast as float32 on this machine.")
+        float, typer.Option("--min-speedup", help="Least speedup over float32 on this machine.")
     ] = 1.2,
     photographs: Annotated[
-        int, typer.Option("--photographs", metavar="N", min=1, help="Photographs to calibrate on.")
+        int,
+        typer.Option(
+            "--photographs", metavar="N", min=1, help="Number of photographs to calibrate on."
+        ),
     ] = 128,
     speed_only: Annotated[
-        bool, typer.Option("--speed-only", help="Take it without an accuracy measured.")
+        bool, typer.Option("--speed-only", help="Decide without measuring accuracy.")
     ] = False,
     replace: Annotated[
         bool, typer.Option("--replace", help="Overwrite FILE and the card of the same id.")
@@ -57,44 +61,39 @@ def quantize(
     detector: options.Detector = None,
     threads: options.Threads = None,
 ) -> int:
-    """Make an int8 model of an embedder. Exit code 1: not worth it here, and nothing is kept.
+    """Make an int8 model of an embedder. Exit code 1: not worth it here, nothing is kept.
 
-    It is taken when it loses no more than --limit on the pairs and is --min-speedup times as fast
-    on this machine. Its embeddings never compare with those of ID.
+    The model is kept if it loses at most --limit on the pairs and is at least --min-speedup times
+    as fast on this machine. Its embeddings can't be compared with those of ID.
     JSON: id, name, kept, reasons[], cpu, cpu_flags, reduce_range, calibration{photographs, crops},
     speed{float32_ms, int8_ms, rows, rounds, threads, ratio}, agreement{mean, lowest, crops},
     accuracy{pairs, float32, int8, lost_points} (null with --speed-only), out, card (null: refused).
     """
-    from faceprint.cli import quantize_trial
-    from faceprint.training.quantize import decide
+    from faceprint.training.quantization_trial import TrialOptions, quantize_card
     from faceprint.zoo import catalog
 
     new_id = name or f"{card_id}-int8"
     if out.suffix != ".onnx" or not out.parent.is_dir():
-        raise UsageError(f"{out}: expected a file FILE.onnx in a folder that is there")
+        raise UsageError(f"{out}: expected a file FILE.onnx in an existing folder")
     taken = [str(out)] if out.exists() else []
     taken += [f"the card {new_id}"] if new_id in catalog.card_ids() else []
     if taken and not replace:
-        raise UsageError(f"{' and '.join(taken)}: there already; --replace overwrites")
-    listed = None if speed_only else pairs or on / "pairs.txt"
-    if listed is not None and not listed.is_file():
+        raise UsageError(f"{' and '.join(taken)}: exists already; --replace overwrites")
+    pairs_file = None if speed_only else pairs or on / "pairs.txt"
+    if pairs_file is not None and not pairs_file.is_file():
         raise UsageError(
-            f"{listed}: no such list of pairs, so nothing could say what int8 costs; give --pairs, "
-            "or --speed-only to take it unguarded"
+            f"{pairs_file}: no such list of pairs, so the loss of accuracy can't be measured; "
+            "give --pairs, or --speed-only to decide without it"
         )
-    with tempfile.TemporaryDirectory(prefix="faceprint-int8-") as place:
-        trial = quantize_trial.run(
-            card_id,
-            Path(place) / out.name,
-            on,
-            listed,
-            new_id=new_id,
-            photographs=photographs,
-            detector=detector,
-            threads=threads,
-        )
-        decision = decide(trial.ratio, trial.accuracy, limit=limit, min_speedup=min_speedup)
-        card_path = quantize_trial.take(trial, out) if decision.kept else None
+    trial, decision, card_path = quantize_card(
+        card_id,
+        new_id,
+        out,
+        on,
+        pairs_file,
+        options=TrialOptions(photographs, detector, threads, limit, min_speedup),
+        progress=progress,
+    )
     document = _document(trial, card_id) | asdict(decision)
     document |= {
         "out": str(out) if decision.kept else None,
@@ -159,12 +158,7 @@ def _print(document: dict[str, Any]) -> None:
         )
     print_table((document["id"], f"as {document['name']}"), rows)
     if document["kept"]:
-        say(f"taken: {document['out']}, card {document['card']}")
-        note("its embeddings never compare with the old ones; it has no operating points yet")
+        say(f"kept: {document['out']}, card {document['card']}")
+        note("its embeddings can't be compared with the old ones; it has no operating points yet")
     else:
-        say(f"float32 stays: {'; '.join(document['reasons'])}")
-
-
-def register(app: typer.Typer) -> None:
-    """Add the command to `faceprint models`."""
-    app.command()(quantize)
+        say(f"not kept: {'; '.join(document['reasons'])}")

@@ -153,15 +153,17 @@ def _print(
 
 
 def _draw(path: Path, sources: tuple[Path, Path], result: Verification) -> None:
-    from faceprint.vision import draw, images
+    from faceprint.vision import images
+    from faceprint.vision.draw import save_png
+    from faceprint.vision.figure import comparison_figure
 
     first, second = (images.decode(source) for source in sources)
     crops = [face.crop for face in result.faces if face.crop is not None]
-    figure = draw.comparison_figure(
+    figure = comparison_figure(
         title="Are these the same person?",
         images=(first, second),
         verification=result,
         crops=(crops[0], crops[1]),
         captions=(sources[0].name, sources[1].name),
     )
-    draw.save_png(figure, path)
+    save_png(figure, path)

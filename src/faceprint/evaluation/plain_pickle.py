@@ -1,203 +1,97 @@
-"""Reads pickles that hold bytes, text, lists, tuples, booleans and whole numbers; nothing else.
+"""Read pickles of bytes, text, lists, tuples, booleans and integers, and refuse all others.
 
-A small machine of its own, without the `pickle` module: it has no instruction that imports, calls
-or builds anything, so a file has nothing to abuse. The one call that is understood, and done here,
-is the `_codecs.encode(text, 'latin1')` by which Python 3 writes bytes for protocols 0 to 2. Text
-strings of Python 2 come out as bytes. Format: PEP 307, PEP 3154, PEP 574 and `pickletools`.
+The opcodes are checked before the standard library's `Unpickler` runs. Restricting `find_class`
+alone would not be enough: a memo index near 2**32 makes CPython's unpickler fill gigabytes, from a
+file of ten bytes. One call is allowed, `_codecs.encode(text, "latin1")`: Python 3 writes bytes so
+for protocols 0 to 2. Text strings of Python 2 are read as bytes.
 """
 
 from __future__ import annotations
 
-import ast
-import struct
-from dataclasses import dataclass, field
+import io
+import pickle
+import pickletools
+from typing import Any
 
 from faceprint.errors import DatasetError
 
 __all__ = ["read_plain_pickle"]
 
-
-class _Mark:
-    pass
-
-
-class _Latin1Encode:
-    pass
-
-
-_MARK, _ENCODE = _Mark(), _Latin1Encode()
-_NAMES = {b"_codecs encode": _ENCODE}
-# Opcodes that carry bytes or text: the struct of the length before it.
-_COUNTED = {
-    b"U": ("<B", bytes), b"T": ("<i", bytes), b"C": ("<B", bytes), b"B": ("<I", bytes),
-    b"\x8e": ("<Q", bytes), b"\x8c": ("<B", str), b"X": ("<I", str), b"\x8d": ("<Q", str),
+_PLAIN = {
+    "PROTO", "FRAME", "STOP", "MARK", "GLOBAL", "REDUCE", "EMPTY_LIST", "EMPTY_TUPLE", "LIST",
+    "TUPLE", "TUPLE1", "TUPLE2", "TUPLE3", "APPEND", "APPENDS", "NEWTRUE", "NEWFALSE", "INT",
+    "LONG", "LONG1", "BININT", "BININT1", "BININT2", "STRING", "BINSTRING", "SHORT_BINSTRING",
+    "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE",
+    "BINUNICODE8", "PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "GET", "BINGET", "LONG_BINGET",
 }  # fmt: skip
-_NUMBERS = {b"J": "<i", b"K": "<B", b"M": "<H"}
-_CONSTANTS: dict[bytes, object] = {b"\x88": True, b"\x89": False}
-_TUPLES = {b"\x85": 1, b"\x86": 2, b"\x87": 3}
-_PUTS = {b"q": "<B", b"r": "<I"}
-_GETS = {b"h": "<B", b"j": "<I"}
-_CALLS = (b"c", b"\x93", b"R", b"i", b"o", b"\x81", b"\x92", b"b", b"\x82", b"\x83", b"\x84")
+_OPCODES = {opcode.code: opcode for opcode in pickletools.opcodes}
+_PUTS = ("PUT", "BINPUT", "LONG_BINPUT")
+_CALLS = ("STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD", "EXT1", "EXT2", "EXT4")
+_NOTHING_ELSE = "refused: a pack holds only bytes, lists and booleans"
 
 
 def read_plain_pickle(data: bytes, name: str) -> object:
-    """The value in `data`.
+    """Return the value that is pickled in `data`.
 
     Args:
         name: of the file, for messages.
 
     Raises:
-        DatasetError: anything but plain values, or a file that is cut off or malformed.
+        DatasetError: `data` holds anything but plain values, is cut off or malformed.
     """
-    machine = _Machine(data, name)
     try:
-        return machine.run()
-    except (IndexError, KeyError, struct.error, ValueError, SyntaxError, TypeError) as error:
-        if isinstance(error, DatasetError):
-            raise
-        raise DatasetError(
-            f"{name}: not a pickle, or one that is cut off (byte {machine.at})"
-        ) from error
+        _check_opcodes(data, name)
+        return _PlainUnpickler(data, name).load()
+    except DatasetError:
+        raise
+    except (
+        pickle.UnpicklingError, EOFError, LookupError, ValueError, TypeError, AttributeError,
+        OverflowError,
+    ) as error:  # fmt: skip
+        raise DatasetError(f"{name}: not a pickle, or one that is cut off ({error})") from error
 
 
-@dataclass(slots=True)
-class _Machine:
-    data: bytes
-    name: str
-    at: int = 0
-    stack: list[object] = field(default_factory=list)
-    memo: dict[int, object] = field(default_factory=dict)
+class _PlainUnpickler(pickle.Unpickler):
+    def __init__(self, data: bytes, name: str) -> None:
+        super().__init__(io.BytesIO(data), encoding="bytes")
+        self._file_name = name
 
-    def run(self) -> object:
-        while True:
-            opcode = self._take(1)
-            if opcode == b".":
-                return self.stack.pop()
-            self._step(opcode)
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) != ("_codecs", "encode"):
+            raise DatasetError(f"{self._file_name}: carries a call to {module}.{name}")
+        return self._encode
 
-    def _step(self, opcode: bytes) -> None:
-        push = self.stack.append
-        if opcode in _COUNTED:
-            layout, kind = _COUNTED[opcode]
-            raw = self._take(self._number(layout))
-            push(raw if kind is bytes else raw.decode("utf-8", "surrogatepass"))
-        elif opcode in _CONSTANTS:
-            push(_CONSTANTS[opcode])
-        elif opcode in _NUMBERS:
-            push(self._number(_NUMBERS[opcode]))
-        elif opcode in _PUTS or opcode in (b"p", b"\x94"):
-            self._remember(opcode)
-        elif opcode in _GETS or opcode == b"g":
-            key = int(self._line()) if opcode == b"g" else self._number(_GETS[opcode])
-            push(self.memo[key])
-        elif opcode in (b"]", b")", b"("):
-            push([] if opcode == b"]" else () if opcode == b")" else _MARK)
-        elif opcode in _TUPLES:
-            items = self.stack[-_TUPLES[opcode] :]
-            del self.stack[-_TUPLES[opcode] :]
-            _refuse_marks(items)
-            push(tuple(items))
-        elif opcode in (b"l", b"t", b"e", b"a"):
-            self._gather(opcode)
-        elif opcode in (b"I", b"L", b"\x8a", b"S", b"V"):
-            push(self._literal(opcode))
-        elif opcode in (b"\x80", b"\x95"):
-            self._take(1 if opcode == b"\x80" else 8)
-        elif opcode in _CALLS:
-            self._call(opcode)
-        else:
-            raise DatasetError(
-                f"{self.name}: byte {self.at - 1}: a pickle of something else than bytes, lists "
-                f"and booleans (opcode {opcode!r}); refused"
-            )
+    def _encode(self, text: object, encoding: object) -> bytes:
+        if not isinstance(text, str) or encoding != "latin1":
+            raise DatasetError(f"{self._file_name}: carries a call; {_NOTHING_ELSE}")
+        return text.encode("latin-1")
 
-    def _call(self, opcode: bytes) -> None:
-        if opcode == b"c":
-            wanted = self._line() + b" " + self._line()
-            if wanted not in _NAMES:
-                shown = wanted.decode("ascii", "replace").replace(" ", ".")
-                raise DatasetError(
-                    f"{self.name}: carries a call to {shown[:80]}; refused: a pack holds bytes, "
-                    "lists and booleans alone"
-                )
-            self.stack.append(_NAMES[wanted])
+
+def _check_opcodes(data: bytes, name: str) -> None:
+    """Refuse every opcode that plain values don't need, before any of them runs."""
+    stream = io.BytesIO(data)
+    texts: list[object] = []
+    while True:
+        at = stream.tell()
+        code = stream.read(1).decode("latin-1")
+        opcode = _OPCODES.get(code)
+        if not code or opcode is None:
+            raise ValueError(f"byte {at}")
+        if opcode.name == "STOP":
             return
-        if opcode == b"R" and len(self.stack) >= 2 and self.stack[-2] is _ENCODE:
-            arguments = self.stack.pop()
-            self.stack.pop()
-            if isinstance(arguments, tuple) and len(arguments) == 2 and arguments[1] == "latin1":
-                text = arguments[0]
-                if isinstance(text, str):
-                    self.stack.append(text.encode("latin-1"))
-                    return
-        named = [item for item in self.stack[-2:] if isinstance(item, str)]
-        told = f" to {'.'.join(named)[:80]}" if opcode == b"\x93" and len(named) == 2 else ""
-        raise DatasetError(
-            f"{self.name}: carries a call{told} (byte {self.at - 1}); refused: a pack holds bytes, "
-            "lists and booleans alone"
-        )
-
-    def _gather(self, opcode: bytes) -> None:
-        if opcode == b"a":
-            items = [self.stack.pop()]
-        else:
-            start = len(self.stack) - 1
-            while self.stack[start] is not _MARK:
-                start -= 1
-                if start < 0:
-                    raise IndexError("no mark")
-            items = self.stack[start + 1 :]
-            del self.stack[start:]
-        _refuse_marks(items)
-        if opcode in (b"l", b"t"):
-            self.stack.append(items if opcode == b"l" else tuple(items))
-            return
-        target = self.stack[-1]
-        if not isinstance(target, list):
-            raise TypeError("items were appended to something that is no list")
-        target.extend(items)
-
-    def _literal(self, opcode: bytes) -> object:
-        if opcode == b"\x8a":
-            return int.from_bytes(self._take(self._number("<B")), "little", signed=True)
-        line = self._line()
-        if opcode == b"I":
-            return {b"00": False, b"01": True}[line] if line in (b"00", b"01") else int(line)
-        if opcode == b"L":
-            return int(line.rstrip(b"L"))
-        if opcode == b"V":
-            return line.decode("raw-unicode-escape")
-        # A Python 2 string literal: the same escapes as a bytes literal of Python 3.
-        value = ast.literal_eval("b" + line.strip().decode("ascii"))
-        if not isinstance(value, bytes):
-            raise TypeError("not a string literal")
-        return value
-
-    def _remember(self, opcode: bytes) -> None:
-        if opcode == b"\x94":
-            key = len(self.memo)
-        else:
-            key = int(self._line()) if opcode == b"p" else self._number(_PUTS[opcode])
-        self.memo[key] = self.stack[-1]
-
-    def _number(self, layout: str) -> int:
-        (value,) = struct.unpack(layout, self._take(struct.calcsize(layout)))
-        return int(value)
-
-    def _take(self, count: int) -> bytes:
-        part = self.data[self.at : self.at + count]
-        if count < 0 or len(part) != count:
-            raise IndexError("cut off")
-        self.at += count
-        return part
-
-    def _line(self) -> bytes:
-        end = self.data.index(b"\n", self.at)
-        line = self.data[self.at : end]
-        self.at = end + 1
-        return line
-
-
-def _refuse_marks(items: list[object]) -> None:
-    if any(item is _MARK for item in items):
-        raise TypeError("a mark among values")
+        if opcode.name == "STRING":  # pickletools reads ASCII alone
+            stream.readline()
+            continue
+        argument: Any = opcode.arg.reader(stream) if opcode.arg else None
+        if opcode.name in _PUTS and argument > at:
+            raise DatasetError(f"{name}: byte {at}: memo index {argument}; refused")
+        if opcode.name == "GLOBAL" and argument != "_codecs encode":
+            called = argument.replace(" ", ".")
+            raise DatasetError(f"{name}: carries a call to {called[:80]}; {_NOTHING_ELSE}")
+        if opcode.name in _CALLS:
+            called = f" to {'.'.join(map(str, texts))[:80]}" if len(texts) == 2 else ""
+            raise DatasetError(f"{name}: carries a call{called} (byte {at}); {_NOTHING_ELSE}")
+        if opcode.name not in _PLAIN:
+            raise DatasetError(f"{name}: byte {at}: opcode {opcode.name}; {_NOTHING_ELSE}")
+        if isinstance(argument, str):
+            texts = [*texts[-1:], argument]

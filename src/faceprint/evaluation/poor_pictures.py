@@ -17,7 +17,7 @@ from faceprint.types import Array, Face
 from faceprint.vision import images
 from faceprint.vision.analyzer import FaceAnalyzer
 
-__all__ = ["Sample", "collect", "draw", "read_sample", "write_sample"]
+__all__ = ["Job", "Sample", "collect", "draw", "in_half", "read_sample", "write_sample"]
 
 _PHOTOGRAPHS = 3
 """Of one person, undegraded."""
@@ -78,6 +78,11 @@ class Sample:
     def pick(self, which: NDArray[np.bool_]) -> Sample:
         """The chosen faces."""
         return _sample({name: getattr(self, name)[which] for name in _FIELDS}, self.jobs)
+
+
+def in_half(person: str) -> bool:
+    """Whether a person belongs to the half on which things are chosen; see `Sample.half`."""
+    return crc32(person.encode()) % 2 == 0
 
 
 def draw(folders: Mapping[str, Path], seed: int = 7) -> list[Job]:

@@ -1,4 +1,4 @@
-"""What every runtime owes its callers: inputs checked, fixed batches met, errors worded."""
+"""What all runtimes share: checks of files and inputs, fixed batch sizes, and error messages."""
 
 from __future__ import annotations
 
@@ -8,18 +8,51 @@ from pathlib import Path
 import numpy as np
 
 from faceprint import _onnx_reader
-from faceprint.errors import CardError, ModelMissingError
+from faceprint.errors import (
+    CardError,
+    ChecksumError,
+    ModelMissingError,
+    RuntimeUnavailableError,
+)
 from faceprint.runtime.session import TensorSpec
 from faceprint.types import Array
 
-__all__ = ["check_blob", "looks_like_onnx", "one_input", "require_file", "run_batched"]
+__all__ = [
+    "cannot_run",
+    "check_blob",
+    "damaged",
+    "looks_like_onnx",
+    "no_device",
+    "one_input",
+    "require_file",
+    "run_batched",
+]
+
+
+def damaged(model: Path, reason: object) -> ChecksumError:
+    """Make the error for a file that no runtime can read."""
+    return ChecksumError(
+        f"{model.name}: not an ONNX file, or a damaged one; fetch it again ({reason})"
+    )
+
+
+def cannot_run(model: Path, runtime: str, reason: object) -> CardError:
+    """Make the error for a valid file that one runtime can't run."""
+    return CardError(f"{model.name}: a graph that {runtime} can't run ({reason})")
+
+
+def no_device(device: str, instead: str, remedy: str) -> RuntimeUnavailableError:
+    """Make the error for a device that is not available."""
+    return RuntimeUnavailableError(
+        f"device {device!r} was asked for, but {instead}; {remedy}, or choose device 'cpu'"
+    )
 
 
 def require_file(model: Path) -> Path:
-    """The path, made absolute.
+    """Return the absolute path.
 
     Raises:
-        ModelMissingError: there is no file.
+        ModelMissingError: the file does not exist.
     """
     if not model.is_file():
         raise ModelMissingError(f"{model}: no such model file; `faceprint models pull` fetches it")
@@ -27,7 +60,7 @@ def require_file(model: Path) -> Path:
 
 
 def looks_like_onnx(model: Path) -> bool:
-    """Whether the file holds together as an ONNX message with at least one node."""
+    """Whether the file is an ONNX message with at least one node."""
     try:
         return bool(_onnx_reader.scan(model).nodes)
     except (ValueError, OSError):
@@ -35,10 +68,10 @@ def looks_like_onnx(model: Path) -> bool:
 
 
 def one_input(model: Path, inputs: Sequence[TensorSpec]) -> TensorSpec:
-    """The single input of a graph.
+    """Return the single input of a graph.
 
     Raises:
-        CardError: none, or more than one.
+        CardError: the graph takes none or several.
     """
     if len(inputs) != 1:
         names = ", ".join(spec.name for spec in inputs) or "none"
@@ -49,18 +82,17 @@ def one_input(model: Path, inputs: Sequence[TensorSpec]) -> TensorSpec:
 
 
 def check_blob(spec: TensorSpec, blob: Array) -> Array:
-    """The blob as contiguous float32, its shape held against the graph's; the batch is free.
+    """Return the blob as contiguous float32; its shape must be the graph's, but for the batch.
 
     Raises:
         CardError: a dimension that the graph does not take.
     """
-    wanted = spec.shape
-    fits = blob.ndim == len(wanted) and all(
+    fits = blob.ndim == len(spec.shape) and all(
         size is None or size == given
-        for size, given in zip(wanted[1:], blob.shape[1:], strict=True)
+        for size, given in zip(spec.shape[1:], blob.shape[1:], strict=True)
     )
     if not fits:
-        shown = ", ".join("any" if size is None else str(size) for size in wanted[1:])
+        shown = ", ".join("any" if size is None else str(size) for size in spec.shape[1:])
         raise CardError(
             f"the graph's input {spec.name!r} takes (batch, {shown}), but was fed {blob.shape}; "
             "the card's input contract is not this graph's"
@@ -76,12 +108,12 @@ def run_batched(
     Args:
         run: the graph, on exactly `fixed` rows where that is given.
         blob: (n, ...), n may be 0.
-        fixed: rows that the graph takes at a time, None where it takes any number. The rest of
-            the last call is filled with zeros and cut off again.
+        fixed: rows that the graph takes per call, None for any number. The last call is padded
+            with zeros, and their outputs are cut off.
     """
     rows = len(blob)
     if rows == 0:
-        # The shapes of the outputs are known to the graph alone.
+        # Only the graph knows the shapes of its outputs.
         full = run(np.zeros((fixed or 1, *blob.shape[1:]), np.float32))
         return tuple(_float32(part)[:0] for part in full)
     if fixed is None or rows == fixed:

@@ -1,4 +1,4 @@
-"""ONNX files as plain steps over arrays, for the runtimes that have no importer of their own."""
+"""Read ONNX files as steps over arrays, for the runtimes without an importer (PyTorch, MXNet)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Graph", "Step", "load_graph"]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One node; `name` is what messages call it. Tensor attributes are arrays, texts are bytes."""
+    """One node; `name` is for messages. Tensor attributes are arrays, texts are bytes."""
 
     name: str
     op: str
@@ -31,7 +31,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Graph:
-    """Steps in order; weights and constants by name; real inputs alone."""
+    """Steps in order, weights and constants by name, and the inputs that are no weights."""
 
     steps: tuple[Step, ...]
     weights: Mapping[str, NDArray[Any]]
@@ -41,10 +41,10 @@ class Graph:
 
 
 def load_graph(model: Path, *, extra: str) -> Graph:
-    """Read a file whole.
+    """Read a file with its weights.
 
     Args:
-        extra: the extra that brings the onnx package for this runtime.
+        extra: the extra that installs the onnx package for this runtime.
 
     Raises:
         MissingExtraError: the onnx package is not installed.

@@ -1,7 +1,7 @@
-"""Whole-number matrix products, by ONNX Runtime: three to four times as fast as float32 ones.
+"""Integer matrix products on ONNX Runtime: three to four times as fast as float32 ones.
 
-numpy has no fast product of int8 matrices; `MatMulInteger` uses the processor's own instructions
-for them (AVX-512 VNNI and the like). Sums are exact, so every machine gives the same answer.
+numpy has no fast product of int8 matrices. `MatMulInteger` uses the processor's instructions for
+them (such as AVX-512 VNNI). Sums are exact, so every machine gives the same answer.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 __all__ = ["TOP", "int8_matmul"]
 
 TOP = 63
-"""Largest code: seven bits. With eight, processors without VNNI would add pairs beyond 16 bits."""
+"""Largest code: seven bits. With eight, sums would overflow on processors without VNNI."""
 
 _UINT8, _INT8, _INT32, _INTS = 2, 3, 6, 7  # of onnx.proto3
 _OPSET, _IR = 17, 8
 
 
 def int8_matmul(a: NDArray[np.int8], b: NDArray[np.int8]) -> NDArray[np.int32]:
-    """(m, d) and (n, d) codes within -`TOP`..`TOP` to their (m, n) products.
+    """Multiply (m, d) and (n, d) codes in -`TOP`..`TOP`; returns (m, n) products.
 
-    It works on the caller's thread alone, and may be called from several threads at once.
+    Runs on the calling thread only, and may be called from several threads at once.
     """
     shifted = (a + np.int8(TOP + 1)).view(np.uint8)
     products: NDArray[np.int32] = _session().run(None, {"a": shifted, "b": b})[0]
@@ -41,7 +41,7 @@ def _session() -> Any:
 
 
 def _model() -> bytes:
-    """An ONNX file of two nodes: b is transposed, then the product with a less its zero point."""
+    """Return an ONNX file of two nodes: b transposed, then (a - zero point) times b."""
     perm = _text(1, "perm") + _number(8, 1) + _number(8, 0) + _number(20, _INTS)
     turn = _text(1, "b") + _text(2, "bt") + _text(4, "Transpose") + _part(5, perm)
     multiply = _text(1, "a") + _text(1, "bt") + _text(1, "zero") + _text(2, "c")

@@ -1,4 +1,4 @@
-"""ONNX Runtime: the default. Asks for a provider, then looks which one really runs."""
+"""ONNX Runtime, the default: asks for a provider and checks that it is the one that runs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from faceprint._onnxruntime import errors as ort_errors
 from faceprint._onnxruntime import onnxruntime as ort
 from faceprint.errors import CardError, ChecksumError, ModelError, RuntimeUnavailableError
 from faceprint.runtime.blobs import (
+    cannot_run,
     check_blob,
+    damaged,
     looks_like_onnx,
+    no_device,
     one_input,
     require_file,
     run_batched,
@@ -29,8 +32,8 @@ _PROVIDERS = {
     "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
 }
 
-# Each error of ONNX Runtime, and what it means here; tests/contract/test_runtimes.py fails when
-# the library grows one. Those it can't blame on the file or the graph are RuntimeUnavailableError.
+# ONNX Runtime's errors and ours; tests/contract/test_runtimes.py fails if one is missing. Those
+# that are neither the file's nor the graph's fault are RuntimeUnavailableError.
 _MEANING: dict[str, type[ModelError]] = {
     "InvalidProtobuf": ChecksumError,
     "NoModel": ChecksumError,
@@ -54,7 +57,13 @@ _ERRORS: tuple[type[Exception], ...] = tuple(
 
 
 class OnnxRuntimeSession:
-    """A graph on ONNX Runtime; `run` may be called from several threads."""
+    """A graph on ONNX Runtime; `run` may be called from several threads.
+
+    Raises:
+        RuntimeUnavailableError: the provider asked for is missing, or not the one that runs.
+        ModelMissingError, ChecksumError, CardError: the file is missing or damaged, or is a graph
+            that ONNX Runtime can't run.
+    """
 
     def __init__(self, model: Path, options: RuntimeOptions) -> None:
         provider, source = _provider(options.device)
@@ -70,10 +79,8 @@ class OnnxRuntimeSession:
             raise ChecksumError(f"{model.name}: damaged: a name is not text ({error})") from error
         running = self._session.get_providers()
         if running[0] != provider:
-            raise RuntimeUnavailableError(
-                f"device {options.device!r} was asked for, but {running[0]} would run; "
-                f"install {source} and the driver's libraries, or choose device 'cpu'"
-            )
+            remedy = f"install {source} and the driver's libraries"
+            raise no_device(options.device, f"{running[0]} would run", remedy)
         self._model = model
         self._input = one_input(model, inputs)
         self.info = SessionInfo(
@@ -92,14 +99,7 @@ class OnnxRuntimeSession:
         return outputs
 
 
-def open_session(model: Path, options: RuntimeOptions) -> OnnxRuntimeSession:
-    """Load an ONNX file.
-
-    Raises:
-        RuntimeUnavailableError: the provider asked for is not there, or not the one that runs.
-        ModelMissingError, ChecksumError, CardError: no file, a damaged one, a graph it can't take.
-    """
-    return OnnxRuntimeSession(model, options)
+open_session = OnnxRuntimeSession
 
 
 def _provider(device: str) -> tuple[str, str]:
@@ -109,10 +109,8 @@ def _provider(device: str) -> tuple[str, str]:
     provider, source = _PROVIDERS[device]
     available = ort.get_available_providers()
     if provider not in available:
-        raise RuntimeUnavailableError(
-            f"device {device!r} was asked for, but this onnxruntime has no {provider} and "
-            f"{_CPU} would run; install {source}, or choose device 'cpu'"
-        )
+        instead = f"this onnxruntime has no {provider} and {_CPU} would run"
+        raise no_device(device, instead, f"install {source}")
     return provider, source
 
 
@@ -139,11 +137,9 @@ def _spec(node: Any) -> TensorSpec:
 def _translated(error: Exception, model: Path) -> ModelError:
     kind = _MEANING[type(error).__name__]
     reason = str(error).strip().splitlines()[0]
-    # An empty file, too, is a valid message, whose graph is then what is missing.
-    if kind is CardError and not looks_like_onnx(model):
-        kind = ChecksumError
-    if kind is ChecksumError:
-        reason = f"not an ONNX file, or a damaged one; fetch it again ({reason})"
-    elif kind is CardError:
-        reason = f"a graph that ONNX Runtime {ort.__version__} can't run ({reason})"
+    # An empty file is a valid message without a graph, so CardError needs a second look.
+    if kind is ChecksumError or (kind is CardError and not looks_like_onnx(model)):
+        return damaged(model, reason)
+    if kind is CardError:
+        return cannot_run(model, f"ONNX Runtime {ort.__version__}", reason)
     return kind(f"{model.name}: {reason}")

@@ -1,4 +1,4 @@
-"""OpenCV's DNN module: already installed with faceprint, and the one that needs least memory."""
+"""OpenCV's DNN module: installed with faceprint, and the runtime that needs the least memory."""
 
 from __future__ import annotations
 
@@ -8,8 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from faceprint import _onnx_reader
-from faceprint.errors import CardError, ChecksumError, RuntimeUnavailableError
-from faceprint.runtime.blobs import check_blob, one_input, require_file, run_batched
+from faceprint.errors import CardError, RuntimeUnavailableError
+from faceprint.runtime.blobs import (
+    cannot_run,
+    check_blob,
+    damaged,
+    no_device,
+    one_input,
+    require_file,
+    run_batched,
+)
 from faceprint.runtime.session import RuntimeOptions, SessionInfo, TensorSpec
 from faceprint.types import Array
 
@@ -29,8 +37,13 @@ _ALL_NEEDED = frozenset(
 class OpenCvSession:
     """A graph on OpenCV DNN; calls from several threads take turns.
 
-    The number of threads is a setting of OpenCV as a whole: it is touched only where
+    The number of threads is a setting of the whole process: it is changed only where
     `options.threads` is given, and only while a graph runs.
+
+    Raises:
+        RuntimeUnavailableError: another device than the CPU, or an older OpenCV.
+        ModelMissingError, ChecksumError, CardError: the file is missing or damaged, or is a graph
+            that OpenCV can't run.
     """
 
     def __init__(self, model: Path, options: RuntimeOptions) -> None:
@@ -42,27 +55,23 @@ class OpenCvSession:
                 "older ones refuse some graphs and give wrong answers on others"
             )
         if options.device != "cpu":
-            raise RuntimeUnavailableError(
-                f"device {options.device!r} was asked for, but the OpenCV of the package index "
-                "runs graphs on the CPU alone; choose device 'cpu' or another runtime"
-            )
+            instead = "the OpenCV of the package index runs graphs only on the CPU"
+            raise no_device(options.device, instead, "choose another runtime")
         path = require_file(model)
         try:
-            sketch = _onnx_reader.scan(path)
+            outline = _onnx_reader.scan(path)
         except ValueError as error:
-            raise ChecksumError(
-                f"{model.name}: not an ONNX file, or a damaged one; fetch it again ({error})"
-            ) from error
-        inputs = [TensorSpec(*item) for item in sketch.inputs if item[0] not in sketch.dims]
+            raise damaged(model, error) from error
+        inputs = [TensorSpec(*item) for item in outline.data_inputs]
         self._input = one_input(model, inputs)
-        _refuse_fatal(sketch, model.name)
+        _refuse_fatal(outline, model.name)
         try:
             self._net = cv2.dnn.readNetFromONNX(str(path))
         except cv2.error as error:
-            raise _refused(error, model.name) from error
-        self._names = [name for name, _ in sketch.outputs]
-        self._name, self._threads, self._lock = model.name, options.threads, threading.Lock()
-        outputs = tuple(TensorSpec(*item) for item in sketch.outputs)
+            raise _refused(error, model) from error
+        self._names = [name for name, _ in outline.outputs]
+        self._model, self._threads, self._lock = model, options.threads, threading.Lock()
+        outputs = tuple(TensorSpec(*item) for item in outline.outputs)
         self.info = SessionInfo("opencv", cv2.__version__, "cpu", (self._input,), outputs)
 
     def run(self, blob: Array) -> tuple[Array, ...]:
@@ -80,7 +89,7 @@ class OpenCvSession:
                 self._net.setInput(blob, self._input.name)
                 outputs = self._net.forward(self._names)
             except cv2.error as error:
-                raise _refused(error, self._name) from error
+                raise _refused(error, self._model) from error
             finally:
                 if self._threads is not None:
                     cv2.setNumThreads(before)
@@ -88,31 +97,24 @@ class OpenCvSession:
             return [np.array(part, np.float32) for part in outputs]
 
 
-def open_session(model: Path, options: RuntimeOptions) -> OpenCvSession:
-    """Load an ONNX file.
-
-    Raises:
-        RuntimeUnavailableError: another device than the CPU.
-        ModelMissingError, ChecksumError, CardError: no file, a damaged one, a graph it can't take.
-    """
-    return OpenCvSession(model, options)
+open_session = OpenCvSession
 
 
-def _refuse_fatal(sketch: _onnx_reader.GraphOutline, name: str) -> None:
-    """Refuse what OpenCV 5.0 answers by ending the process.
+def _refuse_fatal(outline: _onnx_reader.GraphOutline, name: str) -> None:
+    """Refuse graphs on which OpenCV 5.0 ends the process.
 
-    Graphs within graphs, sound ones too; and tensors that nobody makes, that two nodes make, or
-    that an operator needs and is not given; names that are not text.
+    These are graphs with subgraphs (valid ones too), with tensors that no node or two nodes make,
+    with missing inputs, or with names that are not text.
 
     Raises:
         CardError: such a graph.
     """
-    known = set(sketch.dims) | {item for item, _ in sketch.inputs}
-    named = known.union(*(node.inputs + node.outputs for node in sketch.nodes))
+    known = set(outline.dims) | {item for item, _ in outline.inputs}
+    named = known.union(*(node.inputs + node.outputs for node in outline.nodes))
     for item in sorted(named):
         if not item.isascii() and any("\ud800" <= letter <= "\udfff" for letter in item):
             raise CardError(f"{name}: not a sound graph: a name that is not text, {item!r}")
-    for node in sketch.nodes:
+    for node in outline.nodes:
         if node.op in ("If", "Loop", "Scan"):
             raise CardError(f"{name}: OpenCV DNN can't run {node.op}; use another runtime")
         for at, item in enumerate(node.inputs):
@@ -122,11 +124,10 @@ def _refuse_fatal(sketch: _onnx_reader.GraphOutline, name: str) -> None:
             if item and item in known:
                 raise CardError(f"{name}: not a sound graph: {item!r} is made twice")
             known.add(item)
-    for item, _ in sketch.outputs:
+    for item, _ in outline.outputs:
         if item not in known:
             raise CardError(f"{name}: not a sound graph: no node makes its output {item!r}")
 
 
-def _refused(error: Exception, name: str) -> CardError:
-    reason = " ".join(str(error).split())[:300]
-    return CardError(f"{name}: a graph that OpenCV DNN can't run ({reason})")
+def _refused(error: Exception, model: Path) -> CardError:
+    return cannot_run(model, "OpenCV DNN", " ".join(str(error).split())[:300])

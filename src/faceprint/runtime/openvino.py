@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 
 from faceprint import _openvino
-from faceprint.errors import CardError, ChecksumError, ModelError, RuntimeUnavailableError
+from faceprint.errors import ChecksumError, ModelError
 from faceprint.runtime.blobs import (
+    cannot_run,
     check_blob,
+    damaged,
     looks_like_onnx,
+    no_device,
     one_input,
     require_file,
     run_batched,
@@ -24,7 +27,14 @@ __all__ = ["OpenVinoSession", "open_session"]
 
 
 class OpenVinoSession:
-    """A graph on OpenVINO; each thread that calls `run` has a request of its own."""
+    """A graph on OpenVINO; each thread that calls `run` has its own inference request.
+
+    Raises:
+        MissingExtraError: openvino is not installed.
+        RuntimeUnavailableError: the device is not available.
+        ModelMissingError, ChecksumError, CardError: the file is missing or damaged, or is a graph
+            that OpenVINO can't run.
+    """
 
     def __init__(self, model: Path, options: RuntimeOptions) -> None:
         openvino = _openvino.load()
@@ -36,7 +46,7 @@ class OpenVinoSession:
             self._input = one_input(model, inputs)
             self._compiled = core.compile_model(graph, device, _settings(device, options))
         except ModelError:
-            raise  # a RuntimeError too, and with the better words
+            raise  # is a RuntimeError too, with the better message
         except RuntimeError as error:
             raise _translated(error, model) from error
         except UnicodeDecodeError as error:  # of a message that names what it can't take
@@ -67,31 +77,21 @@ class OpenVinoSession:
         return [np.array(results[port], np.float32) for port in self._compiled.outputs]
 
 
-def open_session(model: Path, options: RuntimeOptions) -> OpenVinoSession:
-    """Load an ONNX file.
-
-    Raises:
-        MissingExtraError: openvino is not installed.
-        RuntimeUnavailableError: the device asked for is not there.
-        ModelMissingError, ChecksumError, CardError: no file, a damaged one, a graph it can't take.
-    """
-    return OpenVinoSession(model, options)
+open_session = OpenVinoSession
 
 
 def _device(wanted: str, available: list[str]) -> str:
     device = wanted.upper()
     if not any(name.split(".")[0] == device.split(".")[0] for name in available):
-        raise RuntimeUnavailableError(
-            f"device {wanted!r} was asked for, but OpenVINO has {', '.join(available) or 'none'} "
-            "here; install that device's driver, or choose device 'cpu'"
-        )
+        instead = f"OpenVINO has {', '.join(available) or 'none'} here"
+        raise no_device(wanted, instead, "install that device's driver")
     return device
 
 
 def _settings(device: str, options: RuntimeOptions) -> dict[str, Any]:
     chosen: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
-        # Some CPUs default to bfloat16, which moves embeddings by more than the parity allows.
+        # Some CPUs default to bfloat16, which changes embeddings by more than parity allows.
         "INFERENCE_PRECISION_HINT": "f32",
     }
     if device == "CPU":
@@ -109,7 +109,5 @@ def _spec(port: Any, index: int) -> TensorSpec:
 def _translated(error: RuntimeError, model: Path) -> ModelError:
     reason = next((line for line in reversed(str(error).splitlines()) if line.strip()), "").strip()
     if model.is_file() and not looks_like_onnx(model):
-        return ChecksumError(
-            f"{model.name}: not an ONNX file, or a damaged one; fetch it again ({reason})"
-        )
-    return CardError(f"{model.name}: a graph that OpenVINO can't run ({reason})")
+        return damaged(model, reason)
+    return cannot_run(model, "OpenVINO", reason)

@@ -1,7 +1,7 @@
-"""Whether runtimes agree on a graph, how fast each is and how much memory it takes.
+"""Compare runtimes on one graph: agreement with ONNX Runtime, speed and memory.
 
-Every runtime is measured in a process of its own (parity_child.py), so that its memory is its own
-and a crash is a row of the table.
+Each runtime is measured in its own process (parity_child.py). So its memory is counted alone, and a
+crash only shows in its row.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ParityInput:
     """How pixels become the graph's input: x' = (x - mean) / std, then layout.
 
     Attributes:
-        height, width: pixels, where the graph leaves them free.
+        height, width: pixels; used where the graph leaves them free.
         mean, std: three numbers each.
     """
 
@@ -52,16 +52,16 @@ class ParityInput:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One runtime on one graph.
+    """The result of one runtime on one graph.
 
     Attributes:
-        state: `agrees` and `disagrees` by the cosine; `refused` when it can't run the graph;
-            `missing` when it is not installed.
-        reason: why, for the latter two.
+        state: `agrees` or `disagrees`, by the cosine; `refused` if it can't run the graph;
+            `missing` if it is not installed.
+        reason: why it is refused or missing.
         max_difference: largest absolute difference to ONNX Runtime over all outputs.
         min_cosine: lowest cosine to ONNX Runtime over images and outputs.
         ms_batch1, ms_batch16: median milliseconds of one call.
-        peak_mb: most memory that the process held, in 10^6 bytes, interpreter included.
+        peak_mb: peak memory of the process in 10^6 bytes, interpreter included.
         load_s: seconds from the file to a session.
     """
 
@@ -85,16 +85,15 @@ def compare(
     *,
     seconds: float = 3.0,
 ) -> Iterator[Row]:
-    """Measure runtimes one after the other; ONNX Runtime always runs, as the one to compare with.
+    """Measure runtimes one after the other; ONNX Runtime always runs, as the reference.
 
     Args:
         model: the graph, as it is opened.
         runtimes: names out of `RUNTIMES`.
-        seconds: how long each batch size is timed on each runtime; three calls at least.
+        seconds: how long each batch size is timed on each runtime, for at least three calls.
 
     Yields:
-        A row for each runtime as soon as it is known, in the order asked for; ONNX Runtime first
-        when it is among them.
+        A row per runtime as soon as it is measured, in the order given, ONNX Runtime first.
 
     Raises:
         UsageError: no runtime of that name.
@@ -108,7 +107,7 @@ def compare(
         np.save(blob, make_blob(model, given))
         found, reference = _measure(model, _REFERENCE, options, blob, seconds)
         if "error" in found:
-            raise CardError(f"{model.name}: onnxruntime, the one to compare with: {found['error']}")
+            raise CardError(f"{model.name}: the reference, onnxruntime, failed: {found['error']}")
         ordered = sorted(dict.fromkeys(runtimes), key=lambda name: name != _REFERENCE)
         for name in ordered:
             outputs = reference
@@ -118,10 +117,10 @@ def compare(
 
 
 def smooth_images(count: int, height: int, width: int, *, seed: int = 3) -> Image:
-    """(count, height, width, 3) images that are neither flat nor noise, the same on every machine.
+    """Make (count, height, width, 3) smooth images, the same on every machine.
 
-    Faces are smooth too; on white noise the networks' activations are far from what they are made
-    for, and differences between runtimes come out smaller or larger than on photographs.
+    Photographs are smooth too. White noise drives a network's activations out of their usual range,
+    and runtimes then differ by more or less than on photographs.
     """
     random = np.random.default_rng(seed)
     y = np.arange(height)[:, None] / height
@@ -140,19 +139,18 @@ def smooth_images(count: int, height: int, width: int, *, seed: int = 3) -> Imag
 
 
 def make_blob(model: Path, given: ParityInput, *, count: int = _BATCH) -> Array:
-    """The images as that graph's input, (count, ...).
+    """Make the graph's input from smooth images, (count, ...).
 
     Raises:
         CardError: not a graph with one image as its input.
     """
     try:
-        sketch = _onnx_reader.scan(model)
+        inputs = _onnx_reader.scan(model).data_inputs
     except (ValueError, OSError) as error:
         raise CardError(f"{model.name}: not an ONNX graph ({error})") from error
-    shapes = [shape for name, shape in sketch.inputs if name not in sketch.dims]
-    if len(shapes) != 1 or len(shapes[0]) != 4 or 3 not in (shapes[0][1], shapes[0][3]):
+    shape = inputs[0][1] if len(inputs) == 1 else ()
+    if len(shape) != 4 or 3 not in (shape[1], shape[3]):
         raise CardError(f"{model.name}: parity needs a graph with one color image as its input")
-    shape = shapes[0]
     first = shape[1] == 3
     height, width = (shape[2], shape[3]) if first else (shape[1], shape[2])
     images = smooth_images(count, height or given.height, width or given.width)
@@ -216,7 +214,7 @@ def _row(
 def _differences(
     outputs: Sequence[Array], reference: Sequence[Array]
 ) -> tuple[float | None, float, str]:
-    """(largest difference, lowest cosine, what is wrong besides)."""
+    """Return the largest difference, the lowest cosine, and what else is wrong."""
     if [part.shape for part in outputs] != [part.shape for part in reference]:
         shapes = [part.shape for part in outputs]
         return None, -1.0, f"outputs of shapes {shapes}, not {[p.shape for p in reference]}"

@@ -1,4 +1,4 @@
-"""One runtime, measured in a process of its own; started by parity.py, which reads the answer."""
+"""The process that measures one runtime; parity.py starts it and reads its answer."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from faceprint.errors import FaceprintError, MissingExtraError, RuntimeUnavailableError
+from faceprint.runtime.mxnet.worker import peak_memory
 from faceprint.runtime.session import RuntimeOptions, Session, open_session
 from faceprint.types import Array
 
@@ -47,13 +48,13 @@ def _measure(request: dict[str, Any], target: Path) -> dict[str, Any]:
         "outputs": len(outputs),
         "ms_batch1": _milliseconds(session, blob[:1], request["seconds"]),
         "ms_batch16": _milliseconds(session, blob, request["seconds"]),
-        "peak": getattr(session, "peak_memory", 0) or _peak(),
+        "peak": getattr(session, "peak_memory", 0) or peak_memory() or _peak_of_system(),
         "load_s": load,
     }
 
 
 def _milliseconds(session: Session, blob: Array, seconds: float) -> float:
-    """Median of as many calls as the time allows, after one that is not counted."""
+    """Return the median time of as many calls as `seconds` allows, after a first untimed one."""
     session.run(blob)
     times: list[float] = []
     end = time.perf_counter() + seconds
@@ -64,13 +65,8 @@ def _milliseconds(session: Session, blob: Array, seconds: float) -> float:
     return 1e3 * statistics.median(times)
 
 
-def _peak() -> int:
-    """Most bytes that this process held."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
-    except (OSError, StopIteration):
-        pass
+def _peak_of_system() -> int:
+    """Return the peak memory of this process in bytes, where there is no /proc; 0 on Windows."""
     try:
         import resource
     except ImportError:  # Windows

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from faceprint import _forks
 from faceprint._optional import require
-from faceprint.errors import CardError, RuntimeUnavailableError
-from faceprint.runtime.blobs import check_blob, one_input, require_file, run_batched
+from faceprint.errors import CardError
+from faceprint.runtime.blobs import check_blob, no_device, one_input, require_file, run_batched
 from faceprint.runtime.graph import Graph, Step, load_graph
 from faceprint.runtime.session import RuntimeOptions, SessionInfo
 from faceprint.types import Array
@@ -26,7 +26,13 @@ __all__ = ["PyTorchSession", "open_session"]
 class PyTorchSession:
     """A graph on PyTorch; `run` may be called from several threads.
 
-    The number of threads is a setting of the calling thread in PyTorch, so each call sets it.
+    PyTorch keeps the number of threads for each calling thread, so each call sets it.
+
+    Raises:
+        MissingExtraError: torch or onnx is not installed.
+        RuntimeUnavailableError: the device is not available.
+        ModelMissingError, ChecksumError, CardError: the file is missing or damaged, or has an
+            operator that is not implemented.
     """
 
     def __init__(self, model: Path, options: RuntimeOptions) -> None:
@@ -48,7 +54,7 @@ class PyTorchSession:
             for step, dead in zip(graph.steps, _last_uses(graph), strict=True)
         ]
         self._opset, self._outputs = graph.opset, graph.outputs
-        # OpenMP's threads stay with the parent: on more than one, a forked child waits for ever.
+        # OpenMP's threads stay with the parent: with more than one, a forked child hangs.
         threads = 1 if _forks.inherited("torch") else options.thread_count()
         self._name, self._threads = model.name, threads
         version = str(torch.__version__).split("+")[0]
@@ -95,22 +101,14 @@ class PyTorchSession:
         values.update(zip(step.outputs, results, strict=False))
 
     def _tensor(self, value: NDArray[Any]) -> Any:
-        # A copy: PyTorch would share the memory of an array that must not be written to.
+        # A copy: PyTorch would share the memory of a read-only array.
         return self._torch.from_numpy(np.array(value)).to(self._device)
 
     def _attribute(self, value: Any) -> Any:
         return self._tensor(value) if isinstance(value, np.ndarray) else value
 
 
-def open_session(model: Path, options: RuntimeOptions) -> PyTorchSession:
-    """Load an ONNX file.
-
-    Raises:
-        MissingExtraError: torch or onnx is not installed.
-        RuntimeUnavailableError: the device asked for is not there.
-        ModelMissingError, ChecksumError, CardError: no file, a damaged one, a graph it can't take.
-    """
-    return PyTorchSession(model, options)
+open_session = PyTorchSession
 
 
 def _device(torch: Any, wanted: str) -> Any:
@@ -121,15 +119,13 @@ def _device(torch: Any, wanted: str) -> Any:
     }
     if not here.get(wanted.split(":")[0], False):
         running = ", ".join(name for name, there in here.items() if there)
-        raise RuntimeUnavailableError(
-            f"device {wanted!r} was asked for, but this PyTorch runs on {running} here; "
-            "install the build for that device, or choose device 'cpu'"
-        )
+        instead = f"this PyTorch runs on {running} here"
+        raise no_device(wanted, instead, "install the build for that device")
     return torch.device(wanted)
 
 
 def _last_uses(graph: Graph) -> list[tuple[str, ...]]:
-    """For each step the tensors that nobody reads after it, so that memory stays flat."""
+    """List for each step the tensors that no later step reads, so that they can be freed."""
     kept = {item.name for item in graph.outputs} | set(graph.weights) | {""}
     plan: list[tuple[str, ...]] = []
     for step in reversed(graph.steps):

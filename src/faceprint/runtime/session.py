@@ -1,4 +1,4 @@
-"""One small protocol over every runtime, and the one place where a session is opened."""
+"""The protocol of all runtimes, and `open_session`, which loads a graph on one of them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """What really runs: not what was asked for."""
+    """What really runs, as opposed to what was asked for."""
 
     runtime: str
     version: str
@@ -42,11 +42,11 @@ class RuntimeOptions:
     """How a session should run.
 
     Attributes:
-        threads: cores to use; None for as many as the process may use.
-        device: `cpu`, or an accelerator as the runtime knows it (`cuda`, `coreml`, `openvino`).
+        threads: number of threads; None for all available cores.
+        device: `cpu`, or the runtime's name of an accelerator (`cuda`, `coreml`, `openvino`).
         spinning: idle worker threads spin instead of sleeping; faster on an idle machine, slower
             on a busy one.
-        extra: settings of one runtime alone.
+        extra: settings for a single runtime.
     """
 
     threads: int | None = None
@@ -55,7 +55,7 @@ class RuntimeOptions:
     extra: Mapping[str, str] = field(default_factory=dict)
 
     def thread_count(self) -> int:
-        """Threads to start."""
+        """Return the number of threads to start."""
         return self.threads or settings.available_cores()
 
 
@@ -68,9 +68,12 @@ class Session(Protocol):
         ...
 
     def run(self, blob: Array) -> tuple[Array, ...]:
-        """Run the graph on one float32 blob, batch first; outputs in the graph's order, float32.
+        """Run the graph on a float32 blob, batch first.
 
-        A graph whose batch is fixed at 1 is run once per row by the runtime that can't free it.
+        A graph whose batch size is fixed is run as often as the rows need.
+
+        Returns:
+            The outputs in the graph's order, float32.
         """
         ...
 
@@ -87,7 +90,7 @@ def open_session(
     Raises:
         UsageError: no runtime of that name.
         MissingExtraError: the runtime is not installed.
-        RuntimeUnavailableError: the device asked for is not the one that would run.
+        RuntimeUnavailableError: another device than the one asked for would run.
         ChecksumError, CardError: the file is not a graph that can be loaded.
     """
     name = runtime or settings.default_runtime()
@@ -95,5 +98,6 @@ def open_session(
         raise UsageError(f"no runtime named {name!r}; there are {', '.join(RUNTIMES)}")
     if model.is_file():  # if not, the runtime says so
         refuse_outside(model)
-    module = importlib.import_module(f"faceprint.runtime.{name}")
+    place = "mxnet.runtime" if name == "mxnet" else name
+    module = importlib.import_module(f"faceprint.runtime.{place}")
     return cast("Session", module.open_session(model, options or RuntimeOptions()))

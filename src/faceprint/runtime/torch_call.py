@@ -1,4 +1,4 @@
-"""What an operator of torch_operators.py is given."""
+"""The argument of the operators in torch_operators.py."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Tensor = Any
 
 
 class UnsupportedError(ValueError):
-    """An operator, or a variant of one, that is not in the table."""
+    """An operator, or a variant of one, that is not implemented."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One node about to run: its input tensors (None where left out), attributes, opset."""
+    """One node to run: its input tensors (None where omitted), attributes and opset."""
 
     inputs: tuple[Tensor, ...]
     attributes: Mapping[str, Any]
@@ -25,11 +25,11 @@ class Call:
     outputs: int
 
     def input(self, index: int) -> Tensor:
-        """An input, None where it is left out."""
+        """Return an input, None if it is omitted."""
         return self.inputs[index] if index < len(self.inputs) else None
 
     def ints(self, name: str, index: int) -> list[int] | None:
-        """Whole numbers that older opsets give as an attribute, and newer ones as an input."""
+        """Return integers that older opsets give as an attribute and newer ones as an input."""
         given = self.input(index)
         if given is not None:
             return [int(item) for item in given.reshape(-1).tolist()]
@@ -37,10 +37,10 @@ class Call:
         return None if attribute is None else [int(item) for item in attribute]
 
     def get(self, name: str, default: Any) -> Any:
-        """An attribute."""
+        """Return an attribute."""
         return self.attributes.get(name, default)
 
     def require(self, condition: bool, what: str) -> None:
-        """Refuse a variant that is not written here."""
+        """Refuse a variant that is not implemented."""
         if not condition:
             raise UnsupportedError(what)

@@ -1,11 +1,10 @@
-"""int8 out of float32: static quantization, and the rule by which its result is taken or not.
+"""Quantize a float32 graph to int8, and decide whether the result is worth keeping.
 
-Weights become int8 with a scale for each output channel, activations uint8 with a scale for each
-tensor, from their range over a few photographs (Jacob et al. 2018, "Quantization and Training of
-Neural Networks for Efficient Integer-Arithmetic-Only Inference"). PRelu and the BatchNormalization
-that is left are written as depthwise convolutions beforehand, so that an IResNet stays in int8 from
-its first convolution to its dense layer; with either left in float32 it converts back and forth
-around each one.
+Weights become int8 with one scale per output channel, activations uint8 with one scale per tensor,
+set from their range over a few photographs (Jacob et al. 2018, "Quantization and Training of Neural
+Networks for Efficient Integer-Arithmetic-Only Inference"). PRelu and remaining BatchNormalization
+are first written as depthwise convolutions. An IResNet then stays in int8 from its first
+convolution to its dense layer, instead of converting back and forth around each of them.
 """
 
 from __future__ import annotations
@@ -24,20 +23,22 @@ from faceprint._onnx_reader import scan
 from faceprint._optional import require
 from faceprint.errors import CardError, UsageError
 from faceprint.types import Array
-from faceprint.zoo import legacy
 from faceprint.zoo.card import ModelCard, ModelFile
+from faceprint.zoo.graph_editing import rewrite
+from faceprint.zoo.graph_traits import legacy_traits
+from faceprint.zoo.optimize_passes import FOR_INT8
 
 __all__ = ["Agreement", "Decision", "agreement", "decide", "int8_card", "quantize"]
 
 _WEIGHTED = ("Conv", "Gemm")
 _CARRIERS = ("Add", "AveragePool", "GlobalAveragePool", "MaxPool", "Pad", "Relu")
-"""Operators that have no weights: left in float32 between two convolutions they would cost a
-conversion each way (on dlib's network 2.1 times as fast as float32 instead of 3.0)."""
+"""Operators without weights. Left in float32 between two convolutions, they would cost a conversion
+each way (on dlib's network 2.1 times as fast as float32 instead of 3.0)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """Cosine similarity of the two models' embeddings of the same crops."""
+    """Cosine similarity of two models' embeddings of the same crops."""
 
     mean: float
     lowest: float
@@ -46,10 +47,10 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether the int8 model is taken.
+    """Whether to keep the int8 model.
 
     Attributes:
-        reasons: what stood against it; empty when it is taken.
+        reasons: why it was rejected; empty when it is kept.
     """
 
     kept: bool
@@ -62,13 +63,13 @@ def quantize(
     """Write the int8 version of a graph.
 
     Args:
-        model: a sound graph with one input; see `legacy.prepare`.
-        batches: blobs as the graph takes them, to learn the ranges of its tensors from.
-        reduce_range: weights of 7 bits; None for where the processor needs them
-            (`_cpu.multiplies_int8`): with 8 its 16-bit sums saturate and the embeddings are wrong.
+        model: a valid graph with one input; see `legacy.prepare`.
+        batches: input blobs that set the ranges of the graph's tensors.
+        reduce_range: use weights of 7 bits. None: where the processor needs them, because its
+            16-bit sums would saturate and give wrong embeddings (`_cpu.multiplies_int8`).
 
     Returns:
-        Whether weights have 7 bits.
+        Whether the weights have 7 bits.
 
     Raises:
         MissingExtraError: the onnx package is not installed.
@@ -76,19 +77,16 @@ def quantize(
         CardError: a graph that can't be quantized.
     """
     onnx = require("onnx", extra="onnx")
-    from faceprint.zoo import legacy_passes, optimize_passes
-
     narrow = not multiplies_int8() if reduce_range is None else reduce_range
     try:
-        sketch = scan(model)
+        outline = scan(model)
     except (OSError, ValueError) as error:
         raise CardError(f"{model}: {error}") from error
-    inputs = [name for name, _ in sketch.inputs if name not in sketch.dims]
+    inputs = [name for name, _ in outline.data_inputs]
     if len(inputs) != 1:
         raise CardError(f"{model}: a face model takes one input, this graph takes {len(inputs)}")
-    plan = legacy.plan_of(sketch)
-    plain = onnx.load_from_string(legacy_passes.rewrite(model, plan, optimize_passes.FOR_INT8))
-    # Told so, the quantizer doesn't ask for a preparation that was just done.
+    plain = onnx.load_from_string(rewrite(model, legacy_traits(outline), FOR_INT8))
+    # Keeps the quantizer from asking for the preparation that was just done.
     plain.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
     with tempfile.TemporaryDirectory(prefix="faceprint-int8-") as place:
         base = Path(place) / "float32.onnx"
@@ -98,7 +96,7 @@ def quantize(
 
 
 def _feeds(name: str, batches: Iterable[Array]) -> Iterator[dict[str, Array]]:
-    """What the quantizer is fed; the first batch is asked for at once."""
+    """Yield the quantizer's inputs; a missing first batch is an error at once."""
     rest = iter(batches)
     first = next(rest, None)
     if first is None:
@@ -136,10 +134,10 @@ def _run_quantizer(
 
 
 def agreement(ours: Array, theirs: Array) -> Agreement:
-    """How near the embeddings of two models of one origin are.
+    """Compare the embeddings that two models make of the same crops.
 
     Args:
-        ours, theirs: (n, d), of any length; n at least 1.
+        ours, theirs: (n, d) of any length, n at least 1.
     """
     a, b = np.asarray(ours, np.float64), np.asarray(theirs, np.float64)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
@@ -154,13 +152,13 @@ def decide(
     limit: float = 0.2,
     min_speedup: float = 1.2,
 ) -> Decision:
-    """Take the int8 model only where it is faster here and hardly less accurate.
+    """Keep the int8 model only if it is faster on this machine and hardly less accurate.
 
     Args:
-        speedup: how many times as fast as float32 on this machine.
-        accuracy: of float32 and of int8, as shares; None where it was not measured.
-        limit: percentage points that may be lost.
-        min_speedup: what makes the loss worth it.
+        speedup: how many times as fast as float32.
+        accuracy: of float32 and of int8, from 0 to 1; None where it was not measured.
+        limit: percentage points of accuracy that may be lost.
+        min_speedup: the least speedup.
     """
     reasons = []
     if speedup < min_speedup:
@@ -173,9 +171,9 @@ def decide(
 
 
 def int8_card(card: ModelCard, card_id: str, file: ModelFile) -> ModelCard:
-    """The card of the quantized model: another file, and nothing that was measured of the old one.
+    """Make the quantized model's card: a new file, without the figures measured for the old one.
 
-    Golden values go too: int8 kernels differ between processors by more than lint allows.
+    Golden values are left out too: int8 kernels differ between processors by more than lint allows.
     """
     return replace(
         card,

@@ -3,4 +3,4 @@
 __all__ = ["EMBEDDING_VERSION"]
 
 EMBEDDING_VERSION = 4
-"""Raised when faceprint itself changes what it makes of a picture (decoding, warp, decoders)."""
+"""Raised when a change of faceprint (decoding, detection, alignment) changes embeddings."""

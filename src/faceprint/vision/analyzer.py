@@ -1,41 +1,27 @@
-"""The one engine: photographs in, faces with embeddings out, batched across photographs."""
+"""The class that users hold: photographs in, faces with embeddings out."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
-
-import numpy as np
 
 from faceprint import _forks, settings
-from faceprint.errors import NotFiniteError, UsageError
-from faceprint.types import AnalyzedImage, Detections, Embedding, Face, Image
-from faceprint.vision.align import transforms_of
+from faceprint.errors import UsageError
+from faceprint.types import AnalyzedImage, Embedding, Face, Image
+from faceprint.vision.batch import BatchAnalyzer, FaceOutputs
 from faceprint.vision.embed import VectorEmbedder
 from faceprint.vision.images import ImageSource
-from faceprint.vision.load import (
-    Detector,
-    LoadOptions,
-    load_detector,
-    load_embedder,
-    resolve,
-)
-from faceprint.vision.photos import FAILURES, FaceOutputs, Photo, batches, faces_of, largest_first
-from faceprint.vision.quality import Grader
+from faceprint.vision.load import Detector, LoadOptions, resolve
 from faceprint.vision.streaming.executor import StreamExecutor
-from faceprint.vision.streaming.worker import WorkerSetup
-from faceprint.zoo.card import Alignment, ModelCard
+from faceprint.zoo.card import ModelCard
 
 __all__ = ["FaceAnalyzer", "FacePrint", "load"]
 
 
 class FaceAnalyzer:
-    """A detector and an embedder; sessions open on first need, anew in a forked child. Thread-safe.
+    """A detector and an embedder, opened on first use. Thread-safe; `load` makes one.
 
-    Pickled, it is its cards and options.
+    A forked child opens its own sessions. A pickle holds the cards and options, no weights.
     """
 
     def __init__(
@@ -47,54 +33,46 @@ class FaceAnalyzer:
     ) -> None:
         self.name = name
         self.detector_card, self.embedder_card = detector_card, embedder_card
-        self._options = options or LoadOptions()
-        self._begin()
-        _forks.drop_in_children(self)
-
-    def _begin(self) -> None:
-        """Nothing is open yet."""
-        self._detector_lock, self._embedder_lock = threading.Lock(), threading.Lock()
-        self._detector: Detector | None = None
-        self._embedder: VectorEmbedder | None = None
-        self._crew: StreamExecutor | None = None
-        self._crew_lock = threading.Lock()
-        self._grader = Grader(self.embedder_card, mirrored=self.mirror)
+        self._batch = BatchAnalyzer(detector_card, embedder_card, options or LoadOptions())
+        self._executor: StreamExecutor | None = None
+        self._executor_lock = threading.Lock()
+        _forks.call_after_fork(self)
 
     def after_fork(self) -> None:
-        """Called in a forked child, where the sessions have lost their threads: open new ones."""
-        _forks.abandon(self._detector, self._embedder, self._crew)
-        self._begin()
+        """Called in a forked child, where the executor's threads and workers do not exist."""
+        _forks.abandon(self._executor)
+        self._executor, self._executor_lock = None, threading.Lock()
 
     def __reduce__(self) -> tuple[object, ...]:
-        return FaceAnalyzer, (self.name, self.detector_card, self.embedder_card, self._options)
+        arguments = self.name, self.detector_card, self.embedder_card, self._batch.options
+        return FaceAnalyzer, arguments
 
     @property
     def detector(self) -> Detector:
-        """The detector, opened on first need."""
-        with self._detector_lock:
-            if self._detector is None:
-                self._detector = load_detector(self.detector_card, self._options)
-            return self._detector
+        """The detector, opened on first use."""
+        return self._batch.detector
 
     @property
     def embedder(self) -> VectorEmbedder:
-        """The embedder, opened on first need."""
-        with self._embedder_lock:
-            if self._embedder is None:
-                self._embedder = load_embedder(self.embedder_card, self._options)
-            return self._embedder
+        """The embedder, opened on first use."""
+        return self._batch.embedder
 
     @property
     def runtime(self) -> str:
-        """The runtime that runs both models, as `onnxruntime` or `onnxruntime:cuda`."""
-        name = self._options.runtime or settings.default_runtime()
-        device = self._options.session.device
+        """The runtime of both models, such as `onnxruntime` or `onnxruntime:cuda`."""
+        options = self._batch.options
+        name = options.runtime or settings.default_runtime()
+        device = options.session.device
         return name if device == "cpu" else f"{name}:{device}"
 
     @property
     def mirror(self) -> bool:
-        """Whether mirror images are averaged in that the embedder's card does not ask for."""
-        return self._options.mirror and not self.embedder_card.input.mirrored
+        """Whether embeddings are averaged with mirror images beyond what the card asks for."""
+        return self._batch.options.mirror and not self.embedder_card.input.mirrored
+
+    def open(self) -> None:
+        """Open both models now, so that the first photograph does not wait for them."""
+        self._batch.open()
 
     def analyze(
         self,
@@ -108,19 +86,15 @@ class FaceAnalyzer:
 
         Args:
             source: path, bytes, PIL image or RGB uint8 array.
-            embed: False leaves `Face.embedding` None and the embedder unopened.
+            embed: False leaves `Face.embedding` None and does not open the embedder.
             keep_crops: keep the aligned crop on every face.
-            quality: False leaves `Face.quality` None; without `embed` and `keep_crops` no crop is
-                cut then, and a large photograph with small faces need not be decoded anew for it.
+            quality: False leaves `Face.quality` None. Without `embed`, `quality` and `keep_crops`
+                no crop is cut, which saves decoding a large photograph at full size.
 
         Raises:
             DecodeError: the photograph can't be used.
         """
-        wanted = FaceOutputs(embed, quality, keep_crops)
-        (result,) = self._analyze([Photo.open(source, self._required_scale)], wanted)
-        if result.error is not None:
-            raise result.error
-        return result.faces
+        return self._batch.analyze(source, FaceOutputs(embed, quality, keep_crops))
 
     def analyze_many(
         self,
@@ -133,141 +107,58 @@ class FaceAnalyzer:
     ) -> Iterator[AnalyzedImage]:
         """Analyze a stream of photographs, lazily and in order.
 
-        Workers, one a core, each decode, detect and embed a batch of photographs; where `load` was
-        given `processes`, long streams are shared among so many. A photograph that can't
-        be used comes out with `error` set, and the stream goes on. Memory is bounded by a batch a
-        worker, however long the stream; a batch holds 16 megapixels at most. What `embed`,
-        `keep_crops` and `quality` ask for, `analyze` says.
-
-        Raises:
-            UsageError: `batch_size` below 1.
-            ModelError: the models can't be loaded; a stream can't go on without them.
-        """
-        wanted = FaceOutputs(embed, quality, keep_crops)
-        return self._crew_for(batch_size).many(sources, batch_size, wanted)
-
-    def open(self) -> None:
-        """Open both models now, at once: what the first photograph would otherwise wait for."""
-        with ThreadPoolExecutor(1, thread_name_prefix="faceprint-open") as pool:
-            embedder = pool.submit(lambda: self.embedder)
-            _ = self.detector
-            embedder.result()
-
-    def embed_crops(self, crops: Sequence[Image] | Image) -> list[Embedding]:
-        """Embed crops that are already aligned to the embedder's template."""
-        return self.embedder.embed(crops)
-
-    def analyze_parts(
-        self, parts: Iterable[Sequence[ImageSource]], *, batch_size: int = 32
-    ) -> Generator[AnalyzedImage, None, None]:
-        """`analyze_many` over one list after another, of which none shares a batch with the next.
-
-        So what comes of a list does not depend, to the last bit, on those before it. The next list
-        is begun while the last photographs of one are worked on.
-        """
-        return self._crew_for(batch_size).parts(parts, batch_size)
-
-    def analyze_apart(
-        self, part: Sequence[ImageSource], *, batch_size: int = 32
-    ) -> Generator[AnalyzedImage, None, None]:
-        """`analyze_parts` over one list, in another process: for a list of which one has died.
-
-        A photograph that kills that process, too, comes out with `error` set.
-        """
-        return self._crew_for(batch_size).apart(part, batch_size)
-
-    def analyze_chunk(
-        self,
-        chunk: Sequence[ImageSource],
-        wanted: FaceOutputs,
-        *,
-        turn: AbstractContextManager[object] | None = None,
-    ) -> list[AnalyzedImage]:
-        """One list of photographs on these very sessions: what a worker of a stream does.
+        There is one worker thread per core, each with a batch of its own. If `load` was given
+        `processes`, that many processes share long streams. A photograph that can't be used
+        comes out with `error` set, and the stream goes on. Memory is bounded by one batch per
+        worker, and a batch by 16 megapixels, however long the stream is.
 
         Args:
-            turn: held while the networks work, and not while photographs are decoded.
-        """
-        results: list[AnalyzedImage] = []
-        for photos in batches(chunk, self._required_scale):
-            with turn or nullcontext():
-                results += self._analyze(photos, wanted)
-        return results
+            embed, keep_crops, quality: see `analyze`.
 
-    def _crew_for(self, batch_size: int) -> StreamExecutor:
+        Raises:
+            UsageError: `batch_size` is below 1.
+            ModelError: a model can't be opened.
+        """
+        outputs = FaceOutputs(embed, quality, keep_crops)
+        return self._stream_executor(batch_size).analyze(sources, batch_size, outputs)
+
+    def analyze_groups(
+        self, groups: Iterable[Sequence[ImageSource]], *, batch_size: int = 32
+    ) -> Generator[AnalyzedImage, None, None]:
+        """`analyze_many` over several lists; no batch holds photographs of two of them.
+
+        So the embeddings of a list do not depend, to the last bit, on the lists before it. The next
+        list begins while the last photographs of one are still being analyzed.
+        """
+        return self._stream_executor(batch_size).analyze_groups(groups, batch_size)
+
+    def analyze_in_worker(
+        self, group: Sequence[ImageSource], *, batch_size: int = 32
+    ) -> Generator[AnalyzedImage, None, None]:
+        """`analyze_groups` over one list in a worker process, for a list that killed a process.
+
+        A photograph that kills the worker process comes out with `error` set.
+        """
+        return self._stream_executor(batch_size).analyze_in_worker(group, batch_size)
+
+    def embed_crops(self, crops: Sequence[Image] | Image) -> list[Embedding]:
+        """Embed (n, s, s, 3) crops that are aligned to the embedder's template."""
+        return self.embedder.embed(crops)
+
+    def _stream_executor(self, batch_size: int) -> StreamExecutor:
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}, not a positive whole number")
-        with self._crew_lock:
-            if self._crew is None:
-                cards = self.name, self.detector_card, self.embedder_card
-                setup = WorkerSetup(*cards, self._options)
-                self._crew = StreamExecutor(
-                    self, lambda options: FaceAnalyzer(*cards, options), setup
-                )
-            return self._crew
-
-    def _analyze(self, photos: Sequence[Photo], wanted: FaceOutputs) -> list[AnalyzedImage]:
-        """Faces of each photograph, or why it can't be used; their pixels are let go on the way."""
-        good = [photo for photo in photos if photo.mips]
-        alignment = self.embedder_card.alignment
-        faces: list[list[Face]] = [[] for _ in good]
-        if good and alignment is not None:
-            faces = self._faces(good, alignment, wanted)
-        for photo, found in zip(good, faces, strict=True):
-            photo.faces = found
-        return [photo.outcome() for photo in photos]
-
-    def _faces(
-        self, photos: Sequence[Photo], alignment: Alignment, wanted: FaceOutputs
-    ) -> list[list[Face]]:
-        if wanted.embed and self._embedder is None:
-            self.open()
-        found = [largest_first(detections) for detections in self._detect(photos)]
-        if not any(wanted):
-            for photo in photos:
-                photo.mips = None
-            return [faces_of(detections) for detections in found]
-        transforms = transforms_of(found, alignment)
-        crops = [
-            photo.cut(which, alignment.size)
-            for photo, which in zip(photos, transforms, strict=True)
-        ]
-        embeddings: Iterator[Embedding | None] = iter(())
-        if wanted.embed:
-            embeddings = iter(self.embedder.embed_each(np.concatenate(crops)))
-        results = []
-        for photo, detections, chips in zip(photos, found, crops, strict=True):
-            faces = []
-            for face, chip in zip(faces_of(detections), chips, strict=False):
-                vector = next(embeddings) if wanted.embed else None
-                grade = self._grader.quality(face, chip, vector) if wanted.quality else None
-                crop = chip if wanted.keep_crops else None
-                faces.append(replace(face, quality=grade, embedding=vector, crop=crop))
-            if wanted.embed and any(face.embedding is None for face in faces):
-                photo.fail(NotFiniteError(f"{self.embedder_card.id} gave NaN or infinity"))
-            results.append(faces)
-        return results
-
-    def _detect(self, photos: Sequence[Photo]) -> list[Detections]:
-        try:
-            return self.detector.detect([photo.mips for photo in photos if photo.mips])
-        except FAILURES as error:
-            if len(photos) == 1:
-                photos[0].fail(error)
-                return [Detections.empty()]
-            # It is one of them that can't be used; which, only one by one can tell.
-            return [found for photo in photos for found in self._detect([photo])]
-
-    def _required_scale(self, width: int, height: int) -> float:
-        # Asked for when a photograph has been opened: one that can't be, says so before any model.
-        return self.detector.required_scale(width, height)
+        with self._executor_lock:
+            if self._executor is None:
+                self._executor = StreamExecutor(self._batch)
+            return self._executor
 
 
 FacePrint = FaceAnalyzer
-"""The former name, kept for code that was written with it."""
+"""The former name of `FaceAnalyzer`."""
 
 
-def load(  # noqa: PLR0913 - the front door: all but the first by name
+def load(  # noqa: PLR0913 - all but the first are keywords
     pack: str | None = None,
     *,
     detector: str | None = None,
@@ -279,14 +170,19 @@ def load(  # noqa: PLR0913 - the front door: all but the first by name
     mirror: bool = False,
     processes: int | None = 1,
 ) -> FaceAnalyzer:
-    """Choose models: a pack by name, or a detector and an embedder.
+    """Choose the models: a pack by name, or a detector and an embedder.
 
     Args:
         pack: None for FACEPRINT_PACK, else `starter`, which ships inside the package.
         detector, embedder: card ids; each replaces its half of the pack.
-        processes: that share the photographs of long streams, at most one a thread; None for
-            FACEPRINT_PROCESSES, else for as many as pay. On sixteen cores one alone does a
-            third of what they can. Above 1 they need ONNX Runtime on a CPU.
+        runtime: None for FACEPRINT_RUNTIME, else `onnxruntime`.
+        threads: cores to use; None for all that the process may use.
+        device: `cpu`, or an accelerator's name as the runtime knows it.
+        accept_license: accept licenses that forbid commercial use, or are unclear.
+        mirror: average each embedding with that of the mirror image.
+        processes: number of processes that share long streams, at most one per thread. None for
+            FACEPRINT_PROCESSES, else for as many as pay. Above 1 it needs ONNX Runtime on a CPU.
+            On sixteen cores one process does a third of what they can.
 
     Raises:
         UnknownModelError: no pack or card of that name.

@@ -1,9 +1,8 @@
-"""Embedding: aligned crops to points on the unit sphere, by any card."""
+"""Embed aligned crops: vectors of unit length, by any embedder's card."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol
 
 import cv2
 import numpy as np
@@ -15,33 +14,24 @@ from faceprint.types import Array, Embedding, Image
 from faceprint.vision.preprocess import to_blob
 from faceprint.zoo.card import ModelCard
 
-__all__ = ["IN_CACHE", "Embedder", "VectorEmbedder"]
+__all__ = ["IN_CACHE", "VectorEmbedder"]
 
 _BATCH = 16
-"""Crops in one call: throughput no longer grows beyond it on a CPU, memory does."""
+"""Crops per call: on a CPU more of them take memory but no less time."""
 
 IN_CACHE = 4
-"""The same where a core works alone: with 16 the activations of small networks leave its cache,
-which cost MobileFaceNets a fifth (benchmarks/blocks.py)."""
-
+"""Crops per call for sessions of one thread: with 16 the activations of small networks exceed a
+core's cache, which cost MobileFaceNets a fifth (benchmarks/blocks.py)."""
 
 _ZOOM = 1.1
-"""By how much the enlarged views of a face are larger (docs/decisions/0002-alignment.md)."""
+"""Scale of the enlarged views of a face (docs/decisions/0002-alignment.md)."""
 
 _VIEWS: Mapping[int, tuple[tuple[bool, float], ...]] = {
     1: ((False, 1.0),),
     2: ((False, 1.0), (True, _ZOOM)),
     4: ((False, 1.0), (True, 1.0), (False, _ZOOM), (True, _ZOOM)),
 }
-"""For each number of crops: whether a view is a mirror image, and its scale."""
-
-
-class Embedder(Protocol):
-    """Aligned crops in, embeddings out."""
-
-    def embed(self, crops: Sequence[Image] | Image) -> list[Embedding]:
-        """Embed (n, s, s, 3) crops that were aligned to the card's template."""
-        ...
+"""For each number of views: whether each is a mirror image, and its scale."""
 
 
 class VectorEmbedder:
@@ -49,10 +39,10 @@ class VectorEmbedder:
 
     Args:
         mirror: average each crop's embedding with that of its mirror image (the sum of the raw
-            vectors, as in the ArcFace validation): twice the work, a little more accurate. Such
-            embeddings carry the model name `<id>+mirror` and are not compared with plain ones.
-            Nothing changes where the card averages views of a face anyway.
-        batch: crops in one call of the network.
+            vectors, as in the ArcFace validation), for twice the work and a little more accuracy.
+            Such embeddings have the model name `<id>+mirror` and can't be compared with others.
+            Without effect if the card averages views of a face anyway.
+        batch: crops per call of the network.
     """
 
     def __init__(
@@ -70,7 +60,7 @@ class VectorEmbedder:
         """Embed (n, s, s, 3) uint8 RGB crops that were aligned to the card's template.
 
         Raises:
-            CardError: the network's output is not (n, dim) as the card says.
+            CardError: the network's output is not (n, dim) with the card's dim.
             NotFiniteError: the network gave NaN or infinity.
         """
         found = self.embed_each(crops)
@@ -80,7 +70,7 @@ class VectorEmbedder:
         return sound
 
     def embed_each(self, crops: Sequence[Image] | Image) -> list[Embedding | None]:
-        """As `embed`, with None for a crop of which the network made NaN or infinity.
+        """As `embed`, with None for each crop for which the network gave NaN or infinity.
 
         Raises:
             CardError: see `embed`.
@@ -96,7 +86,7 @@ class VectorEmbedder:
         ]
 
     def raw(self, crops: Sequence[Image] | Image) -> Array:
-        """(n, s, s, 3) crops to (n, dim) vectors as the network gives them, of the crops alone."""
+        """(n, s, s, 3) crops to (n, dim) raw outputs of the network, without other views."""
         return self._sum(crops, _VIEWS[1])
 
     def _sum(self, crops: Sequence[Image] | Image, views: Iterable[tuple[bool, float]]) -> Array:
@@ -106,13 +96,15 @@ class VectorEmbedder:
             part = crops[start : start + self._batch]
             blob = to_blob(part, self.card.input)
             for mirrored, scale in views:
-                seen = blob if scale == 1 else to_blob(_enlarged(part, scale), self.card.input)
-                vectors = self._vectors(self._mirror(seen) if mirrored else seen)
-                raw[start : start + self._batch] += vectors
+                if scale == 1:
+                    seen = self._mirror(blob) if mirrored else blob
+                else:
+                    seen = to_blob(_enlarged(part, scale, mirrored), self.card.input)
+                raw[start : start + self._batch] += self._vectors(seen)
         return raw
 
     def _mirror(self, blob: Array) -> Array:
-        # Rows as one tall picture; four times as fast as a negative step through the array.
+        # Flipped as one tall picture: four times as fast as a slice with a negative step.
         deep = (3,) if self.card.input.layout == "NHWC" else ()
         tall = blob.reshape(-1, blob.shape[2 if deep else 3], *deep)
         return np.asarray(cv2.flip(tall, 1), np.float32).reshape(blob.shape)
@@ -122,15 +114,20 @@ class VectorEmbedder:
         vectors = output.reshape(len(blob), -1)
         if vectors.shape[1] != self.card.dim:
             raise CardError(
-                f"{self.card.id}: the graph gives {vectors.shape[1]} values a face, "
+                f"{self.card.id}: the graph gives {vectors.shape[1]} values per face, "
                 f"the card says dim = {self.card.dim}"
             )
         return vectors
 
 
-def _enlarged(crops: Sequence[Image] | Image, scale: float) -> list[Image]:
-    """Each crop enlarged around its center, at the same size."""
+def _enlarged(crops: Sequence[Image] | Image, scale: float, mirrored: bool) -> list[Image]:
+    """Each crop enlarged around its center, at the same size, and mirrored if asked for."""
     size = len(crops[0])
     shift = (size - 1) / 2 * (1 - scale)
     matrix = np.asarray(((scale, 0, shift), (0, scale, shift)), np.float64)
-    return [np.asarray(cv2.warpAffine(crop, matrix, (size, size)), np.uint8) for crop in crops]
+    # OpenCV warps four channels in half the time that it takes for three.
+    deep = (cv2.cvtColor(np.asarray(crop), cv2.COLOR_RGB2RGBA) for crop in crops)
+    warped = (cv2.warpAffine(crop, matrix, (size, size)) for crop in deep)
+    if mirrored:
+        warped = (cv2.flip(crop, 1) for crop in warped)
+    return [np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGBA2RGB), np.uint8) for crop in warped]

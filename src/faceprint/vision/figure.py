@@ -1,4 +1,4 @@
-"""The figure of a comparison: both photographs, both aligned crops, the similarity on its scale."""
+"""The figure of a 1:1 comparison: photographs, aligned crops, and the similarity on a scale."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from faceprint.types import Face, Image, OperatingPoint, Verification, check_image
-from faceprint.vision import drawing
-from faceprint.vision.drawing import Color
+from faceprint.vision import draw
+from faceprint.vision.draw import Color
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
@@ -21,7 +21,7 @@ _Anchor = Literal["ls", "ms", "rs"]
 
 _SIZE = (1920, 1080)
 _FINER = 2
-"""Drawn this much larger and averaged down: lines and letters come out smooth."""
+"""The figure is drawn this many times larger and reduced, for smooth lines and letters."""
 
 _MARGIN = 96
 _PANEL = (560, 600)
@@ -48,13 +48,13 @@ def comparison_figure(
     crops: tuple[Image, Image],
     captions: tuple[str, str],
 ) -> Image:
-    """Draw a 1:1 comparison for a slide.
+    """Draw a 1:1 comparison, in the size of a slide.
 
     Args:
-        title: one line; cut when it is too long.
-        images: the photographs that `verification.faces` lie in.
-        crops: what the embedder saw, any size.
-        captions: a line under each photograph, such as its file name.
+        title: one line; shortened if it is too long.
+        images: the photographs of `verification.faces`.
+        crops: the aligned crops, of any size.
+        captions: a line below each photograph, such as its file name.
 
     Returns:
         (1080, 1920, 3) RGB uint8.
@@ -76,11 +76,11 @@ def comparison_figure(
     sheet.verdict(verification)
     sheet.scale(verification.similarity, verification.threshold)
     sheet.footer(verification)
-    return drawing.to_array(sheet.surface.reduce(_FINER))
+    return np.array(sheet.surface.reduce(_FINER))
 
 
 def operating_point_words(point: OperatingPoint) -> str:
-    """What a threshold stands on, in words: "FMR 1 in 1,000, measured on LFW folds 1-5"."""
+    """The evidence for a threshold: "FMR 1 in 1,000, measured on LFW folds 1-5"."""
     if point.evidence == "published":
         return f"threshold published, not measured here: {point.source}"
     if point.evidence == "borrowed":
@@ -93,7 +93,7 @@ def operating_point_words(point: OperatingPoint) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Sheet:
-    """A white sheet that takes coordinates in the finished figure's pixels."""
+    """A white sheet; its coordinates are pixels of the finished figure."""
 
     surface: PILImage
 
@@ -114,13 +114,13 @@ class _Sheet:
         width: float = _SIZE[0],
         bold: float = 0.0,
     ) -> None:
-        """A line on its baseline. `bold` is the stroke added to each letter, in pixels."""
+        """Write one line. `bold` is the stroke added to each letter, in pixels."""
         import PIL.ImageDraw
 
-        chosen = drawing.font(size * _FINER)
+        chosen = draw.font(size * _FINER)
         PIL.ImageDraw.Draw(self.surface).text(
             (place[0] * _FINER, place[1] * _FINER),
-            drawing.shortened(text, chosen, width * _FINER),
+            draw.shortened(text, chosen, width * _FINER),
             font=chosen,
             fill=fill,
             anchor=anchor,
@@ -139,30 +139,25 @@ class _Sheet:
         self.text((_MARGIN, 112), title, 56, _INK, width=_SIZE[0] - 2 * _MARGIN, bold=0.6)
 
     def photograph(self, left: int, image: Image, face: Face, caption: str) -> None:
-        """A photograph fitted into its panel, its face marked, its caption below."""
+        """Place a photograph in its panel, with its face marked and its caption below."""
         width, height = _PANEL
-        scale = min(width / image.shape[1], height / image.shape[0]) * _FINER
-        size = [max(1, round(side * scale)) for side in (image.shape[1], image.shape[0])]
-        picture = drawing.resized(image, size[0], size[1])
-        drawing.mark_face(picture, face, scale=scale, line=3 * _FINER)
         self.bar((left, _TOP, left + width, _TOP + height), _PAPER)
-        corner = (
-            left * _FINER + (width * _FINER - size[0]) // 2,
-            _TOP * _FINER + (height * _FINER - size[1]) // 2,
-        )
-        self.surface.paste(picture, corner)
-        middle = (left + width / 2, _TOP + height + 40)
-        self.text(middle, caption, 26, _GRAY, "ms", width=width)
+        self.picture(image, (left, _TOP, width, height), face)
+        self.text((left + width / 2, _TOP + height + 40), caption, 26, _GRAY, "ms", width=width)
 
-    def picture(self, image: Image, box: tuple[int, int, int, int]) -> None:
-        """A picture fitted into (left, top, width, height)."""
+    def picture(
+        self, image: Image, box: tuple[int, int, int, int], face: Face | None = None
+    ) -> None:
+        """Place a picture in the middle of (left, top, width, height), with its face marked."""
+        import PIL.Image
+
         left, top, width, height = (value * _FINER for value in box)
         scale = min(width / image.shape[1], height / image.shape[0])
-        size = [max(1, round(side * scale)) for side in (image.shape[1], image.shape[0])]
-        self.surface.paste(
-            drawing.resized(image, size[0], size[1]),
-            (left + (width - size[0]) // 2, top + (height - size[1]) // 2),
-        )
+        size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+        picture = PIL.Image.fromarray(image).resize(size, PIL.Image.Resampling.LANCZOS)
+        if face is not None:
+            draw.mark_face(picture, face, scale=scale, line=3 * _FINER)
+        self.surface.paste(picture, (left + (width - size[0]) // 2, top + (height - size[1]) // 2))
 
     def verdict(self, verification: Verification) -> None:
         middle = _SIZE[0] / 2
@@ -176,7 +171,7 @@ class _Sheet:
         self.text((middle, 768), words, 64, color, "ms", bold=0.8)
 
     def scale(self, similarity: float, threshold: float) -> None:
-        """The bar from -0.2 to 1: the side that matches, the threshold, the similarity."""
+        """Draw the scale from -0.2 to 1 with the threshold, its matching side, the similarity."""
         left, right, y, half = _MARGIN, _SIZE[0] - _MARGIN, _SCALE_Y, 7
 
         def at(value: float) -> float:
@@ -186,7 +181,7 @@ class _Sheet:
         self.bar((left, y - half, right, y + half), _FAINT, half)
         if (x := at(threshold)) < right:
             self.bar((x, y - half, right, y + half), _MATCH_FAINT, half)
-            # The bar is round at its end alone, and square where the threshold cuts it.
+            # The bar has a round end, but is square at the threshold.
             self.bar((x, y - half, min(right, x + 2 * half), y + half), _MATCH_FAINT)
         ticks = np.linspace(_LOW, _HIGH, 7)
         for tick in ticks:
@@ -194,10 +189,10 @@ class _Sheet:
             self.text((at(tick), y + 46), _number(tick, 1), 22, _GRAY, anchor)
         color = _MATCH if similarity >= threshold else _OTHER
         center = [at(similarity) * _FINER, y * _FINER]
-        drawing.dot(self.surface, center, 17 * _FINER, color, _WHITE)
+        draw.dot(self.surface, center, 17 * _FINER, color, _WHITE)
         self.bar((x - 2, y - 28, x + 2, y + 28), _INK)
         label = f"threshold {_number(threshold)}"
-        reach = drawing.font(24 * _FINER).getlength(label) / _FINER / 2
+        reach = draw.font(24 * _FINER).getlength(label) / _FINER / 2
         x = float(np.clip(x, left + reach, right - reach))
         self.text((x, y - 38), label, 24, _INK, "ms")
 
@@ -208,12 +203,12 @@ class _Sheet:
         room = _SIZE[0] - 2 * _MARGIN
         self.text((_SIZE[0] - _MARGIN, 1022), models, 24, _GRAY, "rs", width=room * 0.4)
         words = operating_point_words(verification.operating_point)
-        chosen = drawing.font(24 * _FINER)
-        lines = drawing.wrapped(words, chosen, room * 0.56 * _FINER, 2)
+        chosen = draw.font(24 * _FINER)
+        lines = draw.wrapped(words, chosen, room * 0.56 * _FINER, 2)
         for index, line in enumerate(lines):
             self.text((_MARGIN, 1022 + 32 * index), line, 24, _GRAY)
 
 
 def _number(value: float, digits: int = 3) -> str:
-    """Without a minus on a zero."""
+    """A number without a minus sign on zero."""
     return f"{round(float(value), digits) + 0.0:.{digits}f}"

@@ -1,8 +1,8 @@
-"""The one decoder: path, bytes, PIL image or array in; upright RGB uint8 out, alike on every way.
+"""The decoder: path, bytes, PIL image or array in; upright RGB uint8 out.
 
-Photographs come from strangers, so the header is judged before a pixel is made, nothing but
-Pillow's readers of the five formats sees the bytes (`vision/pillow.py`), and whatever Pillow trips
-over becomes one `DecodeError` with the reason. Pillow's global settings are left alone.
+Photographs come from strangers. So the header is checked before any pixel is decoded, only the
+readers of supported formats see the bytes (`jpeg_decoder`, `pillow_decoder`), and every failure
+becomes a `DecodeError` with the reason. Pillow's global settings are left alone.
 
 Color profiles (ICC) are ignored: detectors and embedders were trained on pixels as stored.
 """
@@ -30,7 +30,7 @@ from faceprint.errors import (
     UsageError,
 )
 from faceprint.types import Image, check_image
-from faceprint.vision import headers, pillow
+from faceprint.vision import headers, pillow_decoder
 from faceprint.vision.headers import Header
 from faceprint.vision.limits import (
     DEFAULT_LIMITS,
@@ -40,14 +40,14 @@ from faceprint.vision.limits import (
     check_claim,
     check_same,
     check_size,
+    decoded_pixels,
     default_limits,
-    made,
 )
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PILImage
 
-    from faceprint.vision.warp import Mipmaps
+    from faceprint.vision.mipmaps import Mipmaps
 
 __all__ = [
     "DEFAULT_LIMITS",
@@ -64,22 +64,22 @@ ImageSource: TypeAlias = "str | os.PathLike[str] | bytes | PILImage | Image"
 
 
 def decode(source: ImageSource, *, limits: ImageLimits | None = None) -> Image:
-    """Decode a photograph: (H, W, 3) RGB uint8, contiguous, turned upright by its EXIF orientation.
+    """Decode a photograph to contiguous (H, W, 3) RGB uint8, upright by its EXIF orientation.
 
-    JPEG (MPO too), PNG, WebP, BMP and TIFF are read, and HEIC with the extra `heif`; of several
-    frames the first, of a PIL image the current one. Gray is repeated, transparency is laid on
-    white, CMYK is converted without its profile, 16-bit gray is divided by 257. Pixels without an
-    agreed range (32-bit integers, floats) are refused. An array passes through `check_image`.
+    Formats: JPEG and MPO, PNG, WebP, BMP, TIFF, and HEIC with the extra `heif`. Of several frames
+    the first is read, of a PIL image the current one. Gray becomes three equal channels,
+    transparency is blended with white, CMYK is converted without its profile, and 16-bit gray is
+    divided by 257. Pixels without an agreed range (32-bit integers, floats) are refused.
 
     Args:
-        limits: None for the default ones, with FACEPRINT_MAX_PIXELS.
+        limits: None for the defaults, with FACEPRINT_MAX_PIXELS.
 
     Raises:
         SourceNotFoundError: no file of that name.
-        ImageTooLargeError: over `limits`, by the header; nothing was decoded.
+        ImageTooLargeError: over `limits` by its header; nothing was decoded.
         DecodeError: not a photograph, damaged, truncated, unreadable or not a regular file.
         InvalidImageArrayError: an array that is not RGB uint8.
-        UsageError: something else altogether.
+        UsageError: a source of another type.
     """
     limits = limits or default_limits()
     name = describe(source)
@@ -99,16 +99,15 @@ def decode_scaled(
     *,
     limits: ImageLimits | None = None,
 ) -> Mipmaps:
-    """Decode a photograph as far as detection needs, and the rest when a crop is worth it.
+    """Decode a photograph at the scale that detection needs; the rest when a crop needs it.
 
-    A JPEG is decoded at 1/2, 1/4 or 1/8 of its size where `required_scale`, given the width and
-    height, answers that this share of them will do; the compressed bytes are then kept. All other
-    formats give what `decode` gives.
+    If `required_scale` of the width and height allows it, a JPEG is decoded at 1/2, 1/4 or 1/8 of
+    its size, and its compressed bytes are kept. Other formats are decoded as by `decode`.
 
     Raises:
         See `decode`.
     """
-    from faceprint.vision.warp import Mipmaps  # decoding alone does without OpenCV
+    from faceprint.vision.mipmaps import Mipmaps  # `decode` does not need OpenCV
 
     limits = limits or default_limits()
     if isinstance(source, np.ndarray):
@@ -158,10 +157,10 @@ def _decode_bytes(
     limits: ImageLimits,
     required_scale: Callable[[int, int], float] = lambda width, height: 1.0,
 ) -> tuple[Image, int, tuple[int, int]]:
-    """Upright pixels, how often their sides are halved, and the (width, height) of the whole.
+    """Upright pixels, how often their sides were halved, and the full (width, height).
 
     Args:
-        required_scale: the share of each side that is needed; 0 asks for all that the limits allow.
+        required_scale: the share of each side that is needed; 0 for all that the limits allow.
     """
     with _reasons(name):
         header = headers.read(data)
@@ -170,8 +169,8 @@ def _decode_bytes(
         turn = None if header is None else header.orientation
         if header is not None:
             check(header, name, limits)
-        opened = pillow.open_photo(data, lambda size: check_size(size, name, limits))
-        return pillow.upright_rgb(opened, turn), 0, opened.size
+        opened = pillow_decoder.open_photo(data, lambda size: check_size(size, name, limits))
+        return pillow_decoder.upright_rgb(opened, turn), 0, opened.size
 
 
 def _decode_jpeg(
@@ -181,31 +180,33 @@ def _decode_jpeg(
     limits: ImageLimits,
     required_scale: Callable[[int, int], float],
 ) -> tuple[Image, int, tuple[int, int]]:
-    from faceprint.vision import jpeg  # other formats do without OpenCV
+    from faceprint.vision import jpeg_decoder  # other formats do not need OpenCV
 
     size, turn = (header.width, header.height), header.orientation or 1
     check_claim(header, name, limits)
     share = required_scale(*size)
     halvings = _halvings(share) if share else 0
-    while not share and halvings < 3 and made(header, halvings) > limits.max_pixels:
+    while not share and halvings < 3 and decoded_pixels(header, halvings) > limits.max_pixels:
         halvings += 1
     while turn not in (1, 5) and any(side % 2**halvings for side in size):
-        # Turned, the part of a pixel that a reduced scale ends with would be the first.
+        # Rotated, the fraction of a pixel at the end of a reduced side would come first.
         halvings -= 1
     check(header, name, limits, halvings)
-    pixels = jpeg.decode(data, header, halvings)
+    pixels = jpeg_decoder.decode(data, header, halvings)
     if pixels is None:
-        opened = pillow.open_photo(jpeg.lean(data, header), lambda found: check_same(found, size))
-        halvings = pillow.shrink(opened, halvings)
+        opened = pillow_decoder.open_photo(
+            jpeg_decoder.without_metadata(data, header), lambda found: check_same(found, size)
+        )
+        halvings = pillow_decoder.shrink(opened, halvings)
         check(header, name, limits, halvings)
-        pixels = pillow.upright_rgb(opened, turn)
+        pixels = pillow_decoder.upright_rgb(opened, turn)
     else:
-        pixels = jpeg.turned(pixels, turn)
+        pixels = jpeg_decoder.rotate_upright(pixels, turn)
     return pixels, halvings, size[::-1] if turn >= 5 else size
 
 
 def _halvings(share: float) -> int:
-    """How often the sides of a JPEG may be halved when that share of them will do; 0 to 3."""
+    """How often the sides of a JPEG may be halved if that share of them is enough; 0 to 3."""
     return min(3, int(-math.log2(share))) if 0 < share <= 1 else 0
 
 
@@ -219,19 +220,19 @@ def _decode_pil(source: PILImage, name: str, limits: ImageLimits) -> Image:
         )
     with _reasons(name):
         check_size(source.size, name, limits)
-        return pillow.upright_rgb(source)
+        return pillow_decoder.upright_rgb(source)
 
 
 @contextmanager
 def _reasons(name: str) -> Iterator[None]:
-    """Turn whatever Pillow trips over into a DecodeError.
+    """Turn every error of Pillow into a DecodeError.
 
-    Its readers answer a lying file with the error of the line that stumbled, so the list is long;
-    Warning is on it for callers who run with warnings as errors.
+    On a malformed file its readers raise whatever the failing line raises, so the list is long.
+    Warning is in it for callers who turn warnings into errors.
     """
     from PIL.Image import DecompressionBombError
 
-    stumbles = (
+    pillow_errors = (
         OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, ArithmeticError,
         AttributeError, AssertionError, RuntimeError, MemoryError, BufferError, Warning,
         struct.error, zlib.error, DecompressionBombError,
@@ -242,28 +243,25 @@ def _reasons(name: str) -> Iterator[None]:
         if isinstance(error, ImageTooLargeError):
             raise
         raise DecodeError(f"{name}: {error}") from error.__cause__
-    except FaceprintError:  # of `required_scale`, which may have to open a detector first
+    except FaceprintError:  # from `required_scale`, which may open a detector
         raise
     except MemoryError as error:
         raise DecodeError(f"{name}: not enough memory for the pixels it claims") from error
-    except stumbles as error:
+    except pillow_errors as error:
         reason = str(error) or type(error).__name__
         raise DecodeError(f"{name}: damaged or truncated: {reason}") from error
 
 
-# --- bytes ---------------------------------------------------------------------------------------
-
-
 def _read(name: str, limits: ImageLimits) -> bytes:
     try:
-        # Before opening: opening a FIFO waits for its writer, opening a device may act.
+        # Checked before opening: opening a FIFO blocks, and opening a device may act.
         status = os.stat(name)  # noqa: PTH116
         if stat.S_ISDIR(status.st_mode):
             raise DecodeError(f"{name}: a folder; name the photographs inside it")
         if not stat.S_ISREG(status.st_mode):
             raise DecodeError(f"{name}: not a regular file; read it and pass the bytes")
         check_bytes(status.st_size, name, limits)
-        # Without a buffer: fewer calls of the system, for photographs that are small.
+        # Unbuffered: fewer system calls for small photographs.
         with open(name, "rb", buffering=0) as file:  # noqa: PTH123
             return _exactly(file, status.st_size)
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -281,7 +279,7 @@ def _read(name: str, limits: ImageLimits) -> bytes:
 
 
 def _exactly(file: io.FileIO, size: int) -> bytes:
-    """`size` bytes, or all there are."""
+    """`size` bytes, or all there are if the file is shorter."""
     data = file.read(size)
     while len(data) < size and (more := file.read(size - len(data))):
         data += more

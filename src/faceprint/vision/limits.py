@@ -1,4 +1,4 @@
-"""What is refused for its size, before its pixels are made."""
+"""Limits on photographs, checked before any pixel is decoded."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ __all__ = [
     "check_claim",
     "check_same",
     "check_size",
+    "decoded_pixels",
     "default_limits",
-    "made",
 ]
 
-_BYTES_A_PIXEL = 10
-_LITTLE = 100_000_000
-"""Bytes of memory that no format is refused for."""
+_BYTES_PER_PIXEL = 10
+_ALWAYS_ALLOWED = 100_000_000
+"""Bytes of memory that every format may use."""
 
 _REDUCED = 8
-"""Times as many pixels as are made at the most may a JPEG claim that is decoded at a smaller scale:
-each costs its decoder about a nanosecond whatever the scale."""
+"""A JPEG decoded at a smaller scale may have this many times the pixel limit: each pixel costs its
+decoder about a nanosecond at any scale."""
 
 _MAX_SIDE = 100_000
-"""Pixels: rows and columns have a price of their own."""
+"""Pixels: rows and columns have a cost of their own."""
 
 _THIN, _THIN_PIXELS = 25, 16_000_000
-"""Times as long as wide, from so many pixels on: the smallest face that is looked for shrinks with
-the shorter side, so the search takes as long as for a picture many times as large."""
+"""Largest ratio of the sides, for pictures above so many pixels: the smallest face searched for
+shrinks with the shorter side, so a thin picture takes as long as a much larger one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageLimits:
-    """What is refused unopened.
+    """Largest photograph that is decoded.
 
     Attributes:
-        max_pixels: that are made of it, each at up to ten bytes of memory: a JPEG of which an
-            eighth of the sides is enough counts as that. Formats that cost more have fewer.
+        max_pixels: pixels to decode, at up to ten bytes of memory each. A JPEG decoded at a
+            reduced scale counts at that scale; formats that need more memory may have fewer.
         max_bytes: size of the file.
     """
 
@@ -54,35 +54,39 @@ DEFAULT_LIMITS = ImageLimits()
 
 
 def default_limits() -> ImageLimits:
-    """Those of a caller who names none, with FACEPRINT_MAX_PIXELS.
+    """The default limits, with FACEPRINT_MAX_PIXELS.
 
     Raises:
-        UsageError: it is not a positive whole number.
+        UsageError: FACEPRINT_MAX_PIXELS is not a positive whole number.
     """
     return ImageLimits(max_pixels=settings.max_pixels())
 
 
 def check_bytes(size: int, name: str, limits: ImageLimits) -> None:
-    """Refuse a file that is too long."""
+    """Refuse a file with too many bytes."""
     if size > limits.max_bytes:
         raise ImageTooLargeError(f"{name}: {size:,} bytes; the limit is {limits.max_bytes:,}")
 
 
 def check(header: Header, name: str, limits: ImageLimits, halvings: int = 0) -> None:
-    """Refuse a photograph of which too many pixels would be made, or at too high a price."""
+    """Refuse a photograph whose decoding would take too many pixels or too much memory."""
     _check_sides(header.width, header.height, name)
-    pixels = made(header, halvings)
-    cost = header.fixed_bytes + pixels * header.bytes_a_pixel
-    if pixels > limits.max_pixels or cost > max(_LITTLE, limits.max_pixels * _BYTES_A_PIXEL):
-        dear = "" if pixels > limits.max_pixels else f", which take {cost / 1e6:,.0f} MB to decode"
+    pixels = decoded_pixels(header, halvings)
+    cost = header.fixed_bytes + pixels * header.bytes_per_pixel
+    if pixels > limits.max_pixels or cost > max(
+        _ALWAYS_ALLOWED, limits.max_pixels * _BYTES_PER_PIXEL
+    ):
+        memory = (
+            "" if pixels > limits.max_pixels else f", which take {cost / 1e6:,.0f} MB to decode"
+        )
         at = f" at 1/{2**halvings}" if halvings else ""
         raise ImageTooLargeError(
-            f"{name}: {header.width} x {header.height} pixels{at}{dear}; {_limit(limits)}"
+            f"{name}: {header.width} x {header.height} pixels{at}{memory}; {_limit(limits)}"
         )
 
 
 def check_claim(header: Header, name: str, limits: ImageLimits) -> None:
-    """Refuse a JPEG whose reduced pixels, too, would cost more than is worth a try."""
+    """Refuse a JPEG that is too large even at a reduced scale."""
     _check_sides(header.width, header.height, name)
     if header.width * header.height > _REDUCED * limits.max_pixels:
         raise ImageTooLargeError(
@@ -92,13 +96,13 @@ def check_claim(header: Header, name: str, limits: ImageLimits) -> None:
 
 
 def check_same(found: tuple[int, int], size: tuple[int, int]) -> None:
-    """Refuse a file of which two readers find different sizes."""
+    """Refuse a file for which two readers find different sizes."""
     if found != size:
         raise DecodeError(f"damaged: two sizes, {size} and {found}")
 
 
 def check_size(size: tuple[int, int], name: str, limits: ImageLimits) -> None:
-    """Refuse pixels that are there, or about to be: of an array, of a PIL image."""
+    """Refuse an array or PIL image that is too large."""
     check(Header(*size), name, limits)
 
 
@@ -111,13 +115,13 @@ def _check_sides(width: int, height: int, name: str) -> None:
         )
     if max(width, height) > _THIN * min(width, height) and width * height > _THIN_PIXELS:
         raise ImageTooLargeError(
-            f"{name}: {width} x {height} pixels; so large a picture may be {_THIN} times as long "
-            "as wide"
+            f"{name}: {width} x {height} pixels; above {_THIN_PIXELS:,} pixels a picture may be "
+            f"at most {_THIN} times as long as wide"
         )
 
 
-def made(header: Header, halvings: int) -> int:
-    """Pixels of the scale that it is decoded at."""
+def decoded_pixels(header: Header, halvings: int) -> int:
+    """Pixels of a photograph with its sides halved that often."""
     return -(-header.width >> halvings) * -(-header.height >> halvings)
 
 

@@ -1,4 +1,4 @@
-"""From images to what a graph takes: blobs by a card's input contract, and letterboxed canvases."""
+"""Prepare images for a network: blobs by a card's input contract, and letterboxed canvases."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["fit", "to_blob"]
 
 
 def to_blob(images: Sequence[Image] | Image, contract: InputContract) -> Array:
-    """Images of one size as the graph takes them: x' = (x - mean) / std on 0..255.
+    """Images of one size as a network's input: x' = (x - mean) / std on 0..255.
 
     Args:
         images: n images (h, w, 3) of one size, or one (n, h, w, 3) array; RGB uint8.
-        contract: color order, mean, std and layout; its width and height are not looked at.
+        contract: color order, mean, std and layout; its width and height are ignored.
 
     Returns:
         float32, contiguous: (n, 3, h, w), or (n, h, w, 3) for the layout NHWC.
@@ -49,13 +49,14 @@ def to_blob(images: Sequence[Image] | Image, contract: InputContract) -> Array:
         return blob
     blob = np.empty((len(images), 3, *size[:2]), np.float32)
     for row, image in zip(blob, images, strict=True):
-        # Splitting first lets the float loops run over contiguous planes: a third faster than a
-        # strided subtraction, nine times as fast as cv2.dnn.blobFromImages, for one photograph.
-        planes = cv2.split(image)
-        for channel, plane in enumerate(planes if contract.color == "RGB" else planes[::-1]):
-            np.subtract(plane, mean[channel], out=row[channel])
+        # One plane after another: the float loops then run over contiguous numbers in the cache.
+        for channel, plane in enumerate(row):
+            plane[...] = cv2.extractChannel(
+                image, channel if contract.color == "RGB" else 2 - channel
+            )
+            plane -= mean[channel]
             if scale[channel] != 1:
-                row[channel] *= scale[channel]
+                plane *= scale[channel]
     return blob
 
 
@@ -66,19 +67,19 @@ def fit(
     margin: float = 0.0,
     fill: tuple[int, int, int] = (0, 0, 0),
 ) -> tuple[Image, Letterbox]:
-    """Scale an image into the middle of a canvas, aspect kept.
+    """Scale an image into the middle of a canvas, with its aspect ratio.
 
     Args:
         image: (h, w, 3) RGB uint8.
         canvas: (width, height) in pixels.
-        margin: share of the canvas left free on every side, 0 up to below 0.5.
-        fill: RGB of what the image does not cover.
+        margin: share of the canvas left free on every side, from 0 to below 0.5.
+        fill: RGB of the rest of the canvas.
 
     Returns:
-        The (height, width, 3) canvas, and how to come back from it (`Letterbox.undo`).
+        The (height, width, 3) canvas, and the `Letterbox` that undoes the scaling.
 
     Raises:
-        UsageError: a canvas without pixels, or a margin that leaves no room.
+        UsageError: the canvas has no pixels, or the margin leaves no room.
     """
     if min(canvas) < 1 or not 0 <= margin < 0.5:
         raise UsageError(f"nothing fits into a canvas of {canvas} with a margin of {margin}")
@@ -98,11 +99,11 @@ def fit(
 
 
 def _resize(image: Image, out: Image) -> None:
-    """Scale an image into `out`, which may be a part of another.
+    """Scale an image into `out`, which may be part of another image.
 
-    Bilinear, after as many halvings as it takes for bilinear not to skip pixels. Averaging by any
-    other factor than two (INTER_AREA at once) is 4 to 10 times as slow. The last pixel of an odd
-    side is left out of a halving, which moves nothing by more than that pixel.
+    Bilinear, after as many halvings as needed so that no pixels are skipped. Averaging by any other
+    factor than two (INTER_AREA in one step) takes 4 to 10 times as long. A halving drops the last
+    pixel of an odd side, which moves nothing by more than that pixel.
     """
     height, width = out.shape[:2]
     while image.shape[1] >= 2 * width and image.shape[0] >= 2 * height:

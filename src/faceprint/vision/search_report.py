@@ -49,7 +49,7 @@ class SearchReport:
         self.unreadable[folder] = error.strerror or str(error)
 
     def messages(self) -> list[str]:
-        """One line per unreadable folder and per kind of skipped entries, for people."""
+        """One line per unreadable folder and per kind of skipped entry."""
         lines = [
             f"{_short(folder)}: folder can't be read ({reason}); what it holds is missing"
             for folder, reason in list(self.unreadable.items())[:_FOLDERS_NAMED]
@@ -66,12 +66,12 @@ class SearchReport:
         return lines
 
     def to_json(self) -> dict[str, object]:
-        """`unreadable` folders with the reason, and `passed_over`: a count by kind."""
+        """`unreadable`: folders and why; `passed_over`: number of skipped entries by kind."""
         folders = {printable(name): reason for name, reason in self.unreadable.items()}
         return {"unreadable": folders, "passed_over": dict(self.counts)}
 
 
 def _short(name: str) -> str:
-    """A name for a message; of a very long one both ends."""
+    """A name for a message; very long names are cut in the middle."""
     text = shown(name)
     return text if len(text) <= 200 else f"{text[:100]} ... {text[-80:]}"

@@ -1,13 +1,14 @@
-"""Which files of a folder are photographs: the one list and the one walk of every command.
+"""Find the photographs in a folder; every command uses this list of suffixes and this walk.
 
-- Photographs are told by their suffix (`IMAGE_SUFFIXES`), in any case. HEIC needs the extra `heif`.
+- Photographs are recognized by their suffix (`IMAGE_SUFFIXES`), upper or lower case. HEIC needs
+  the extra `heif`.
 - Pictures of other formats (`OTHER_SUFFIXES`) are skipped, counted and named.
-- Hidden files and folders (a name that begins with a dot) and the folders that storage systems keep
-  for themselves (`SYSTEM_FOLDERS`) are skipped.
-- Linked folders are searched last. Every folder is searched once, whatever leads to it.
+- Hidden files and folders (names that begin with a dot) and folders of storage systems
+  (`SYSTEM_FOLDERS`) are skipped.
+- Linked folders are searched last. Every folder is searched once, however many links lead to it.
 - A folder that can't be read is reported; the search goes on.
 
-These rules are for what is found. A file or folder that is named itself is taken as it is.
+These rules apply to what is found. A file or folder that the user names is taken as it is.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ _HEIF = frozenset({".heic", ".heif"})
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".bmp", ".tif", ".tiff"} | _HEIF
 )
-"""What counts as a photograph inside a folder."""
+"""Suffixes of photographs."""
 
 OTHER_SUFFIXES = frozenset(
     {".gif", ".avif", ".jxl", ".jp2", ".psd", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf"}
     | {".orf", ".rw2"}
 )
-"""Pictures in formats that faceprint does not read."""
+"""Suffixes of picture formats that faceprint does not read."""
 
 SYSTEM_FOLDERS = frozenset(
     {"@eadir", "@recycle", "#recycle", "#snapshot", "$recycle.bin", "__macosx"}
@@ -56,16 +57,16 @@ def find_images(
     exclude: Sequence[str] = (),
     report: SearchReport | None = None,
 ) -> Iterator[str]:
-    """The photographs in a folder and below, names in order; lazily, a folder's list at a time.
+    """Yield the photographs in a folder and below it, sorted by name within each folder.
 
     Args:
-        exclude: patterns as in a shell. One without a slash is compared with names, one with a
-            slash with paths below `folder`; what matches is skipped, with all that is below it.
-        report: takes down what was skipped.
+        exclude: shell patterns. A pattern without a slash is compared with names, one with a slash
+            with paths below `folder`. What matches is skipped with everything below it.
+        report: records what was skipped.
     """
-    told = SearchReport() if report is None else report
-    for path in walk(folder, exclude=exclude, report=told):
-        if _is_photograph(path, told):
+    report = SearchReport() if report is None else report
+    for path in walk(folder, exclude=exclude, report=report):
+        if _is_photograph(path, report):
             yield path
 
 
@@ -75,37 +76,37 @@ def find_people(
     exclude: Sequence[str] = (),
     report: SearchReport | None = None,
 ) -> Iterator[tuple[str, str]]:
-    """(person, photograph) of a folder that holds one folder per person, in order.
+    """Yield (person, photograph) of a folder that holds one folder per person, in order.
 
-    A person's photographs lie in that person's folder or below it. No photograph is taken for two
-    people because of a link that leads out of a person's folder.
+    A person's photographs lie in that person's folder or below it. A link that leads out of a
+    person's folder never assigns a photograph to two people.
     """
-    told = SearchReport() if report is None else report
+    report = SearchReport() if report is None else report
     root = os.fspath(folder)
     people: list[tuple[str, str]] = []
     seen: set[tuple[int, int]] = set()
-    if (place := _identity(root, told)) is None:
+    if (place := _identity(root, report)) is None:
         return
     seen.add(place)
-    for entry in _listing(root, told):
-        if _is_left_out(entry, root, exclude, told):
+    for entry in _listing(root, report):
+        if _is_left_out(entry, root, exclude, report):
             continue
         if _kind(entry) in ("folder", "link"):
             people.append((printable(entry.name), entry.path))
-            place = _identity(entry.path, told)
+            place = _identity(entry.path, report)
             seen |= set() if place is None else {place}
         elif _is_photograph(entry.path, SearchReport()):
-            told.skip("loose", entry.path)
+            report.skip("loose", entry.path)
     for person, path in people:
-        for found in _files(path, root, exclude, told, seen):
-            if _is_photograph(found, told):
+        for found in _files(path, root, exclude, report, seen):
+            if _is_photograph(found, report):
                 yield person, found
 
 
 def walk(
     folder: str | os.PathLike[str], *, exclude: Sequence[str] = (), report: SearchReport
 ) -> Iterator[str]:
-    """Every regular file in a folder and below, in the order and by the rules of `find_images`."""
+    """Yield every regular file in a folder and below it, in the order of `find_images`."""
     root = os.fspath(folder)
     place = _identity(root, report)
     if place is not None:
@@ -119,9 +120,9 @@ def _files(
     report: SearchReport,
     seen: set[tuple[int, int]],
 ) -> Iterator[str]:
-    """Files below `start`, which is in `seen` already; linked folders come last."""
+    """Yield files below `start`, which is in `seen` already; linked folders come last."""
     linked: deque[str] = deque()
-    # A stack and no recursion: folders may be nested deeper than Python's calls.
+    # No recursion: folders may be nested deeper than Python's stack.
     stack: list[Iterator[os.DirEntry[str]]] = [iter(_listing(start, report))]
     while stack or linked:
         if not stack:
@@ -162,7 +163,7 @@ def _listing(folder: str, report: SearchReport) -> list[os.DirEntry[str]]:
 
 def _identity(folder: str, report: SearchReport) -> tuple[int, int] | None:
     try:
-        status = os.stat(folder)  # noqa: PTH116 - a Path of every folder costs more than its stat
+        status = os.stat(folder)  # noqa: PTH116 - a Path costs more than the stat
     except OSError as error:
         report.fail(folder, error)
         return None
@@ -176,7 +177,7 @@ def _kind(entry: os.DirEntry[str]) -> str:
         if entry.is_file():
             return "file"
         return "link" if entry.is_dir() else "other"
-    except OSError:  # a link that leads in circles, or through a folder that can't be entered
+    except OSError:  # a circular link, or one through a folder that can't be entered
         return "other"
 
 
@@ -224,4 +225,4 @@ def _reads_heif() -> bool:
 
 
 def _suffix(name: str) -> str:
-    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path of every file is slow
+    return os.path.splitext(name)[1].lower()  # noqa: PTH122 - a Path per file is slow

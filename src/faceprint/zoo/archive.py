@@ -1,10 +1,11 @@
-"""Models that come inside a zip archive: fetched, distrusted, and one member taken out."""
+"""Models inside zip archives: download the archive, check it, and unpack single members."""
 
 from __future__ import annotations
 
 import logging
 import re
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -12,89 +13,128 @@ from typing import IO
 
 from faceprint import settings
 from faceprint.errors import (
-    CardError,
     ChecksumError,
     DownloadError,
     ModelError,
     ModelMissingError,
 )
 from faceprint.zoo.card import ArchiveMember, ModelFile
+from faceprint.zoo.catalog import valid_cards
 from faceprint.zoo.download import (
     DownloadRequest,
-    by_hand,
+    cache_errors,
     cache_lock,
-    check_room,
-    commit,
+    check_disk_space,
     fetch,
+    install,
+    instructions,
     matches,
 )
-from faceprint.zoo.transfer import DISK_FULL
 
-__all__ = ["check_archive", "extract", "fetch_member"]
+__all__ = ["fetch_member"]
 
 _LOG = logging.getLogger("faceprint.zoo")
-_LIMIT = 2 << 30
-"""Bytes that a member of unknown size may unpack to."""
+_SIZE_LIMIT = 2 << 30
+"""Most bytes of an unpacked member."""
 
 _RATIO = 100
-"""Unpacked to packed; weights hardly compress, and deflate's bombs reach 1,000."""
+"""Most unpacked bytes per packed byte; weights hardly compress, and zip bombs reach 1,000."""
 
 _ENTRIES = 10_000
 _DRIVE = re.compile(r"^[A-Za-z]:")
 
 
-def fetch_member(wanted: DownloadRequest, file: ModelFile, *, progress: bool = True) -> None:
-    """Bring a member of an archive into the store.
+def fetch_member(request: DownloadRequest, file: ModelFile, *, progress: bool = True) -> None:
+    """Download a member of an archive into the store.
 
-    The mirror is asked for the file itself first. Other packaged models of the same archive are
-    unpacked along the way, so that a pack's archive is fetched once; then it is removed.
+    The mirror is asked for the file itself first. Members that other cards need are unpacked too,
+    so that the archive of a pack is downloaded once; then it is removed.
 
     Raises:
-        ModelMissingError: offline, and the mirror holds neither the file nor the archive.
-        ChecksumError, DownloadError: as `download.fetch`; or the archive is not one to unpack.
+        ModelMissingError: offline, and the mirror has neither the file nor the archive.
+        ChecksumError, DownloadError: as `download.fetch`; or the archive can't be unpacked.
     """
     archive = file.archive
     if archive is None:
         raise ValueError(f"{file.name} comes in no archive")
     if settings.mirror() is not None:
         try:
-            fetch(wanted, progress=progress)
+            fetch(request, progress=progress)
         except (ModelMissingError, ChecksumError) as error:
-            _LOG.info("%s is not in the mirror itself: %s", wanted.name, error)
+            _LOG.info("the mirror does not have %s itself: %s", request.name, error)
         else:
             return
-    target = wanted.target.with_name(archive.name)
-    box = DownloadRequest(archive.name, archive.sha256, archive.size, file.urls, target)
+    target = request.target.with_name(archive.name)
+    whole = DownloadRequest(archive.name, archive.sha256, archive.size, file.urls, target)
     with cache_lock(target):
-        if matches(wanted.target, wanted):  # another process has unpacked it in the meantime
+        if matches(request.target, request):  # another process has unpacked it in the meantime
             return
         try:
-            if not matches(target, box):
-                fetch(box, progress=progress)
-            extract(target, archive, wanted)
-            _take_siblings(target, archive, wanted)
+            if not matches(target, whole):
+                fetch(whole, progress=progress)
+            _extract(target, archive, request)
+            _extract_others(target, archive)
         except ModelMissingError as error:
-            hint = (
-                f"{wanted.name} is the member {archive.member} of {archive.name}; either will do.\n"
-                f"{by_hand(wanted)}"
-            )
-            raise type(error)(f"{hint}\n{error}") from error
+            raise type(error)(
+                f"{request.name} is the member {archive.member} of {archive.name}; either will "
+                f"do.\n{instructions(request)}\n{error}"
+            ) from error
         finally:
             with suppress(OSError):
                 target.unlink()
 
 
-def check_archive(box: zipfile.ZipFile) -> None:
-    """Refuse an archive that tries to reach outside its folder, whichever member does.
+def _extract(path: Path, archive: ArchiveMember, request: DownloadRequest) -> None:
+    """Unpack one member into the store and check it like any other file.
 
     Raises:
-        DownloadError: a path that climbs out, or more entries than a model pack has.
+        ChecksumError: the member is not the expected file.
+        DownloadError: not a zip archive, no such member, a bomb, or the disk is full.
     """
-    entries = box.infolist()
+    part = request.target.with_name(f".{request.target.name}.unzip.part")
+    try:
+        with zipfile.ZipFile(path) as packed, cache_errors(request.target):
+            _check_paths(packed)
+            entry = _find_entry(packed, archive)
+            _check_entry(entry, archive, request)
+            check_disk_space(part.parent, entry.file_size)
+            with packed.open(entry) as incoming, part.open("wb") as outgoing:
+                for piece in _pieces(incoming, entry.file_size):
+                    outgoing.write(piece)
+        install(part, request)
+    except ModelError:
+        raise  # is a RuntimeError too, with the better message
+    except (
+        zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError
+    ) as error:  # fmt: skip
+        raise DownloadError(f"{archive.name} is not a zip archive to read ({error})") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def _extract_others(path: Path, archive: ArchiveMember) -> None:
+    """Unpack the members of the archive that other cards name."""
+    for file in (file for card in valid_cards() for file in card.files):
+        other, target = file.archive, path.with_name(file.name)
+        if other is None or (other.name, other.sha256) != (archive.name, archive.sha256):
+            continue
+        if file.sha256 is None or target.exists():
+            continue
+        try:
+            request = DownloadRequest(file.name, file.sha256, file.size, (), target)
+            _extract(path, other, request)
+        except (ChecksumError, DownloadError) as error:
+            _LOG.info("%s was not unpacked from %s: %s", file.name, archive.name, error)
+
+
+def _check_paths(packed: zipfile.ZipFile) -> None:
+    """Refuse an archive with too many entries, or with any path out of its folder."""
+    entries = packed.infolist()
     if len(entries) > _ENTRIES:
         raise DownloadError(f"the archive has {len(entries)} entries; refused")
     for entry in entries:
-        # The name as it stands in the archive: zipfile itself has already cut it at a NUL.
+        # The name as stored: zipfile cuts `filename` at a NUL.
         name = entry.orig_filename.replace("\\", "/")
         if name.startswith("/") or _DRIVE.match(name) or ".." in name.split("/") or "\0" in name:
             raise DownloadError(
@@ -102,55 +142,25 @@ def check_archive(box: zipfile.ZipFile) -> None:
             )
 
 
-def extract(path: Path, archive: ArchiveMember, wanted: DownloadRequest) -> None:
-    """Unpack one member into the store, checked like any other file.
-
-    Raises:
-        ChecksumError: the member is not the file that is wanted.
-        DownloadError: not a zip archive, no such member, a bomb, or the disk is full.
-    """
-    part = wanted.target.with_name(f".{wanted.target.name}.unzip.part")
+def _find_entry(packed: zipfile.ZipFile, archive: ArchiveMember) -> zipfile.ZipInfo:
     try:
-        with zipfile.ZipFile(path) as box:
-            check_archive(box)
-            entry = _entry(box, archive)
-            _check_entry(entry, archive, wanted)
-            check_room(part.parent, entry.file_size)
-            with box.open(entry) as incoming, part.open("wb") as outgoing:
-                for piece in _pieces(incoming, entry.file_size):
-                    outgoing.write(piece)
-        commit(part, wanted)
-    except ModelError:
-        raise  # a RuntimeError too, and with the better words
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-        raise DownloadError(f"{archive.name} is not a zip archive to read ({error})") from error
-    except OSError as error:
-        full = "the disk is full" if error.errno in DISK_FULL else "it cannot be unpacked"
-        raise DownloadError(f"{archive.name}: {full} ({error})") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
-def _entry(box: zipfile.ZipFile, archive: ArchiveMember) -> zipfile.ZipInfo:
-    try:
-        return box.getinfo(archive.member)
+        return packed.getinfo(archive.member)
     except KeyError as error:
-        inside = ", ".join(sorted(box.namelist())[:12])
+        inside = ", ".join(sorted(packed.namelist())[:12])
         raise DownloadError(
             f"{archive.name} has no member {archive.member}; it has {inside}"
         ) from error
 
 
-def _check_entry(entry: zipfile.ZipInfo, archive: ArchiveMember, wanted: DownloadRequest) -> None:
+def _check_entry(entry: zipfile.ZipInfo, archive: ArchiveMember, request: DownloadRequest) -> None:
     if entry.is_dir():
         raise DownloadError(f"{archive.name}: {archive.member} is a folder")
-    if wanted.size is not None and entry.file_size != wanted.size:
+    if request.size is not None and entry.file_size != request.size:
         raise ChecksumError(
             f"{archive.member} in {archive.name} has {entry.file_size} bytes instead of "
-            f"{wanted.size}"
+            f"{request.size}"
         )
-    if entry.file_size > _LIMIT or entry.file_size > _RATIO * max(entry.compress_size, 1):
+    if entry.file_size > _SIZE_LIMIT or entry.file_size > _RATIO * max(entry.compress_size, 1):
         raise DownloadError(
             f"{archive.name}: {archive.member} would unpack from {entry.compress_size} to "
             f"{entry.file_size} bytes; refused"
@@ -158,31 +168,10 @@ def _check_entry(entry: zipfile.ZipInfo, archive: ArchiveMember, wanted: Downloa
 
 
 def _pieces(stream: IO[bytes], size: int) -> Iterator[bytes]:
-    """The member's bytes, and no more than its header promises."""
+    """Yield the member's bytes, and no more than its header promises."""
     left = size
     while piece := stream.read(1 << 20):
         left -= len(piece)
         if left < 0:
             raise DownloadError("a member of the archive is longer than its header says; refused")
         yield piece
-
-
-def _take_siblings(path: Path, archive: ArchiveMember, wanted: DownloadRequest) -> None:
-    from faceprint.zoo.catalog import card_ids, get_card
-
-    for card_id in card_ids():
-        try:
-            files = get_card(card_id).files
-        except CardError:
-            continue
-        for file in files:
-            other = file.archive
-            if other is None or other.sha256 != archive.sha256 or other.name != archive.name:
-                continue
-            target = wanted.target.with_name(file.name)
-            if file.sha256 is None or target.exists():
-                continue
-            try:
-                extract(path, other, DownloadRequest(file.name, file.sha256, file.size, (), target))
-            except (ChecksumError, DownloadError) as error:
-                _LOG.info("%s was not unpacked along the way: %s", file.name, error)

@@ -1,4 +1,4 @@
-"""Model cards: what a model is, where it comes from, what it may be used for, and how it is fed."""
+"""Model cards: a model's files, license, input and measured figures, as frozen data."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CommercialUse = Literal["yes", "no", "unclear"]
 
 @dataclass(frozen=True, slots=True)
 class ArchiveMember:
-    """The zip archive that a file comes in, and its name inside."""
+    """The zip archive that contains a file, and the file's name in it."""
 
     name: str
     member: str
@@ -39,7 +39,7 @@ class ModelFile:
     """One file of a model.
 
     Attributes:
-        name: file name, unique in the store; also what a mirror is asked for.
+        name: file name, unique in the store; a mirror is asked for this name.
         sha256: None makes the card "unpinned".
         size: bytes.
         urls: addresses tried in turn; of the archive when `archive` is given.
@@ -58,7 +58,7 @@ class ModelFile:
 
 @dataclass(frozen=True, slots=True)
 class License:
-    """What the weights and the code may be used for."""
+    """The licenses of the weights and the code."""
 
     weights: str
     commercial_use: CommercialUse
@@ -75,11 +75,11 @@ class InputContract:
         width, height: pixels; None where the graph takes any size.
         color: channel order that the graph expects.
         mean, std: three numbers each, in the graph's channel order.
-        normalized_inside: the graph subtracts and divides itself; mean 0 and std 1 are then fed.
-        mirror: an embedding is the sum of the crop's vector and its mirror image's, normalized:
-            part of what this model's embeddings are, at twice the work.
+        normalized_inside: the graph normalizes its input; mean is then 0 and std 1.
+        mirror: an embedding is the normalized sum of the vectors of the crop and of its mirror
+            image, at twice the work.
         crops: how many views of a face are summed: 1; 2, the crop and its mirror image enlarged by
-            a tenth; or 4, both sizes, each with its mirror image. Work grows with it.
+            a tenth; or 4, both sizes, each with its mirror image. The work grows with it.
     """
 
     width: int | None
@@ -94,19 +94,19 @@ class InputContract:
 
     @property
     def mirrored(self) -> bool:
-        """Whether mirror images are part of this model's embeddings."""
+        """Whether embeddings include mirror images."""
         return self.mirror or self.crops > 1
 
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """Where the five landmarks are put in the crop that an embedder sees.
+    """Where the five landmarks lie in an embedder's crop.
 
     Attributes:
         template: name of the template (`arcface-112`, `dlib-150`, or the card's own id).
         size: side of the square crop in pixels.
         points: five (x, y) in crop pixels.
-        weights: weight of each point in the least squares; equal when empty.
+        weights: weight of each point in the least-squares fit; equal when empty.
     """
 
     template: str
@@ -117,7 +117,7 @@ class Alignment:
 
 @dataclass(frozen=True, slots=True)
 class PublishedFigure:
-    """A figure that the model's authors, or a named third party, published."""
+    """A figure published by the model's authors or a named third party."""
 
     protocol: str
     metric: str
@@ -127,10 +127,10 @@ class PublishedFigure:
 
 @dataclass(frozen=True, slots=True)
 class CardOperatingPoint:
-    """An operating point together with the detector whose alignment it was measured with.
+    """An operating point and the detector whose alignment it was measured with.
 
     Attributes:
-        detector: a card's id; empty for a published threshold that names none.
+        detector: a card id; empty for a published threshold that names none.
     """
 
     detector: str
@@ -139,18 +139,18 @@ class CardOperatingPoint:
 
 @dataclass(frozen=True, slots=True)
 class QualityMeasure:
-    """How well an embedder can tell whose face it was, read from the embedding itself.
+    """How well a face can be recognized, computed from its embedding.
 
-    The score is `norm` times the length of the network's vector, less the greatest cosine of the
-    embedding and a center. `knots` take it to 0..1 (docs/decisions/0003-quality.md).
+    The score is `norm` times the length of the network's vector, minus the greatest cosine of the
+    embedding and a center. `knots` map it to 0..1 (docs/decisions/0003-quality.md).
 
     Attributes:
-        knots: (score, value) pairs, both rising; linear between them, constant beyond them. At the
-            value 0.5 the model's error rates begin to hold.
+        knots: (score, value) pairs, both rising; linear between them, constant beyond them. From
+            the value 0.5 on, the model's error rates hold.
         norm: weight of the length; 0 where it says nothing.
-        centers: what this model makes of poor pictures, whoever they show: each the mean embedding
-            of many people's, as `dim` signed bytes in base64.
-        source: on what it was measured.
+        centers: embeddings that poor pictures of anybody tend to: each the mean over many people,
+            as `dim` signed bytes in base64.
+        source: the data it was measured on.
     """
 
     knots: tuple[tuple[float, float], ...]
@@ -161,17 +161,15 @@ class QualityMeasure:
 
 @dataclass(frozen=True, slots=True)
 class ModelCard:
-    """One model of the zoo; data, never a class of its own.
+    """One model of the zoo.
 
     Attributes:
         decoder: `mtcnn`, `yunet`, `scrfd`, `retinaface` or `ultraface`; embedders: `vector`.
         dim: length of the embedding; None for detectors.
-        landmarks: whether a detector gives the five points.
-        options: decoder settings (thresholds, strides, ...), plain numbers.
-        golden: what the graph makes of the golden pattern (`zoo/golden.py`): an embedder's first
-            eight values at unit length, a detector's root mean square of each raw output; for
-            `models lint` and the contract tests.
-        quality: an embedder's measure of quality; None where nobody measured one.
+        landmarks: whether a detector finds the five landmarks.
+        options: decoder settings (thresholds, strides, ...).
+        golden: expected values for the golden pattern; see `zoo/golden.py`.
+        quality: an embedder's measure of quality; None if none was measured.
         origin: `packaged`, or the path of the user's card.
     """
 
@@ -202,5 +200,5 @@ class ModelCard:
         return all(file.sha256 for file in self.files)
 
     def file(self, role: str = "model") -> ModelFile:
-        """The file of that role."""
+        """Return the file of that role."""
         return next(file for file in self.files if file.role == role)

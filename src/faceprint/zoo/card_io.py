@@ -1,4 +1,4 @@
-"""Model cards as TOML: read with every key and type checked."""
+"""Read model cards from TOML; every key and type is checked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from faceprint.zoo.card import (
 )
 from faceprint.zoo.card_fields import Fields, check_file_name, check_sha256
 from faceprint.zoo.card_points import read_point
-from faceprint.zoo.card_quality import check_quality, read_quality
+from faceprint.zoo.card_quality import read_quality
 from faceprint.zoo.card_text import card_hash, card_toml
 
 __all__ = ["DECODERS", "TEMPLATES", "card_hash", "card_toml", "parse_card", "read_card"]
@@ -47,22 +47,22 @@ TEMPLATES: dict[str, tuple[int, tuple[tuple[float, float], ...]]] = {
         ((47.95, 46.21), (102.21, 46.06), (74.98, 78.48), (51.88, 105.55), (98.25, 105.67)),
     ),
 }
-"""Known templates: side of the crop and the five points in it, in pixels."""
+"""Named templates: side of the crop and the five points in it, in pixels."""
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _CARD_LIMIT = 1 << 20
 _MOST_NUMBERS = 4096
-"""Of an embedding; galleries keep no longer ones."""
+"""Numbers in an embedding; galleries store no longer ones."""
 _MOST_SIDE = 4096
-"""Pixels of a network's input: what a card claims is made, to compare golden values."""
+"""Pixels: an input of the size that a card claims is made to compare golden values."""
 
 
 def read_card(path: Path, *, origin: str | None = None) -> ModelCard:
-    """The card in a TOML file.
+    """Read a card from a TOML file.
 
     Args:
         path: the file.
-        origin: what `ModelCard.origin` shall say; the path when None.
+        origin: `ModelCard.origin`; the path when None.
 
     Raises:
         CardError: not readable, not TOML, or not a valid card; names the file and the key.
@@ -79,12 +79,12 @@ def read_card(path: Path, *, origin: str | None = None) -> ModelCard:
 
 
 def parse_card(text: str, *, where: str, origin: str) -> ModelCard:
-    """The card in a TOML text.
+    """Read a card from TOML text.
 
     Args:
         text: TOML.
-        where: what errors call the text, commonly its file name.
-        origin: what `ModelCard.origin` shall say.
+        where: the text's name in errors, usually its file name.
+        origin: `ModelCard.origin`.
 
     Raises:
         CardError: not TOML, or not a valid card; names `where` and the key.
@@ -94,6 +94,7 @@ def parse_card(text: str, *, where: str, origin: str) -> ModelCard:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise CardError(f"{where}: not TOML ({error})") from error
     fields = Fields(table, where)
+    dim = fields.whole("dim", _MOST_NUMBERS)
     task = cast("Task", fields.choice("task", ("detect", "embed")))
     card = ModelCard(
         id=check_file_name(fields, "id", fields.text("id")),
@@ -101,7 +102,7 @@ def parse_card(text: str, *, where: str, origin: str) -> ModelCard:
         decoder=fields.choice("decoder", DECODERS[task]),
         title=fields.text("title"),
         description=fields.text("description", ""),
-        dim=fields.whole("dim", _MOST_NUMBERS),
+        dim=dim,
         landmarks=fields.flag("landmarks", True),
         training_data=fields.text("training_data", ""),
         paper=fields.text("paper", ""),
@@ -114,17 +115,16 @@ def parse_card(text: str, *, where: str, origin: str) -> ModelCard:
         files=tuple(_file(item) for item in fields.tables("files")),
         published=tuple(_published(item) for item in fields.tables("published")),
         operating_points=tuple(read_point(item) for item in fields.tables("operating_points")),
-        quality=read_quality(fields),
+        quality=read_quality(fields, dim),
         origin=origin,
     )
     fields.done()
-    _check_whole(card, fields)
-    check_quality(card, fields)
+    _check_consistency(card, fields)
     return card
 
 
-def _check_whole(card: ModelCard, fields: Fields) -> None:
-    """What no key can tell alone."""
+def _check_consistency(card: ModelCard, fields: Fields) -> None:
+    """Refuse a card whose keys contradict each other."""
     if not card.files:
         raise fields.fail("files", "is missing: a card names at least one file ([[files]])")
     for key in ("role", "name"):
@@ -138,9 +138,13 @@ def _check_whole(card: ModelCard, fields: Fields) -> None:
         raise fields.fail("files", f"has no file of role {missing}; {card.decoder} needs it")
     if card.task == "embed":
         if card.dim is None:
-            raise fields.fail("dim", "is missing: an embedder's card says how long its vector is")
+            raise fields.fail(
+                "dim", "is missing: an embedder's card gives the length of its vector"
+            )
         if card.alignment is None:
-            raise fields.fail("alignment", "is missing: an embedder's card says how faces align")
+            raise fields.fail(
+                "alignment", "is missing: an embedder's card says how faces are aligned"
+            )
         if (card.input.width, card.input.height) != (card.alignment.size,) * 2:
             raise fields.fail(
                 "alignment.size",

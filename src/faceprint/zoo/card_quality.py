@@ -1,4 +1,4 @@
-"""The `[quality]` table of an embedder's card: read, checked, written, unpacked."""
+"""The `[quality]` table of an embedder's card: read, write, and decode its centers."""
 
 from __future__ import annotations
 
@@ -9,21 +9,27 @@ from itertools import pairwise
 import numpy as np
 
 from faceprint.types import Array
-from faceprint.zoo.card import ModelCard, QualityMeasure
+from faceprint.zoo.card import QualityMeasure
 from faceprint.zoo.card_fields import Fields
 
-__all__ = ["check_quality", "pack_centers", "quality_document", "read_quality", "unpack_centers"]
+__all__ = ["pack_centers", "quality_document", "read_quality", "unpack_centers"]
 
 
-def read_quality(fields: Fields) -> QualityMeasure | None:
-    """The table, or None where the card has none.
+def read_quality(fields: Fields, dim: int | None) -> QualityMeasure | None:
+    """Read the table of a card; None where it has none.
+
+    Args:
+        dim: length of the embedding; None for a detector.
 
     Raises:
-        CardError: a key of another type, unknown, or knots that do not rise.
+        CardError: an unknown key or a wrong type; knots that don't rise; the card is a detector's;
+            a center has another length than the embedding.
     """
     table = fields.table("quality")
     if table is None:
         return None
+    if dim is None:
+        raise fields.fail("quality", "belongs to embedders, and this is a detector")
     found = QualityMeasure(
         knots=table.pairs("knots"),
         norm=table.optional_number("norm") or 0.0,
@@ -39,31 +45,19 @@ def read_quality(fields: Fields) -> QualityMeasure | None:
     if found.norm < 0:
         raise table.fail("norm", "must not be negative: a longer vector is a better picture")
     if not found.norm and not found.centers:
-        raise table.fail("norm", "or centers must be given: something has to tell the quality")
-    return found
-
-
-def check_quality(card: ModelCard, fields: Fields) -> None:
-    """Refuse a measure that does not fit the rest of the card.
-
-    Raises:
-        CardError: the card is a detector's, or a center has another length than the embedding.
-    """
-    if card.quality is None:
-        return
-    if card.dim is None:
-        raise fields.fail("quality", "belongs to embedders, and this is a detector")
-    for center in card.quality.centers:
+        raise table.fail("norm", "or centers must be given, or nothing measures the quality")
+    for center in found.centers:
         try:
             length = len(base64.b64decode(center, validate=True))
         except (binascii.Error, ValueError) as error:
-            raise fields.fail("quality.centers", f"must be base64 ({error})") from error
-        if length != card.dim:
-            raise fields.fail("quality.centers", f"has {length} bytes, and dim is {card.dim}")
+            raise table.fail("centers", f"must be base64 ({error})") from error
+        if length != dim:
+            raise table.fail("centers", f"has {length} bytes, and dim is {dim}")
+    return found
 
 
 def quality_document(measure: QualityMeasure) -> dict[str, object]:
-    """The table as plain data; what has its default value is left out."""
+    """Return the table as plain data, without default values."""
     document: dict[str, object] = {"source": measure.source}
     if measure.norm:
         document["norm"] = measure.norm
@@ -74,14 +68,14 @@ def quality_document(measure: QualityMeasure) -> dict[str, object]:
 
 
 def pack_centers(centers: Array) -> tuple[str, ...]:
-    """(k, d) vectors as k texts; a part in 127 of the largest component is lost."""
+    """Encode (k, d) vectors as k texts, rounded to 1/127 of their largest component."""
     scale = 127.0 / np.maximum(np.abs(centers).max(axis=1, keepdims=True), 1e-9)
     rows = np.rint(centers * scale).astype(np.int8)
     return tuple(base64.b64encode(row.tobytes()).decode("ascii") for row in rows)
 
 
 def unpack_centers(measure: QualityMeasure) -> Array:
-    """(k, d) float32 unit rows; (0, 0) where there are none."""
+    """Decode the centers to (k, d) float32 unit rows; (0, 0) where there are none."""
     if not measure.centers:
         return np.empty((0, 0), np.float32)
     rows = [np.frombuffer(base64.b64decode(text), np.int8) for text in measure.centers]

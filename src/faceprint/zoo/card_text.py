@@ -1,4 +1,4 @@
-"""Model cards as text: TOML for people, and the hash of what determines an embedding."""
+"""Write model cards as TOML, and hash what determines their embeddings."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ import json
 from collections.abc import Mapping, Sequence
 
 from faceprint.zoo.card import ModelCard, ModelFile
+from faceprint.zoo.card_fields import without_empty
 from faceprint.zoo.card_points import point_document
 from faceprint.zoo.card_quality import quality_document
 
 __all__ = ["card_document", "card_hash", "card_toml"]
 
-_Scalar = str | bool | int | float
 _HASH_FORMAT = 1
 
 
 def card_hash(card: ModelCard) -> str:
-    """Hex sha256 over what determines the embeddings, and nothing else.
+    """Return the hex sha256 of what determines the embeddings.
 
-    File hashes by role, input contract, alignment, decoder, options and dim count; titles,
-    addresses, licenses, operating points and quality do not, so that correcting those leaves
-    galleries valid. An unpinned file counts by its name.
+    That is: file hashes by role, input contract, alignment, decoder, options and dim. Galleries
+    stay valid when anything else in the card is corrected. An unpinned file counts by its name.
     """
     alignment = card.alignment
     canonical = {
@@ -38,7 +37,7 @@ def card_hash(card: ModelCard) -> str:
             [float(value) for value in card.input.std],
             card.input.layout,
             card.input.normalized_inside,
-            # Only where it is set: hashes made before this field existed stay what they were.
+            # Only where they are set, so that hashes from before these fields are unchanged.
             *([True] if card.input.mirror else []),
             *([card.input.crops] if card.input.crops > 1 else []),
         ],
@@ -56,7 +55,7 @@ def card_hash(card: ModelCard) -> str:
 
 
 def card_document(card: ModelCard) -> dict[str, object]:
-    """The card as plain data in the keys of its TOML; what has its default value is left out."""
+    """Return the card as the tables of its TOML, without default values."""
     document: dict[str, object] = {
         "id": card.id,
         "task": card.task,
@@ -70,9 +69,8 @@ def card_document(card: ModelCard) -> dict[str, object]:
         document["landmarks"] = False
     if card.golden:
         document["golden"] = list(card.golden)
-    document["license"] = _filled(
-        card.license, ("weights", "commercial_use", "code", "note", "url")
-    )
+    license_keys = ("weights", "commercial_use", "code", "note", "url")
+    document["license"] = without_empty(card.license, license_keys)
     document["input"] = _input_document(card)
     if card.alignment is not None:
         alignment: dict[str, object] = {
@@ -90,7 +88,8 @@ def card_document(card: ModelCard) -> dict[str, object]:
     document["files"] = [_file_document(file) for file in card.files]
     if card.published:
         document["published"] = [
-            _filled(item, ("protocol", "metric", "value", "source")) for item in card.published
+            without_empty(item, ("protocol", "metric", "value", "source"))
+            for item in card.published
         ]
     if card.operating_points:
         document["operating_points"] = [point_document(item) for item in card.operating_points]
@@ -98,11 +97,11 @@ def card_document(card: ModelCard) -> dict[str, object]:
 
 
 def card_toml(card: ModelCard, *, comments: Sequence[str] = ()) -> str:
-    """The card as TOML that `parse_card` reads back to the same values.
+    """Return the card as TOML that `parse_card` reads back to the same values.
 
     Args:
         card: the card.
-        comments: lines put on top.
+        comments: lines at the top.
     """
     lines = [f"# {comment}".rstrip() for comment in comments]
     _write(card_document(card), "", lines)
@@ -110,7 +109,7 @@ def card_toml(card: ModelCard, *, comments: Sequence[str] = ()) -> str:
 
 
 def _input_document(card: ModelCard) -> dict[str, object]:
-    document = _filled(card.input, ("width", "height", "color"))
+    document = without_empty(card.input, ("width", "height", "color"))
     if card.input.normalized_inside:
         document["normalized_inside"] = True
     else:
@@ -125,7 +124,7 @@ def _input_document(card: ModelCard) -> dict[str, object]:
 
 
 def _file_document(file: ModelFile) -> dict[str, object]:
-    document = _filled(file, ("name", "sha256", "size"))
+    document = without_empty(file, ("name", "sha256", "size"))
     if file.role != "model":
         document["role"] = file.role
     if file.bundled:
@@ -133,17 +132,12 @@ def _file_document(file: ModelFile) -> dict[str, object]:
     if file.urls:
         document["urls"] = list(file.urls)
     if file.archive is not None:
-        document["archive"] = _filled(file.archive, ("name", "member", "sha256", "size"))
+        document["archive"] = without_empty(file.archive, ("name", "member", "sha256", "size"))
     return document
 
 
-def _filled(item: object, keys: Sequence[str]) -> dict[str, object]:
-    values = ((key, getattr(item, key)) for key in keys)
-    return {key: value for key, value in values if value is not None and value != ""}
-
-
 def _write(table: Mapping[str, object], prefix: str, lines: list[str]) -> None:
-    """TOML of a table: plain keys first, then the tables inside it."""
+    """Write a table as TOML: plain keys first, then inner tables."""
     inner: list[tuple[str, object]] = []
     for key, value in table.items():
         if isinstance(value, Mapping) or _is_tables(value):

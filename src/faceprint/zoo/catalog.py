@@ -1,4 +1,4 @@
-"""The catalog: the packaged cards, and the user's own beside them."""
+"""Find model cards: those in the package, and the user's own."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from faceprint.zoo import packs
 from faceprint.zoo.card import ModelCard
 from faceprint.zoo.card_io import read_card
 
-__all__ = ["add_card", "all_cards", "card_ids", "get_card", "remove_card"]
+__all__ = ["add_card", "all_cards", "card_ids", "get_card", "remove_card", "valid_cards"]
 
 _PACKAGED = Path(__file__).with_name("cards")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 def get_card(card_id: str) -> ModelCard:
-    """The card of that id; parses that one file alone.
+    """Return the card of that id.
 
-    A packaged id means the packaged card, unless the user replaced it on purpose
-    (`add_card(path, replace=True)`); a file dropped into the folder of user cards can't.
+    Only `add_card(path, replace=True)` replaces a packaged card; a file of the same id in the
+    folder of user cards does not.
 
     Raises:
-        UnknownModelError: no such card; names close ones.
+        UnknownModelError: no such card; suggests similar ids.
         CardError: the user's card of that id is not valid.
     """
     path = _find(card_id)
@@ -45,7 +45,7 @@ def get_card(card_id: str) -> ModelCard:
 
 
 def all_cards() -> tuple[ModelCard, ...]:
-    """Every card, by id.
+    """Return all cards, sorted by id.
 
     Raises:
         CardError: a user's card is not valid.
@@ -54,30 +54,30 @@ def all_cards() -> tuple[ModelCard, ...]:
 
 
 def card_ids() -> tuple[str, ...]:
-    """Every id, sorted, without parsing a card."""
+    """Return all ids, sorted, without parsing a card."""
     return tuple(sorted({path.stem for folder in _folders() for path in folder.glob("*.toml")}))
 
 
 def add_card(path: Path, replace: bool = False) -> ModelCard:
-    """Take a user's card into the catalog: validated, then copied to FACEPRINT_HOME.
+    """Validate a user's card and copy it to FACEPRINT_HOME.
 
     Args:
         path: the TOML file.
-        replace: overwrite the user's card of the same id, or stand in for a packaged one.
+        replace: overwrite the user's card of the same id, or override a packaged one.
 
     Raises:
-        CardError: not valid; the id is taken and `replace` is False; or another card has a file
-            of the same name with another sha256, which the store could not keep apart.
+        CardError: not valid; the id is taken and `replace` is False; or another card has another
+            file of the same name.
     """
     card = read_card(path)
     if any(file.bundled for file in card.files):
-        raise CardError(f"{path}: files.bundled is for cards inside the package alone")
+        raise CardError(f"{path}: files.bundled is only for cards inside the package")
     packaged = (_PACKAGED / f"{card.id}.toml").exists()
     target = (_replacing() if packaged else _user()) / f"{card.id}.toml"
     if (packaged or target.exists()) and not replace:
         kind = "packaged" if packaged else "user's own"
         raise CardError(
-            f"{path}: id {card.id!r} is that of a {kind} card; choose another id, or say replace"
+            f"{path}: id {card.id!r} is that of a {kind} card; choose another id, or replace it"
         )
     _refuse_name_clash(card, path)
     try:
@@ -89,7 +89,11 @@ def add_card(path: Path, replace: bool = False) -> ModelCard:
 
 
 def remove_card(card_id: str) -> bool:
-    """Forget a user's card (a packaged one that it replaced comes back); whether there was one."""
+    """Remove a user's card, and restore the packaged card that it replaced.
+
+    Returns:
+        Whether there was one.
+    """
     if not _ID.fullmatch(card_id):
         return False
     for folder in (_replacing(), _user()):
@@ -102,7 +106,7 @@ def remove_card(card_id: str) -> bool:
 
 def _refuse_name_clash(card: ModelCard, path: Path) -> None:
     hashes = {file.name: file.sha256 for file in card.files}
-    for other in _valid_cards():
+    for other in valid_cards():
         for file in other.files:
             if other.id != card.id and hashes.get(file.name, file.sha256) != file.sha256:
                 raise CardError(
@@ -111,7 +115,8 @@ def _refuse_name_clash(card: ModelCard, path: Path) -> None:
                 )
 
 
-def _valid_cards() -> Iterator[ModelCard]:
+def valid_cards() -> Iterator[ModelCard]:
+    """Yield all cards, without user cards that are not valid."""
     for card_id in card_ids():
         try:
             yield get_card(card_id)
@@ -128,7 +133,7 @@ def _replacing() -> Path:
 
 
 def _folders() -> tuple[Path, Path, Path]:
-    """Folders in the order in which an id is looked up."""
+    """Return the folders in the order in which an id is looked up."""
     return _replacing(), _PACKAGED, _user()
 
 
@@ -142,5 +147,5 @@ def _find(card_id: str) -> Path | None:
 def _read(path: Path) -> ModelCard:
     card = read_card(path, origin="packaged" if path.parent == _PACKAGED else str(path))
     if card.origin != "packaged" and any(file.bundled for file in card.files):
-        raise CardError(f"{path}: files.bundled is for cards inside the package alone")
+        raise CardError(f"{path}: files.bundled is only for cards inside the package")
     return card

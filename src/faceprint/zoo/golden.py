@@ -1,7 +1,6 @@
-"""Golden values: what a graph makes of a fixed pattern, so that a changed file or runtime shows.
+"""Golden values: a graph's outputs for a fixed pattern, to detect changed files and runtimes.
 
-The pattern is whole-number arithmetic, the same on every machine; no photograph has to be shipped
-with a card.
+The pattern is made by integer arithmetic, so it is the same on every machine.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from faceprint.zoo.card import InputContract, ModelCard
 __all__ = ["Run", "golden_blob", "golden_image", "golden_values"]
 
 Run = Callable[[Array], Sequence[Array]]
-"""A loaded graph: one float32 blob in, its outputs in the graph's order."""
+"""A loaded graph: takes one float32 blob and returns the outputs in the graph's order."""
 
 _FREE_SIZE = {"pnet": 48, "rnet": 24, "onet": 48}
 _COUNT = 8
 
 
 def golden_image(width: int, height: int) -> Image:
-    """The pattern: three triangle waves of different pitch; (height, width, 3) RGB uint8."""
+    """Make the pattern: three triangle waves of different pitch; (height, width, 3) RGB uint8."""
     y, x = np.ogrid[0:height, 0:width]
 
     def wave(phase: NDArray[np.int64]) -> Image:
@@ -35,12 +34,12 @@ def golden_image(width: int, height: int) -> Image:
 
 
 def golden_blob(contract: InputContract, role: str = "model") -> Array:
-    """The pattern as the graph is fed it, (1, 3, height, width) or (1, height, width, 3)."""
+    """Make the graph's input, (1, 3, height, width) or (1, height, width, 3)."""
     side = _FREE_SIZE.get(role, 640)
     image = golden_image(contract.width or side, contract.height or side).astype(np.float32)
     if contract.color == "BGR":
         image = image[:, :, ::-1]
-    # In place: the largest input that a card may claim takes 200 MB.
+    # In place: the largest input that a card may name takes 200 MB.
     image -= np.asarray(contract.mean, np.float32)
     image /= np.asarray(contract.std, np.float32)
     blob = image.transpose(2, 0, 1) if contract.layout == "NCHW" else image
@@ -48,15 +47,15 @@ def golden_blob(contract: InputContract, role: str = "model") -> Array:
 
 
 def golden_values(card: ModelCard, runs: Mapping[str, Run]) -> tuple[float, ...]:
-    """What stands in a card as `golden`.
+    """Compute a card's `golden` values.
 
     Args:
         card: the model.
-        runs: its graphs, by role.
+        runs: its graphs by role.
 
     Returns:
-        An embedder's first eight values at unit length; a detector's root mean square of each
-        raw output, in the order of its files and of each graph's outputs.
+        For an embedder the first eight values of the unit vector; for a detector the root mean
+        square of each raw output, in the order of its files and each graph's outputs.
     """
     values: list[float] = []
     for file in card.files:

@@ -1,17 +1,16 @@
-"""What an ONNX graph proves about itself."""
+"""Read the facts of an ONNX graph that `models lint` reports."""
 
 from __future__ import annotations
 
-import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from faceprint._external import outside_location
-from faceprint._onnx import reading
-from faceprint._optional import require
+from faceprint._onnx_reader import GraphOutline, scan
 from faceprint.errors import CardError
+from faceprint.zoo.graph_traits import legacy_traits
+from faceprint.zoo.store import file_sha256
 
 __all__ = ["GraphFacts", "Tensor", "read_graph"]
 
@@ -28,13 +27,13 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class GraphFacts:
-    """What can be read from a graph without running it.
+    """The facts of a graph that can be read without running it.
 
     Attributes:
-        batch: "free", or the number that the first dimension of the input is fixed at.
-        parameters: numbers in the initializers.
-        leading: operators on the way from the input to the first convolution.
-        legacy: traits of old exporters that current runtimes stumble over.
+        batch: "free", or the fixed first dimension of the input.
+        parameters: how many numbers the initializers hold.
+        leading: operators between the input and the first convolution.
+        legacy: traits of old exporters that current runtimes can't handle well.
     """
 
     name: str
@@ -54,92 +53,78 @@ class GraphFacts:
 
 
 def read_graph(path: Path) -> GraphFacts:
-    """Read a graph; its external data is looked for and never loaded.
+    """Read a graph; its external data is checked but never loaded.
 
     Raises:
         CardError: not an ONNX graph, or external data that points outside the file's folder.
-        MissingExtraError: the onnx package is not installed.
     """
-    onnx = require("onnx", extra="onnx")
-    with reading(str(path), extra="onnx", kind=CardError):
-        try:
-            outside = outside_location(path)
-        except OSError as error:
-            raise CardError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        outside = outside_location(path)
         if outside:
             raise CardError(
                 f"{path}: its external data points outside its folder ({outside}); refused"
             )
-        return _facts(onnx.load(str(path), load_external_data=False), path)
+        return _facts(scan(path), path)
+    except OSError as error:
+        raise CardError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        if isinstance(error, CardError):
+            raise
+        raise CardError(f"{path}: not an ONNX graph, or a damaged one ({error})") from error
 
 
-def _facts(model: Any, path: Path) -> GraphFacts:
-    if not model.graph.node:
-        raise CardError(f"{path}: not an ONNX graph (it has no nodes)")
-    graph = model.graph
-    initializers = {item.name: tuple(item.dims) for item in graph.initializer}
-    inputs = tuple(_tensor(item) for item in graph.input if item.name not in initializers)
-    with path.open("rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
+def _facts(outline: GraphOutline, path: Path) -> GraphFacts:
+    if not outline.nodes:
+        raise ValueError("it has no nodes")
+    if any(side >= 1 << 63 for dims in outline.dims.values() for side in dims):
+        raise ValueError("a weight with a negative dimension")
+    inputs = tuple(Tensor(*item) for item in outline.data_inputs)
+    outputs = tuple(Tensor(*item) for item in outline.outputs)
+    for item in (*inputs, *outputs):
+        item.name.encode()  # refuses names that are not UTF-8
     first = inputs[0].shape[:1] if inputs else ()
     return GraphFacts(
         name=path.name,
         size=path.stat().st_size,
-        sha256=sha256,
-        ir_version=model.ir_version,
-        opset=max(
-            (o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0
-        ),
-        producer=f"{model.producer_name} {model.producer_version}".strip(),
+        sha256=file_sha256(path),
+        ir_version=outline.ir_version,
+        opset=outline.opset,
+        producer=outline.producer,
         inputs=inputs,
-        outputs=tuple(_tensor(item) for item in graph.output),
+        outputs=outputs,
         batch="free" if not first or first[0] is None else str(first[0]),
-        nodes=len(graph.node),
-        parameters=sum(math.prod(dims) for dims in initializers.values()),
-        quantized=any(node.op_type in _QUANTIZED for node in graph.node),
-        leading=_leading(graph, {item.name for item in inputs}),
-        legacy=_legacy(graph, initializers),
+        nodes=len(outline.nodes),
+        parameters=sum(math.prod(dims) for dims in outline.dims.values()),
+        quantized=any(node.op in _QUANTIZED for node in outline.nodes),
+        leading=_leading(outline, {item.name for item in inputs}),
+        legacy=_legacy(outline),
     )
 
 
-def _tensor(value: Any) -> Tensor:
-    if not isinstance(value.name, str):  # protobuf gives bytes for what is no UTF-8
-        raise ValueError(f"a name that is not text: {value.name!r}")
-    shape = tuple(
-        side.dim_value if side.WhichOneof("value") == "dim_value" and side.dim_value > 0 else None
-        for side in value.type.tensor_type.shape.dim
-    )
-    return Tensor(value.name, shape)
-
-
-def _leading(graph: Any, names: set[str]) -> tuple[str, ...]:
-    """Operators before the first convolution on the input's path, as proof of normalization."""
+def _leading(outline: GraphOutline, names: set[str]) -> tuple[str, ...]:
+    """Find the operators before the first convolution, which may normalize the input."""
     found: list[str] = []
-    for node in graph.node:
-        if not names.intersection(node.input):
+    for node in outline.nodes:
+        if not names.intersection(node.inputs):
             continue
-        if node.op_type in {"Conv", "QLinearConv", "ConvInteger", "Gemm", "MatMul"}:
+        if node.op in {"Conv", "QLinearConv", "ConvInteger", "Gemm", "MatMul"}:
             break
-        found.append(node.op_type)
-        names = names.union(node.output)
+        found.append(node.op)
+        names = names.union(node.outputs)
         if len(found) == 8:
             break
     return tuple(found)
 
 
-def _legacy(graph: Any, initializers: dict[str, tuple[int, ...]]) -> tuple[str, ...]:
+def _legacy(outline: GraphOutline) -> tuple[str, ...]:
     found = []
-    if any(item.name in initializers for item in graph.input):
+    if any(name in outline.dims for name, _ in outline.inputs):
         found.append("weights are listed as graph inputs")
-    for node in graph.node:
-        if node.op_type == "BatchNormalization" and any(
-            item.name == "spatial" and item.i == 0 for item in node.attribute
-        ):
-            found.append("BatchNormalization with spatial = 0")
-            break
+    if legacy_traits(outline).spatial:
+        found.append("BatchNormalization with spatial = 0")
     if any(
-        node.op_type == "PRelu" and len(initializers.get(node.input[1], (1, 1, 1))) == 1
-        for node in graph.node
+        node.op == "PRelu" and len(outline.dims.get(node.inputs[1], ())) == 1
+        for node in outline.nodes
     ):
         found.append("PRelu slopes of shape (C,)")
     return tuple(found)

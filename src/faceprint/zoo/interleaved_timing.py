@@ -1,21 +1,20 @@
-"""Times things against each other on a machine that has other work to do."""
+"""Time alternatives in turn, so that other work on the machine slows all of them alike."""
 
 from __future__ import annotations
 
-import statistics
 import time
 from collections.abc import Callable, Mapping
 
-__all__ = ["median_ratio", "rotate"]
+__all__ = ["time_in_turn"]
 
 
-def rotate(
+def time_in_turn(
     sides: Mapping[str, Callable[[], object]], *, rounds: int = 9, budget: float = 1.2
 ) -> dict[str, list[float]]:
-    """Seconds of each side, in turn, so that a slow moment hits all of them.
+    """Return the seconds of each call of each alternative.
 
     Args:
-        sides: what to run; each was run once before, so that nothing is timed cold.
+        sides: what to run; run each once before, so that nothing is timed cold.
         rounds: turns at most.
         budget: seconds after which no further turn begins, once there were three.
     """
@@ -29,8 +28,3 @@ def rotate(
             run()
             times[name].append(time.perf_counter() - start)
     return times
-
-
-def median_ratio(times: Mapping[str, list[float]], slow: str, fast: str) -> float:
-    """How many times as fast one side was as the other, by the medians."""
-    return statistics.median(times[slow]) / statistics.median(times[fast])

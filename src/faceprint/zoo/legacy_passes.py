@@ -1,29 +1,18 @@
-"""The steps that make an old graph new; each takes a model of the onnx package and changes it.
+"""Passes that modernize an old graph; each takes a model of the onnx package and changes it.
 
-A step must be exact: the rewritten graph computes what its author meant, to the last rounding.
+A pass must be exact: the rewritten graph computes what the original means, to the last rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from faceprint._external import refuse_outside
-from faceprint._onnx import reading
-from faceprint._optional import require
-from faceprint.errors import CardError
+from faceprint.zoo.graph_editing import Pass, add_weight, attribute, replace_items
+from faceprint.zoo.graph_traits import LegacyTraits
 
-if TYPE_CHECKING:
-    from faceprint.types import Array
-    from faceprint.zoo.legacy import Plan
-
-__all__ = ["PASSES", "Pass", "add_weight", "replace_items", "rewrite"]
-
-Pass = Callable[[Any, "Plan"], None]
-"""(onnx.ModelProto, plan) -> None; changes the model in place."""
+__all__ = ["PASSES", "delist_weights", "drop_dropout", "drop_unused", "raise_opset"]
 
 _IR = 8
 _OPSET = 17
@@ -36,35 +25,8 @@ _STABLE = {
 }  # fmt: skip
 
 
-def rewrite(model: Path, plan: Plan, steps: Sequence[Pass] | None = None) -> bytes:
-    """The rewritten file's bytes, weights inside.
-
-    Args:
-        steps: what is done; `PASSES` when None.
-
-    Raises:
-        MissingExtraError: the onnx package is not installed.
-        CardError: the file is not a graph, or comes out of the rewriting unsound.
-    """
-    onnx = require("onnx", extra="onnx")
-    with reading(str(model), extra="onnx", kind=CardError):
-        refuse_outside(model)
-        proto = onnx.load(str(model))
-        for step in PASSES if steps is None else steps:
-            step(proto, plan)
-        content: bytes = proto.SerializeToString(deterministic=True)
-        try:
-            onnx.checker.check_model(content)
-        except onnx.checker.ValidationError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise CardError(
-                f"{model}: can't be rewritten for today's runtimes ({reason})"
-            ) from error
-    return content
-
-
-def drop_dropout(model: Any, plan: Plan) -> None:
-    """Dropout is the identity at inference; so is Identity."""
+def drop_dropout(model: Any, traits: LegacyTraits) -> None:
+    """Remove Dropout and Identity: both copy their input at inference."""
     graph = model.graph
     results = {item.name for item in graph.output}
     renamed: dict[str, str] = {}
@@ -83,11 +45,11 @@ def drop_dropout(model: Any, plan: Plan) -> None:
     replace_items(graph.node, kept)
 
 
-def plain_batch_norm(model: Any, plan: Plan) -> None:
-    """`spatial = 0` goes; with statistics for each pixel it becomes a product and a sum.
+def plain_batch_norm(model: Any, traits: LegacyTraits) -> None:
+    """Remove `spatial = 0`; with statistics for each pixel, write a product and a sum instead.
 
-    Exporters wrote `spatial = 0` beside statistics of shape (C,), meaning one for each channel.
-    The older standard's own meaning, statistics of shape (C, H, W), is kept where they have it.
+    Exporters wrote `spatial = 0` beside statistics of shape (C,), meaning one for each channel. The
+    standard meant statistics of shape (C, H, W); graphs that have those keep that meaning.
     """
     from onnx import helper, numpy_helper
 
@@ -98,16 +60,16 @@ def plain_batch_norm(model: Any, plan: Plan) -> None:
         if node.op_type != "BatchNormalization":
             kept.append(node)
             continue
-        attributes = {item.name: helper.get_attribute_value(item) for item in node.attribute}
+        spatial, epsilon = attribute(node, "spatial", 1), attribute(node, "epsilon", 1e-5)
         del node.output[1:]
         replace_items(node.attribute, [a for a in node.attribute if a.name == "epsilon"])
-        if attributes.get("spatial", 1) != 0 or len(weights[node.input[1]].dims) == 1:
+        if spatial != 0 or len(weights[node.input[1]].dims) == 1:
             kept.append(node)
             continue
         gamma, beta, mean, variance = (
             numpy_helper.to_array(weights[name]).astype(np.float64) for name in node.input[1:5]
         )
-        factor = gamma / np.sqrt(variance + attributes.get("epsilon", 1e-5))
+        factor = gamma / np.sqrt(variance + epsilon)
         name = node.output[0]
         add_weight(graph, f"{name}/factor", factor.astype(np.float32))
         add_weight(graph, f"{name}/offset", (beta - mean * factor).astype(np.float32))
@@ -117,18 +79,18 @@ def plain_batch_norm(model: Any, plan: Plan) -> None:
     replace_items(graph.node, kept)
 
 
-def tall_slopes(model: Any, plan: Plan) -> None:
-    """PRelu slopes (C,) on feature maps become (C, 1, 1), which broadcasts over the channels."""
+def tall_slopes(model: Any, traits: LegacyTraits) -> None:
+    """Give PRelu slopes (C,) on feature maps the shape (C, 1, 1), which broadcasts by channel."""
     for item in model.graph.initializer:
-        if item.name in plan.flat_slopes:
+        if item.name in traits.flat_slopes:
             item.dims.extend([1, 1])
 
 
-def free_batch(model: Any, plan: Plan) -> None:
-    """The batch is given a name instead of a number, also where a Reshape repeats it."""
+def free_batch(model: Any, traits: LegacyTraits) -> None:
+    """Replace the fixed batch size by a name, also where a Reshape repeats it."""
     from onnx import helper, numpy_helper
 
-    if plan.fixed_batch is None:
+    if traits.fixed_batch is None:
         return
     graph = model.graph
     weights = {item.name: item for item in graph.initializer}
@@ -144,7 +106,7 @@ def free_batch(model: Any, plan: Plan) -> None:
         if source is None:
             return
         shape = numpy_helper.to_array(source).astype(np.int64)
-        if shape[0] == plan.fixed_batch:
+        if shape[0] == traits.fixed_batch:
             shape[0] = 0 if -1 in shape else -1
             name = f"{node.output[0]}/shape"
             graph.initializer.append(numpy_helper.from_array(shape, name))
@@ -158,15 +120,15 @@ def free_batch(model: Any, plan: Plan) -> None:
     del graph.value_info[:]
 
 
-def delist_weights(model: Any, plan: Plan) -> None:
-    """Weights that are inputs too can be overridden, so nothing may be folded into them."""
+def delist_weights(model: Any, traits: LegacyTraits) -> None:
+    """Remove weights from the inputs: what can be overridden can't be folded."""
     weights = {item.name for item in model.graph.initializer}
     replace_items(model.graph.input, [i for i in model.graph.input if i.name not in weights])
     model.ir_version = max(model.ir_version, _IR)
 
 
-def raise_opset(model: Any, plan: Plan) -> None:
-    """The operator set's number, where every operator in the graph kept its meaning."""
+def raise_opset(model: Any, traits: LegacyTraits) -> None:
+    """Raise the opset version, where every operator in the graph kept its meaning."""
     for item in model.opset_import:
         if (
             item.domain in ("", "ai.onnx")
@@ -176,8 +138,8 @@ def raise_opset(model: Any, plan: Plan) -> None:
             item.version = _OPSET
 
 
-def drop_unused(model: Any, plan: Plan) -> None:
-    """Weights and constants that nothing reads any more."""
+def drop_unused(model: Any, traits: LegacyTraits) -> None:
+    """Remove weights and constants that no node reads."""
     graph = model.graph
     read = {name for node in graph.node for name in node.input}
     read |= {item.name for item in graph.output}
@@ -199,17 +161,3 @@ PASSES: tuple[Pass, ...] = (
     raise_opset,
 )
 """In the order in which they run."""
-
-
-def replace_items(field: Any, items: list[Any]) -> None:
-    """Give a repeated field new contents, which may be parts of the old."""
-    copies = [type(item).FromString(item.SerializeToString()) for item in items]
-    del field[:]
-    field.extend(copies)
-
-
-def add_weight(graph: Any, name: str, value: Array) -> None:
-    """One more initializer."""
-    from onnx import numpy_helper
-
-    graph.initializer.append(numpy_helper.from_array(value, name))

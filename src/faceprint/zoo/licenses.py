@@ -1,4 +1,4 @@
-"""Which model licenses the user has accepted, and the question when one has not been."""
+"""Ask for the acceptance of model licenses, and record it."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ _LOG = logging.getLogger("faceprint.zoo")
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """One license that was accepted.
+    """An accepted license.
 
     Attributes:
         card: the card's id.
-        license: the weights license as the card named it then.
-        files: name and sha256 of the files that it was accepted for; "" for an unpinned file.
+        license: the license of the weights, as named in the card at that time.
+        files: sha256 by name of the files it was accepted for; "" for an unpinned file.
         date: UTC, ISO 8601.
         how: `flag`, `environment` or `prompt`.
     """
@@ -41,7 +41,7 @@ class Acceptance:
 
 
 def accepted() -> tuple[Acceptance, ...]:
-    """What was accepted on this machine, oldest first."""
+    """Return the licenses accepted on this machine, oldest first."""
     try:
         document = json.loads(_path().read_text("utf-8"))
         return tuple(Acceptance(**row) for row in document["accepted"])
@@ -53,10 +53,10 @@ def accepted() -> tuple[Acceptance, ...]:
 
 
 def is_accepted(card: ModelCard) -> bool:
-    """Whether none is needed, or it was accepted with this license and these files.
+    """Whether the card's license was accepted for these files, or needs no acceptance.
 
-    None is needed for weights that may be used commercially, and for those inside the package:
-    who installed it has them, and nothing is fetched.
+    Weights for commercial use need none, nor do weights inside the package, which are installed
+    already.
     """
     if card.license.commercial_use == "yes" or all(file.bundled for file in card.files):
         return True
@@ -65,7 +65,7 @@ def is_accepted(card: ModelCard) -> bool:
 
 
 def describe(card: ModelCard) -> str:
-    """The license for people, a few lines."""
+    """Describe the license in a few lines."""
     use = {"yes": "yes", "no": "NO", "unclear": "not clear"}[card.license.commercial_use]
     lines = [
         f"{card.id}: {shown(card.title)}",
@@ -80,14 +80,14 @@ def describe(card: ModelCard) -> str:
 
 
 def require(card: ModelCard, *, accept: bool = False) -> None:
-    """Return when the card may be used; ask on a terminal; else refuse.
+    """Make sure that the card's license is accepted; ask on a terminal.
 
     Args:
         card: the model.
-        accept: the caller accepts (a flag); FACEPRINT_ACCEPT_LICENSE does the same.
+        accept: accept it; FACEPRINT_ACCEPT_LICENSE does the same.
 
     Raises:
-        LicenseNotAcceptedError: a non-commercial or unclear license that nobody has accepted.
+        LicenseNotAcceptedError: a non-commercial or unclear license was not accepted.
     """
     if is_accepted(card):
         return
@@ -102,7 +102,7 @@ def require(card: ModelCard, *, accept: bool = False) -> None:
             f"`faceprint models pull {card.id} --accept-license`, or set FACEPRINT_ACCEPT_LICENSE=1"
         )
     if how != "prompt":
-        # Once for each card, and above the default level: an acceptance that nobody read is none.
+        # Once per card, and visible by default: nobody should accept a license unseen.
         _LOG.warning("license accepted by %s:\n%s", how, describe(card))
     _record(card, how)
 
@@ -117,7 +117,7 @@ def _record(card: ModelCard, how: str) -> None:
             rows = [asdict(item) for item in [*kept, entry]]
             atomic_write(path, json_text({"format": 1, "accepted": rows}, indent=2) + "\n")
     except OSError as error:
-        # A read-only cache must still work for somebody who accepts by flag every time.
+        # With a read-only cache the user accepts by flag or environment each time.
         _LOG.warning("the acceptance could not be recorded in %s (%s)", path, error.strerror)
 
 

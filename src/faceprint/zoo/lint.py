@@ -1,4 +1,4 @@
-"""`models lint`: what a graph proves, what its card claims, and what a contribution still lacks."""
+"""Check a graph and its card, and propose a card for a graph without one (`models lint`)."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ import numpy as np
 from faceprint.errors import FaceprintError
 from faceprint.types import Array
 from faceprint.zoo.card import ModelCard
+from faceprint.zoo.card_points import has_measured_points, point_problems
 from faceprint.zoo.golden import Run, golden_values
 from faceprint.zoo.graph_facts import GraphFacts, Tensor, read_graph
-from faceprint.zoo.lint_points import has_measured_points, point_problems
 from faceprint.zoo.vectors import read_vectors
 
 __all__ = ["Finding", "LintReport", "lint", "propose"]
 
 _COSINE = 0.9999
 _GOLDEN = 2e-4
-"""Golden values are compared to this; runtimes differ by 1e-5 and a swapped channel by 1e-1."""
+"""Tolerance of golden values; runtimes differ by 1e-5, and a swapped channel by 1e-1."""
 
 _UNKNOWN = "?"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     level: Literal["ok", "note", "error"]
     topic: str
@@ -37,11 +37,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class LintReport:
-    """What `lint` has to say.
+    """The result of `lint`.
 
     Attributes:
-        proposal: a card as TOML, with "?" where a person must say what the graph can't.
-        unknown: what the graph can't prove, and why it matters.
+        proposal: a card as TOML, with "?" where a person must fill in a value.
+        unknown: what the graph doesn't show, and why it matters.
         lacking: what a contribution to the catalog still lacks.
     """
 
@@ -53,7 +53,7 @@ class LintReport:
 
     @property
     def passed(self) -> bool:
-        """Whether nothing was found wrong; what is merely lacking does not count."""
+        """Whether no check found an error; what is only lacking does not count."""
         return all(finding.level != "error" for finding in self.findings)
 
 
@@ -64,8 +64,8 @@ def lint(
 
     Args:
         path: the ONNX file.
-        card: the card that claims to describe it.
-        open_graph: loads a graph; test vectors and golden values are left out without it.
+        card: its card.
+        open_graph: loads a graph; without it, test vectors and golden values are not checked.
 
     Raises:
         CardError: not an ONNX graph, or external data that points outside the file's folder.
@@ -102,7 +102,7 @@ def lint(
 
 
 def propose(facts: GraphFacts) -> tuple[str, tuple[str, ...]]:
-    """A card as TOML of what the graph proves, and a list of what it can't."""
+    """Return a card as TOML with what the graph shows, and a list of what it doesn't show."""
     task, decoder, dim = _likely(facts)
     height, width = _image_size(facts)
     inside = any(op in {"Sub", "Mul", "Div", "Add"} for op in facts.leading)
@@ -130,20 +130,20 @@ def propose(facts: GraphFacts) -> tuple[str, tuple[str, ...]]:
     lines += ["", "[[files]]", f'name = "{facts.name}"', f'sha256 = "{facts.sha256}"']
     lines += [f"size = {facts.size}", "urls = []"]
     unknown = [
-        "task and decoder: outputs are numbers; the card's author says what they mean",
-        "color: RGB and BGR graphs look the same, and the wrong one costs points of accuracy",
-        "mean and std: what the weights were trained with"
-        + (" (the graph begins with arithmetic: look whether it normalizes)" if inside else ""),
+        "task and decoder: the outputs are only numbers",
+        "color: RGB and BGR graphs look the same, and the wrong order costs accuracy",
+        "mean and std: the normalization used in training"
+        + (" (the graph begins with arithmetic: check whether it normalizes)" if inside else ""),
         "license of the weights, and whether it allows commercial use",
         "training data, paper, published figures with their source",
     ]
     if task != "detect":
-        unknown.insert(3, "alignment: the template of landmarks that it was trained with")
+        unknown.insert(3, "alignment: the landmark template used in training")
     return "\n".join(lines) + "\n", tuple(unknown)
 
 
 def _likely(facts: GraphFacts) -> tuple[str, str, int | None]:
-    """Task, decoder and dim as far as the outputs allow a guess; "?" where they don't."""
+    """Guess task, decoder and dim from the outputs; "?" where they don't tell."""
     last = [item.shape[-1] if item.shape else None for item in facts.outputs]
     if len(last) == 1 and len(facts.outputs[0].shape) == 2 and (last[0] or 0) >= 32:
         return "embed", "vector", last[0]
@@ -167,7 +167,7 @@ def _image_size(facts: GraphFacts) -> tuple[int | None, int | None]:
 
 
 def _layout(facts: GraphFacts) -> str | None:
-    """Where the three colors are; None where both ends or neither could be it."""
+    """Find the axis of the three colors; None if both ends or neither could be it."""
     shape = facts.inputs[0].shape if facts.inputs else ()
     if len(shape) != 4 or (shape[1] == 3) == (shape[3] == 3):
         return None
@@ -209,7 +209,7 @@ def _against_card(facts: GraphFacts, card: ModelCard) -> list[Finding]:
     if card.task == "embed":
         dim = facts.outputs[0].shape[-1] if facts.outputs and facts.outputs[0].shape else None
         if dim is None:
-            found.append(Finding("note", "dim", "the graph does not say how long its vector is"))
+            found.append(Finding("note", "dim", "the graph does not show the length of its vector"))
         elif dim != card.dim:
             text = f"the graph gives {dim}, the card says {card.dim}"
             found.append(Finding("error", "dim", text))
@@ -249,7 +249,7 @@ def _compare(name: str, outputs: Sequence[Array], wanted: Sequence[Array]) -> Fi
 def _golden(card: ModelCard, facts: GraphFacts, run: Run) -> Finding:
     role = next((item.role for item in card.files if item.sha256 == facts.sha256), "model")
     if len(card.files) > 1:
-        return Finding("note", "golden", f"compared for whole models alone; this is {role}")
+        return Finding("note", "golden", f"compared only for whole models; this is {role}")
     found = golden_values(card, {role: run})
     if len(found) != len(card.golden):
         return Finding("error", "golden", f"{len(found)} values, the card has {len(card.golden)}")

@@ -1,4 +1,4 @@
-"""A lock between processes, on a file that stays."""
+"""Locks between processes, on lock files."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _LOG = logging.getLogger("faceprint.zoo")
 
 @contextmanager
 def exclusive(path: Path, *, what: str) -> Iterator[None]:
-    """Hold the lock of a file; wait while another process (or thread) holds it.
+    """Hold a lock file; wait while another process or thread holds it.
 
-    The system lets go of it when a process dies, so a crash leaves nothing to clean up. The file
-    itself stays: removing it would let two holders in.
+    The system releases the lock when a process dies. The file is never removed: then two processes
+    could hold the lock.
 
     Args:
-        path: the lock file; made, with its folder, when it is not there.
-        what: named in the message that says who is being waited for.
+        path: the lock file; it and its folder are made if missing.
+        what: what the lock protects, for the message while waiting.
 
     Raises:
-        OSError: the file cannot be made.
+        OSError: the file can't be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)

@@ -1,8 +1,8 @@
-"""`ONNX_HUB_MANIFEST.json`, the index of `onnx.hub`, as a source of files for the catalog's cards.
+"""Read `ONNX_HUB_MANIFEST.json`, the index of `onnx.hub`, as a source of model files.
 
-A manifest tells a file's address, sha256, size and tensors; it tells nothing about color,
-normalization, alignment or license. So an entry gives a card that is known (by sha256) another
-address, and an unknown model its file and no more.
+A manifest gives a file's address, sha256 and size, and nothing about color, normalization,
+alignment or license. So an entry adds an address to the card of the same sha256; of a model without
+a card it only gives the file.
 """
 
 from __future__ import annotations
@@ -15,17 +15,18 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from faceprint.errors import CardError, UnknownModelError
+from faceprint.zoo import catalog, store
 from faceprint.zoo.card import ModelCard, ModelFile
 
-__all__ = ["DEFAULT_BASE", "ManifestEntry", "card_of", "find_entry", "read_manifest"]
+__all__ = ["DEFAULT_BASE", "ManifestEntry", "card_of", "find_entry", "pull", "read_manifest"]
 
 DEFAULT_BASE = "https://huggingface.co/onnxmodelzoo/legacy_models/resolve/main/"
-"""Where the ONNX Model Zoo's files have been since its own downloads stopped (2025-07-01)."""
+"""The home of the ONNX Model Zoo's files since its own downloads stopped (2025-07-01)."""
 
 _LIMIT = 64 << 20
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,199}")
-"""A folder or file of a path that becomes an address and a file name of the store."""
+"""A part of a path that becomes an address and a file name in the store."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,6 @@ class ManifestEntry:
         name: the model's name; several entries may share it.
         path: the file, relative to the manifest's base.
         opset: the default domain's opset version.
-        tags: lower-case words.
-        inputs, outputs: name and shape; a free dimension is None.
     """
 
     name: str
@@ -45,23 +44,20 @@ class ManifestEntry:
     sha256: str
     size: int | None
     opset: int | None
-    tags: tuple[str, ...]
-    inputs: tuple[tuple[str, tuple[int | None, ...]], ...]
-    outputs: tuple[tuple[str, tuple[int | None, ...]], ...]
 
     @property
     def file_name(self) -> str:
-        """The last part of the path."""
+        """Return the last part of the path."""
         return PurePosixPath(self.path).name
 
     def file(self, base: str = DEFAULT_BASE) -> ModelFile:
-        """As a file that the store can fetch."""
+        """Return the entry as a file that the store can download."""
         url = f"{base.rstrip('/')}/{self.path}"
         return ModelFile(self.file_name, self.sha256, self.size, (url,))
 
 
 def read_manifest(path: Path) -> tuple[ManifestEntry, ...]:
-    """The entries of a manifest file; those without a usable path or sha256 are left out.
+    """Read the entries of a manifest file; those without a usable path or sha256 are skipped.
 
     Raises:
         CardError: not readable, or not a manifest.
@@ -80,10 +76,10 @@ def read_manifest(path: Path) -> tuple[ManifestEntry, ...]:
 
 
 def find_entry(entries: Iterable[ManifestEntry], name: str) -> ManifestEntry:
-    """The entry of that model name, file name or path; the highest opset of several.
+    """Find an entry by model name, file name or path; of several, that of the highest opset.
 
     Raises:
-        UnknownModelError: none.
+        UnknownModelError: no such entry.
     """
     wanted = name.lower()
     found = [
@@ -100,7 +96,7 @@ def find_entry(entries: Iterable[ManifestEntry], name: str) -> ManifestEntry:
 def card_of(
     entry: ManifestEntry, cards: Iterable[ModelCard], base: str = DEFAULT_BASE
 ) -> ModelCard | None:
-    """The card that knows the entry's file, with the manifest's address added; None for none."""
+    """Find the card with the entry's file, and add the manifest's address; None without one."""
     for card in cards:
         for index, file in enumerate(card.files):
             if file.sha256 == entry.sha256 and file.archive is None:
@@ -108,6 +104,30 @@ def card_of(
                 files = (*card.files[:index], replace(file, urls=urls), *card.files[index + 1 :])
                 return replace(card, files=files)
     return None
+
+
+def pull(
+    path: Path, names: Iterable[str], base: str = DEFAULT_BASE, *, accept_license: bool = False
+) -> list[tuple[ModelCard | None, dict[str, Path]]]:
+    """Download models by their name in a manifest file.
+
+    Returns:
+        For each name its card, None if no card has the file, and the downloaded files by role.
+
+    Raises:
+        CardError, UnknownModelError: as `read_manifest` and `find_entry`.
+        ModelError: as `store.ensure`.
+    """
+    entries, cards = read_manifest(path), catalog.all_cards()
+    found: list[tuple[ModelCard | None, dict[str, Path]]] = []
+    for name in names:
+        entry = find_entry(entries, name)
+        card = card_of(entry, cards, base)
+        if card is None:
+            found.append((None, {"model": store.fetch_file(entry.file(base))}))
+        else:
+            found.append((card, store.ensure(card, accept_license=accept_license)))
+    return found
 
 
 def _entry(row: dict[str, Any]) -> ManifestEntry | None:
@@ -119,29 +139,11 @@ def _entry(row: dict[str, Any]) -> ManifestEntry | None:
     parts = PurePosixPath(path).parts
     if not parts or not all(_PART.fullmatch(part) for part in parts):
         return None
-    size, opset, tags = metadata.get("model_bytes"), row.get("opset_version"), metadata.get("tags")
-    ports = metadata.get("io_ports")
-    ports = ports if isinstance(ports, dict) else {}
+    size, opset = metadata.get("model_bytes"), row.get("opset_version")
     return ManifestEntry(
         name=str(row.get("model", parts[-1])),
         path=path,
         sha256=sha256,
         size=size if isinstance(size, int) and size > 0 else None,
         opset=opset if isinstance(opset, int) else None,
-        tags=tuple(str(tag).lower() for tag in tags) if isinstance(tags, list) else (),
-        inputs=_ports(ports.get("inputs")),
-        outputs=_ports(ports.get("outputs")),
-    )
-
-
-def _ports(rows: object) -> tuple[tuple[str, tuple[int | None, ...]], ...]:
-    if not isinstance(rows, list):
-        return ()
-    return tuple(
-        (
-            str(row.get("name", "")),
-            tuple(side if isinstance(side, int) and side > 0 else None for side in shape),
-        )
-        for row in rows
-        if isinstance(row, dict) and isinstance(shape := row.get("shape") or [], list)
     )

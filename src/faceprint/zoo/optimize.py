@@ -1,8 +1,8 @@
-"""Faster equals of sound graphs: rewritten, compared, timed once on this machine, and cached.
+"""Rewrite graphs with slow PRelu, and keep the rewritten graph where it is faster.
 
-What pays is decided by a measurement, not by a list: both graphs run in turn on the same inputs,
-and the rewritten one is kept only where it is faster and its outputs agree. The verdict lies beside
-the graph in the cache, for each graph, ONNX Runtime, processor and number of threads.
+Both graphs run in turn on the same inputs. The rewritten one is kept only where it is faster on
+this machine and its outputs agree. The verdict is stored beside the graph in the cache, for each
+graph, version of ONNX Runtime, processor and number of threads.
 """
 
 from __future__ import annotations
@@ -17,45 +17,47 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from faceprint import _cpu
-from faceprint._onnx_reader import GraphOutline, scan
+from faceprint._onnx_reader import scan
 from faceprint.errors import MissingExtraError, ModelError
-from faceprint.zoo import legacy
+from faceprint.zoo import graph_editing
+from faceprint.zoo.graph_cache import cached_path, find_cached, fingerprint, write_cache_file
+from faceprint.zoo.graph_traits import has_slow_prelu, legacy_traits
+from faceprint.zoo.optimize_passes import STEPS
 
 if TYPE_CHECKING:
     from faceprint.types import Array
     from faceprint.zoo.golden import Run
 
-__all__ = ["TOLERANCE", "Verdict", "describe", "has_slow_prelu", "prepare", "rewrite"]
+__all__ = ["TOLERANCE", "Verdict", "describe", "prepare", "rewrite"]
 
-REVISION = 2
-"""Of the rewriting and the measuring; raised when either changes."""
+_REVISION = 2
+"""Of the passes and the measurement; raised when either changes."""
 
 TOLERANCE = 1e-5
 """Largest difference of an output, in units of its largest value where that is above 1."""
 
 _GAIN = 1.02
-"""The rewritten graph must be this many times as fast: less is within what rotations can tell."""
+"""The rewritten graph must be this many times as fast: less is within the measurement's noise."""
 
 _ROWS, _SLOW = 8, 0.04
-"""Rows of a timed batch; a graph that takes longer than `_SLOW` seconds a row is timed on one, and
-compared on two."""
+"""Rows of a timed batch. A graph that takes longer than `_SLOW` seconds per row is timed on one
+row and compared on two."""
 
 _FREE_SIDE = 112
-_THROUGH = frozenset(legacy.SHAPE_KEEPING | {"QuantizeLinear", "DequantizeLinear"})
 
 Opener = Callable[[Path], "Run"]
-"""Loads a graph with the threads that it will run with."""
+"""Load a graph with the number of threads that it will run with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was measured of a graph and its rewriting.
+    """The measurement of a graph and its rewritten equal.
 
     Attributes:
-        kept: whether the rewritten graph is the one to open.
+        kept: whether to open the rewritten graph.
         graph: its file's name in the cache; empty where it was not kept.
-        published_ms, rewritten_ms: medians of a batch.
-        difference: largest of the outputs, in the units of `TOLERANCE`.
+        published_ms, rewritten_ms: median time of a batch.
+        difference: largest difference of an output, in the units of `TOLERANCE`.
     """
 
     kept: bool
@@ -76,49 +78,44 @@ class Verdict:
 
 
 def prepare(model: Path, cache_dir: Path, open_graph: Opener, *, threads: int) -> Path:
-    """The graph to open on ONNX Runtime: the file itself, or its faster equal.
+    """Return the graph to open on ONNX Runtime: the file itself, or its faster equal.
 
-    A graph without slow PRelu costs a look at its operators. For others the first call on a machine
-    measures, a second or two; later ones read the verdict. Without the onnx package, or where
-    `cache_dir` can't be written, the file is opened as it is.
+    The first call for a graph with slow PRelu measures for a second or two; later calls read the
+    verdict. Without the onnx package, or where `cache_dir` can't be written, the file is opened as
+    it is.
 
     Args:
-        threads: those that `open_graph` gives a session; each number has its own verdict.
+        threads: of the sessions that `open_graph` makes; each number has its own verdict.
     """
     try:
         if not has_slow_prelu(scan(model)):
             return model
-        stem = _stem(model)
-        verdict = _read(_verdict_path(cache_dir, stem, threads))
+        prefix = _prefix(model)
+        verdict = _read_verdict(_verdict_path(cache_dir, prefix, threads))
         if verdict is None:
-            verdict = _judge(model, cache_dir, stem, open_graph, threads)
+            verdict = _judge(model, cache_dir, prefix, open_graph, threads)
     except (ValueError, OSError, ModelError, MissingExtraError):
-        return model  # whatever is wrong with the file, opening it says so better
-    if not verdict.kept:
-        return model
-    kept = legacy.find_kept(cache_dir, stem)
-    return model if kept is None else kept
+        return model  # the runtime that opens it gives the better message
+    return (find_cached(cache_dir, prefix) if verdict.kept else None) or model
 
 
 def rewrite(model: Path) -> bytes:
-    """The rewritten file's bytes, whether or not that pays.
+    """Return the rewritten file's bytes, whether or not it is faster.
 
     Raises:
         MissingExtraError: the onnx package is not installed.
-        CardError: not a graph, or one that comes out unsound.
+        CardError: the file is not a graph, or the result is not a valid one.
         ValueError, OSError: not readable as ONNX.
     """
-    from faceprint.zoo import legacy_passes, optimize_passes
-
-    return legacy_passes.rewrite(model, legacy.plan_of(scan(model)), optimize_passes.STEPS)
+    return graph_editing.rewrite(model, legacy_traits(scan(model)), STEPS)
 
 
 def describe(model: Path, cache_dir: Path, *, threads: int) -> str:
-    """One line on what this machine opens in a file's place, and why; nothing is measured."""
+    """Say in one line which graph this machine opens, and why; nothing is measured."""
     try:
         if not has_slow_prelu(scan(model)):
             return "as published: nothing to rewrite"
-        verdict = _read(_verdict_path(cache_dir, _stem(model), threads))
+        verdict = _read_verdict(_verdict_path(cache_dir, _prefix(model), threads))
     except (ValueError, OSError, ModelError) as error:
         return f"as published: {error}"
     if verdict is None:
@@ -127,61 +124,48 @@ def describe(model: Path, cache_dir: Path, *, threads: int) -> str:
         if find_spec("onnx") is None:
             return "as published: pip install 'faceprint[onnx]' lets PRelu be rewritten"
         return "as published: not measured yet"
-    told = (
+    speed = (
         f"{verdict.ratio:.2f} x as fast with {threads} threads, difference {verdict.difference:.1e}"
     )
-    return f"rewritten: {told}" if verdict.kept else f"as published: rewritten it is {told}"
+    return f"rewritten: {speed}" if verdict.kept else f"as published: rewritten it is {speed}"
 
 
-def has_slow_prelu(sketch: GraphOutline) -> bool:
-    """Whether a PRelu with constant slopes runs over feature maps, and no graph lies in another."""
-    producers = {name: node for node in sketch.nodes for name in node.outputs}
-    if any(node.op in ("If", "Loop", "Scan") for node in sketch.nodes):
-        return False
-    return any(
-        node.op == "PRelu"
-        and len(sketch.dims.get(node.inputs[1], ())) in (3, 4)
-        and legacy.is_feature_map(node.inputs[0], producers, _THROUGH)
-        for node in sketch.nodes
-    )
-
-
-def _judge(model: Path, cache_dir: Path, stem: str, open_graph: Opener, threads: int) -> Verdict:
-    """Rewrite, compare and time; the verdict and, where it is for it, the graph are kept."""
+def _judge(model: Path, cache_dir: Path, prefix: str, open_graph: Opener, threads: int) -> Verdict:
+    """Rewrite, compare and time; store the verdict and, where it is faster, the graph."""
     from faceprint.zoo.locks import exclusive
 
-    place = _verdict_path(cache_dir, stem, threads)
-    # Two measurements at a time would spoil each other, and one of them is enough.
+    place = _verdict_path(cache_dir, prefix, threads)
+    # Two measurements at the same time would disturb each other, and one is enough.
     with exclusive(cache_dir / ".optimize.lock", what="timing a model's graphs"):
-        known = _read(place)
+        known = _read_verdict(place)
         if known is not None:
             return known
         content = rewrite(model)
-        target = cache_dir / f"{stem}.{hashlib.sha256(content).hexdigest()[:16]}.onnx"
+        target = cached_path(cache_dir, prefix, content)
         there = target.is_file()
-        legacy.keep(target, content)
+        write_cache_file(target, content)
         try:
-            verdict = _race(model, target, open_graph, threads)
+            verdict = _measure(model, target, open_graph, threads)
         except ModelError:
             target.unlink(missing_ok=True)
             raise
         if not verdict.kept and not there:
             target.unlink(missing_ok=True)
-        legacy.keep(place, (json.dumps(asdict(verdict), indent=1) + "\n").encode())
+        write_cache_file(place, (json.dumps(asdict(verdict), indent=1) + "\n").encode())
         return verdict
 
 
-def _race(model: Path, rewritten: Path, open_graph: Opener, threads: int) -> Verdict:
-    # Imported late: what finds a verdict, or nothing to rewrite, doesn't pay for these.
+def _measure(model: Path, rewritten: Path, open_graph: Opener, threads: int) -> Verdict:
+    # Imported late: most calls find a verdict, or nothing to rewrite.
     import statistics
     import time
 
-    from faceprint.zoo.interleaved_timing import rotate
+    from faceprint.zoo.interleaved_timing import time_in_turn
 
-    sketch = scan(model)
-    shape = next(shape for name, shape in sketch.inputs if name not in sketch.dims)
+    outline = scan(model)
+    shape = outline.data_inputs[0][1]
     published, fast = open_graph(model), open_graph(rewritten)
-    blob = _probe(shape)
+    blob = _test_batch(shape)
     if shape[0] is None:
         published(blob[:1])
         start = time.perf_counter()
@@ -193,7 +177,7 @@ def _race(model: Path, rewritten: Path, open_graph: Opener, threads: int) -> Ver
         blob = blob[:1]
         fast(blob)
     sides = {"published": lambda: published(blob), "rewritten": lambda: fast(blob)}
-    times = rotate(sides, budget=0.6)
+    times = time_in_turn(sides, budget=0.6)
     before, after = (statistics.median(times[side]) for side in ("published", "rewritten"))
     kept = difference <= TOLERANCE and before >= _GAIN * after
     return Verdict(
@@ -210,10 +194,10 @@ def _race(model: Path, rewritten: Path, open_graph: Opener, threads: int) -> Ver
     )
 
 
-def _probe(shape: tuple[int | None, ...]) -> Array:
-    """A batch that is half noise and half like photographs, in both usual ranges of pixel values.
+def _test_batch(shape: tuple[int | None, ...]) -> Array:
+    """Make a batch: half noise and half like photographs, in both usual ranges of pixel values.
 
-    Photographs have a spectrum that falls as 1 / frequency (Field 1987); white noise has all of it.
+    The spectrum of photographs falls as 1 / frequency (Field 1987); that of white noise is flat.
     """
     rows = shape[0] or _ROWS
     inner = tuple(size or (_FREE_SIDE if i else 3) for i, size in enumerate(shape[1:]))
@@ -245,22 +229,22 @@ def _difference(ours: object, theirs: object) -> float:
     return worst
 
 
-def _stem(model: Path) -> str:
-    return f"{model.stem}.{legacy.fingerprint(model)[:16]}.o{REVISION}"
+def _prefix(model: Path) -> str:
+    return f"{model.stem}.{fingerprint(model)[:16]}.o{_REVISION}"
 
 
-def _verdict_path(cache_dir: Path, stem: str, threads: int) -> Path:
+def _verdict_path(cache_dir: Path, prefix: str, threads: int) -> Path:
     where = f"{_onnxruntime()}|{_cpu.cpu_name()}|{' '.join(_cpu.cpu_flags())}|{threads}"
-    return cache_dir / f"{stem}.{hashlib.sha256(where.encode()).hexdigest()[:12]}.json"
+    return cache_dir / f"{prefix}.{hashlib.sha256(where.encode()).hexdigest()[:12]}.json"
 
 
-def _read(place: Path) -> Verdict | None:
+def _read_verdict(place: Path) -> Verdict | None:
     try:
         verdict = Verdict(**json.loads(place.read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return None
-    # A rewritten graph that is gone, or no longer what its name says, is made again.
-    gone = verdict.kept and legacy.find_kept(place.parent, place.name.rsplit(".", 2)[0]) is None
+    # A rewritten graph that is gone or damaged is made again.
+    gone = verdict.kept and find_cached(place.parent, place.name.rsplit(".", 2)[0]) is None
     return None if gone else verdict
 
 

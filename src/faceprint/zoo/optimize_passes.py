@@ -1,7 +1,7 @@
-"""Exact rewrites that make a sound graph faster on ONNX Runtime's CPU kernels.
+"""Passes that make a graph faster on ONNX Runtime's CPU kernels, or ready for quantizing.
 
-Each takes a model of the onnx package and changes it in place. "Exact" is meant as algebra: what is
-multiplied beforehand rounds once less or once more, so outputs agree to float32's rounding.
+Each takes a model of the onnx package and changes it in place. They are exact as algebra: constants
+that are multiplied beforehand round differently, so outputs agree to float32's rounding.
 """
 
 from __future__ import annotations
@@ -11,31 +11,30 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from faceprint.zoo.graph_view import GraphView, depthwise
-from faceprint.zoo.legacy_passes import (
+from faceprint.zoo.graph_editing import (
+    GraphView,
     Pass,
     add_weight,
-    delist_weights,
-    drop_dropout,
-    drop_unused,
-    raise_opset,
+    attribute,
+    depthwise,
     replace_items,
 )
+from faceprint.zoo.graph_traits import LegacyTraits
+from faceprint.zoo.legacy_passes import delist_weights, drop_dropout, drop_unused, raise_opset
 from faceprint.zoo.prelu_passes import prelu_into_convolutions, prelu_into_relu
 
 if TYPE_CHECKING:
     from faceprint.types import Array
-    from faceprint.zoo.legacy import Plan
 
 __all__ = ["FOR_INT8", "STEPS"]
 
 _BLOCK = 16
 
 
-def norm_into_weights(model: Any, plan: Plan) -> None:
-    """A BatchNormalization behind a convolution or a dense layer becomes part of its weights."""
+def norm_into_weights(model: Any, traits: LegacyTraits) -> None:
+    """Fold a BatchNormalization into the weights of the convolution or dense layer before it."""
     graph = model.graph
-    view, gone = GraphView(graph), []
+    view, gone = GraphView(graph), set()
     for node in graph.node:
         if node.op_type != "BatchNormalization" or len(node.output) != 1:
             continue
@@ -44,33 +43,36 @@ def norm_into_weights(model: Any, plan: Plan) -> None:
             continue
         terms = _norm_terms(node, view)
         weight = view.weight(maker.input[1])
-        old = view.weight(maker.input[2]) if len(maker.input) > 2 and maker.input[2] else 0.0
+        old = view.bias(maker)
         if weight is None or old is None or terms is None:
             continue
         factor, offset = terms
         if np.size(old) not in (1, len(factor)):
             continue
-        axis = 0 if maker.op_type == "Conv" or _attribute(maker, "transB", 0) else 1
+        axis = 0 if maker.op_type == "Conv" or attribute(maker, "transB", 0) else 1
         shape = [-1 if i == axis else 1 for i in range(weight.ndim)]
         bias = np.asarray(old, np.float64).reshape(-1) * factor + offset
         _set_weights(graph, maker, weight * factor.reshape(shape), bias)
         maker.output[0] = node.output[0]
-        gone.append(node.output[0])
-    _drop(graph, "BatchNormalization", gone)
+        gone.add(node.output[0])
+    replace_items(
+        graph.node,
+        [n for n in graph.node if n.op_type != "BatchNormalization" or n.output[0] not in gone],
+    )
 
 
-def scale_into_weights(model: Any, plan: Plan) -> None:
-    """Constants multiplied onto a convolution's input, or added to it where nothing is padded."""
+def scale_into_weights(model: Any, traits: LegacyTraits) -> None:
+    """Fold constants that scale a convolution's input, or shift it where nothing is padded."""
     graph = model.graph
     view, gone = GraphView(graph), set()
     for node in graph.node:
-        if node.op_type != "Conv" or _attribute(node, "group", 1) != 1:
+        if node.op_type != "Conv" or attribute(node, "group", 1) != 1:
             continue
         while True:
             ops = ("Mul", "Div") if _padded(node) else ("Mul", "Div", "Add", "Sub")
             maker = view.sole_maker(node.input[0], *ops)
             weight = view.weight(node.input[1])
-            old = view.weight(node.input[2]) if len(node.input) > 2 and node.input[2] else 0.0
+            old = view.bias(node)
             constant = None if maker is None else _channels(view.weight(maker.input[1]))
             if constant is None or weight is None or old is None or weight.ndim != 4:
                 break
@@ -86,14 +88,14 @@ def scale_into_weights(model: Any, plan: Plan) -> None:
             gone.add(maker.output[0])
             node.input[0] = maker.input[0]
             _set_weights(graph, node, new, bias)
-            view.learn(graph.initializer[-2:])
+            view.add_weights(graph.initializer[-2:])
     replace_items(graph.node, [n for n in graph.node if n.output[0] not in gone])
 
 
-def norm_into_depthwise(model: Any, plan: Plan) -> None:
-    """A BatchNormalization over feature maps that is left becomes a depthwise 1 x 1 convolution.
+def norm_into_depthwise(model: Any, traits: LegacyTraits) -> None:
+    """Write each remaining BatchNormalization on feature maps as a depthwise 1 x 1 convolution.
 
-    ONNX Runtime does so itself for float32; written out, it can be quantized like any other.
+    ONNX Runtime does this itself for float32. As a convolution it can be quantized.
     """
     from onnx import shape_inference
 
@@ -111,15 +113,15 @@ def norm_into_depthwise(model: Any, plan: Plan) -> None:
     replace_items(graph.node, kept)
 
 
-def groups_into_blocks(model: Any, plan: Plan) -> None:
-    """Convolutions in groups of few channels become groups of 16, filled up with zeros.
+def groups_into_blocks(model: Any, traits: LegacyTraits) -> None:
+    """Widen grouped convolutions of few channels to groups of 16, padded with zeros.
 
-    ONNX Runtime's blocked layout has depthwise convolutions and groups of whole blocks (16 channels
-    with AVX-512, 8 without). Any other leaves it, which costs more than multiplying by zeros.
+    ONNX Runtime's blocked layout supports depthwise convolutions and groups of whole blocks (16
+    channels with AVX-512, 8 without). Leaving the layout costs more than multiplying by zeros.
     """
     view = GraphView(model.graph)
     for node in model.graph.node:
-        groups = _attribute(node, "group", 1) if node.op_type == "Conv" else 1
+        groups = attribute(node, "group", 1) if node.op_type == "Conv" else 1
         weight = view.weight(node.input[1]) if groups > 1 else None
         if weight is None or weight.ndim != 4:
             continue
@@ -148,10 +150,10 @@ FOLDS: tuple[Pass, ...] = (
     scale_into_weights,
     drop_unused,
 )
-"""What makes a graph smaller on any runtime, in the order in which they run."""
+"""Passes that make a graph smaller on any runtime, in order."""
 
 STEPS: tuple[Pass, ...] = (*FOLDS, groups_into_blocks, prelu_into_relu, drop_unused)
-"""What `optimize.rewrite` does."""
+"""The passes of `optimize.rewrite`, in order."""
 
 FOR_INT8: tuple[Pass, ...] = (
     *FOLDS,
@@ -160,59 +162,43 @@ FOR_INT8: tuple[Pass, ...] = (
     drop_unused,
     raise_opset,
 )
-"""What comes before quantizing: what is left is convolutions, dense layers, sums and Relu."""
+"""The passes before quantizing; they leave convolutions, dense layers, sums and Relu."""
 
 
 def _norm_terms(
     node: Any, view: GraphView
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """A BatchNormalization as y = factor * x + offset, (C,) each; None without its statistics."""
+    """Return factor and offset, (C,) each, of y = factor * x + offset; None without statistics."""
     parts = [w for name in node.input[1:5] if (w := view.weight(name)) is not None]
     if len(parts) < 4:
         return None
     gamma, beta, mean, variance = (np.asarray(part, np.float64) for part in parts)
-    factor = gamma / np.sqrt(variance + _attribute(node, "epsilon", 1e-5))
+    factor = gamma / np.sqrt(variance + attribute(node, "epsilon", 1e-5))
     return factor, beta - mean * factor
 
 
 def _set_weights(
     graph: Any, node: Any, weight: NDArray[np.float64], bias: NDArray[np.float64]
 ) -> None:
-    """New weights under new names: the old ones may have other readers."""
+    """Give a layer new weights under new names: other nodes may read the old ones."""
     stem = f"{node.output[0]}/folded{len(graph.initializer)}"
     add_weight(graph, f"{stem}_weight", np.ascontiguousarray(weight, np.float32))
     add_weight(graph, f"{stem}_bias", np.ascontiguousarray(bias, np.float32))
-    replace_inputs = [node.input[0], f"{stem}_weight", f"{stem}_bias"]
-    del node.input[:]
-    node.input.extend(replace_inputs)
-
-
-def _drop(graph: Any, op: str, outputs: list[str]) -> None:
-    """Take out nodes of an operator whose result another node makes now."""
-    gone = set(outputs)
-    kept = [n for n in graph.node if n.op_type != op or n.output[0] not in gone]
-    replace_items(graph.node, kept)
-
-
-def _attribute(node: Any, name: str, default: Any) -> Any:
-    from onnx import helper
-
-    found = (helper.get_attribute_value(item) for item in node.attribute if item.name == name)
-    return next(found, default)
+    node.input[:] = [node.input[0], f"{stem}_weight", f"{stem}_bias"]
 
 
 def _plain_gemm(node: Any) -> bool:
-    ones = _attribute(node, "alpha", 1.0) == 1.0 == _attribute(node, "beta", 1.0)
-    return ones and not _attribute(node, "transA", 0)
+    ones = attribute(node, "alpha", 1.0) == 1.0 == attribute(node, "beta", 1.0)
+    return ones and not attribute(node, "transA", 0)
 
 
 def _padded(node: Any) -> bool:
-    automatic = _attribute(node, "auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID")
-    return automatic or any(_attribute(node, "pads", ()))
+    automatic = attribute(node, "auto_pad", b"NOTSET") not in (b"NOTSET", b"VALID")
+    return automatic or any(attribute(node, "pads", ()))
 
 
 def _channels(value: Array | None) -> NDArray[np.float64] | None:
-    """A constant of one number, or of one for each channel, along a weight's input channels."""
+    """Shape a constant (one number, or one per channel) along a weight's input channels."""
     if value is None or value.size == 1:
         return None if value is None else value.astype(np.float64).reshape(1, 1, 1, 1)
     count = value.size

@@ -1,4 +1,4 @@
-"""Packs: a detector and an embedder that were measured together, under one name."""
+"""Packs: a detector and an embedder that were measured together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Pack", "all_packs", "get_pack"]
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """A detector and an embedder by card id."""
+    """The card ids of a detector and an embedder."""
 
     name: str
     detector: str
@@ -23,7 +23,7 @@ class Pack:
 
 
 def all_packs() -> tuple[Pack, ...]:
-    """Every pack, the default first."""
+    """Return all packs, the default first."""
     table = tomllib.loads(Path(__file__).with_name("packs.toml").read_text("utf-8"))
     return tuple(
         Pack(name, str(row["detector"]), str(row["embedder"]), str(row["description"]))
@@ -32,10 +32,10 @@ def all_packs() -> tuple[Pack, ...]:
 
 
 def get_pack(name: str) -> Pack:
-    """The pack of that name.
+    """Return the pack of that name.
 
     Raises:
-        UnknownModelError: no such pack; names close ones.
+        UnknownModelError: no such pack; suggests similar names.
     """
     packs = {pack.name: pack for pack in all_packs()}
     if name not in packs:

@@ -1,4 +1,4 @@
-"""PRelu over feature maps in the operators that ONNX Runtime runs fast."""
+"""Passes that write PRelu on feature maps with operators that ONNX Runtime runs fast."""
 
 from __future__ import annotations
 
@@ -7,31 +7,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from faceprint.zoo.graph_view import GraphView, depthwise
-from faceprint.zoo.legacy_passes import replace_items
+from faceprint.zoo.graph_editing import GraphView, depthwise, replace_items
+from faceprint.zoo.graph_traits import LegacyTraits
 
 if TYPE_CHECKING:
     from faceprint.types import Array
-    from faceprint.zoo.legacy import Plan
 
 __all__ = ["prelu_into_convolutions", "prelu_into_relu"]
 
 
-def prelu_into_relu(model: Any, plan: Plan) -> None:
-    """PRelu over feature maps as x + DW(1 - a)(Relu(DW(-1)(x))), DW a depthwise 1 x 1.
+def prelu_into_relu(model: Any, traits: LegacyTraits) -> None:
+    """Write PRelu as x + DW(1 - a)(Relu(DW(-1)(x))), where DW is a depthwise 1 x 1 convolution.
 
-    ONNX Runtime has no vectorized PRelu and none in its blocked layout, so each one costs two
-    reorderings besides. These run fast and inside that layout, in two passes over the map: the Relu
-    goes into the first convolution and the sum into the second. One slope for all channels is a
-    LeakyRelu, which is fused into the convolution before.
+    ONNX Runtime has no vectorized PRelu and none in its blocked layout, so each also costs two
+    reorderings. The convolutions stay in that layout and need two passes over the map: the Relu is
+    fused into the first and the sum into the second. One slope for all channels is a LeakyRelu,
+    which is fused into the convolution before it.
     """
     _replace_prelu(model.graph, _as_remainder)
 
 
-def prelu_into_convolutions(model: Any, plan: Plan) -> None:
-    """PRelu with slopes up to 1 as DW(a)(x) + Relu(DW(1 - a)(x)).
+def prelu_into_convolutions(model: Any, traits: LegacyTraits) -> None:
+    """Write PRelu with slopes up to 1 as DW(a)(x) + Relu(DW(1 - a)(x)), for int8.
 
-    For int8: both terms stay within the map's own range, which is what its scales have to hold.
+    Both terms stay within the range of the map, which its scales have to cover.
     """
     _replace_prelu(model.graph, _as_convolutions)
 

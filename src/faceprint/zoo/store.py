@@ -1,7 +1,7 @@
-"""The store: every file of a card on this machine, checked, fetched when it is not here.
+"""The files of model cards on this machine: checked, and downloaded when missing or damaged.
 
-The cache is `FACEPRINT_HOME/models`. A file counts as there only when its size and sha256 are the
-card's; that is checked each time a model is opened, so a damaged file never becomes a session.
+They are kept in `FACEPRINT_HOME/models`. Size and sha256 are compared with the card each time a
+model is opened, so a damaged file is never loaded.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ _WEIGHTS = Path(__file__).with_name("weights")
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """What `verify` found of one file.
+    """The state of one file.
 
     Attributes:
-        state: `ok`, `missing`, `corrupt`, or `unpinned` (there, but with no sha256 to hold it to).
-        detail: what is wrong, in words; empty for `ok`.
+        state: `ok`, `missing`, `corrupt`, or `unpinned` (present, but no sha256 is known).
+        detail: what is wrong; empty for `ok`.
     """
 
     role: str
@@ -54,12 +54,12 @@ class FileState:
 
 
 def models_folder() -> Path:
-    """Where fetched models are kept."""
+    """Return the folder of downloaded models."""
     return settings.home() / "models"
 
 
 def local_path(file: ModelFile) -> Path | None:
-    """Where the file is on this machine, unchecked; None where it is not."""
+    """Return the file's path, unchecked; None if it is not on this machine."""
     path = _place(file)
     return path if path.is_file() else None
 
@@ -71,19 +71,19 @@ def ensure(
     allow_unpinned: bool = False,
     progress: bool = True,
 ) -> dict[str, Path]:
-    """Every file of a card, verified, by role; fetches what is missing or damaged.
+    """Return the verified files of a card by role; download those missing or damaged.
 
     Args:
         card: the model.
         accept_license: accept a non-commercial or unclear license.
-        allow_unpinned: fetch files whose sha256 nobody could source; what came is then held to
-            its own sha256 from that time on.
-        progress: a bar on stderr, where that is a terminal.
+        allow_unpinned: download files whose sha256 is unknown. The downloaded file's own sha256 is
+            recorded and checked from then on.
+        progress: show a bar on stderr, where that is a terminal.
 
     Raises:
         LicenseNotAcceptedError: the license has not been accepted.
-        ChecksumError: a packaged file is damaged, or what was fetched is not the card's file.
-        DownloadError: every address failed, or the cache cannot be written.
+        ChecksumError: a packaged file is damaged, or a downloaded file is not the card's.
+        DownloadError: every address failed, or the cache can't be written.
         ModelMissingError: offline and not in the mirror, or unpinned and not allowed.
         CardError: the graph's external data points outside its folder.
     """
@@ -91,23 +91,22 @@ def ensure(
         licenses.require(card, accept=accept_license)
     paths = {}
     for file in card.files:
-        path = _good(file)
-        if path is None:
-            if not _pinned(file) and not allow_unpinned:
+        path = _verified_path(file)
+        if path is None and not _pinned(file):
+            if not allow_unpinned:
                 raise ModelMissingError(
-                    f"{card.id} is unpinned: no source for the sha256 of {file.name} is known; "
-                    f"`faceprint models pull {card.id} --allow-unpinned` fetches it all the same"
+                    f"{card.id} is unpinned: the sha256 of {file.name} is unknown; "
+                    f"`faceprint models pull {card.id} --allow-unpinned` downloads it anyway"
                 )
-            path = _vouched(file) if not _pinned(file) else None
-            path = path or fetch_file(file, progress=progress)
-        paths[file.role] = path
+            path = _adopt_unpinned(file)
+        paths[file.role] = path or fetch_file(file, progress=progress)
     for path in paths.values():
         _refuse_outside(path)
     return paths
 
 
 def is_ready(card: ModelCard) -> bool:
-    """Whether every file is on this machine; sizes are compared, contents are not."""
+    """Whether every file is on this machine; only sizes are compared."""
     for file in card.files:
         path = local_path(file)
         if path is None or (file.size is not None and path.stat().st_size != file.size):
@@ -116,26 +115,26 @@ def is_ready(card: ModelCard) -> bool:
 
 
 def verify(card: ModelCard) -> tuple[FileState, ...]:
-    """The state of every file of a card, contents read; nothing is fetched or changed."""
+    """Read and check every file of a card; nothing is downloaded or changed."""
     return tuple(_state(file) for file in card.files)
 
 
 def adopt(card: ModelCard, folder: Path) -> tuple[Path, ...]:
-    """Copy a card's files that lie in a folder into the store.
+    """Copy the files of a card from a folder into the store.
 
     Returns:
-        The paths in the store of the files that were taken.
+        The new paths in the store.
 
     Raises:
-        ChecksumError: a file there is not the card's.
-        DownloadError: the store cannot be written.
+        ChecksumError: a file of the folder is not the card's.
+        DownloadError: the store can't be written.
     """
     from faceprint.zoo.download import DownloadRequest, copy_in
 
     taken = []
     for file in card.files:
         source = folder / file.name
-        if not file.bundled and source.is_file() and _good(file) is None:
+        if not file.bundled and source.is_file() and _verified_path(file) is None:
             copy_in(source, DownloadRequest(file.name, file.sha256, file.size, (), _place(file)))
             _pin_if_unpinned(file)
             taken.append(_place(file))
@@ -143,7 +142,7 @@ def adopt(card: ModelCard, folder: Path) -> tuple[Path, ...]:
 
 
 def file_sha256(path: Path) -> str:
-    """Hex sha256 of a file; remembered within the process while size and time stay the same."""
+    """Return a file's hex sha256; cached in the process while its size and time stay the same."""
     stat = path.stat()
     return _digest(path, stat.st_size, stat.st_mtime_ns)
 
@@ -163,7 +162,7 @@ def _pinned(file: ModelFile) -> bool:
 
 
 def _sidecar(file: ModelFile) -> Path:
-    """Where the sha256 of an unpinned file is kept once it has come."""
+    """Return where the sha256 of an unpinned file is recorded."""
     return _place(file).with_name(f"{file.name}.sha256")
 
 
@@ -186,7 +185,7 @@ def _state(file: ModelFile) -> FileState:
         return FileState(file.role, file.name, path, "corrupt", detail)
     expected, found = _expected(file), file_sha256(path)
     if expected is None:
-        detail = f"sha256 {found}, which no card vouches for"
+        detail = f"sha256 {found}; its card names none"
         return FileState(file.role, file.name, path, "unpinned", detail)
     if found != expected:
         detail = f"sha256 {found} instead of {expected}"
@@ -194,8 +193,8 @@ def _state(file: ModelFile) -> FileState:
     return FileState(file.role, file.name, path, "ok")
 
 
-def _good(file: ModelFile) -> Path | None:
-    """The verified path, None where it must be fetched."""
+def _verified_path(file: ModelFile) -> Path | None:
+    """Return the file's path if it is whole; None if it must be downloaded."""
     state = _state(file)
     if state.state == "ok":
         return state.path
@@ -205,39 +204,33 @@ def _good(file: ModelFile) -> Path | None:
             "install faceprint again"
         )
     if state.state == "corrupt":
-        _LOG.warning("%s is damaged (%s); fetching it again", state.path, state.detail)
+        _LOG.warning("%s is damaged (%s); downloading it again", state.path, state.detail)
     return None
 
 
 def fetch_file(file: ModelFile, *, progress: bool = True) -> Path:
-    """One file, verified; fetched when it is not here. Its card's license is not looked at.
+    """Return one verified file, downloaded if needed; the license is not checked.
 
     Raises:
         ChecksumError, DownloadError, ModelMissingError: as `ensure`.
     """
-    # Imported late: a run that finds its models on the disk pays for no download code.
+    # Imported late: most runs download nothing.
     from faceprint.zoo.download import DownloadRequest, cache_lock, fetch
 
     target = _place(file)
     with cache_lock(target):
-        path = _good_quietly(file)
-        if path is not None:
-            return path
+        if _state(file).state == "ok":  # another process has downloaded it in the meantime
+            return target
         urls = () if file.archive else file.urls
-        wanted = DownloadRequest(file.name, file.sha256, file.size, urls, target)
+        request = DownloadRequest(file.name, file.sha256, file.size, urls, target)
         if file.archive is None:
-            fetch(wanted, progress=progress)
+            fetch(request, progress=progress)
         else:
             from faceprint.zoo.archive import fetch_member
 
-            fetch_member(wanted, file, progress=progress)
+            fetch_member(request, file, progress=progress)
         _pin_if_unpinned(file)
     return target
-
-
-def _good_quietly(file: ModelFile) -> Path | None:
-    state = _state(file)
-    return state.path if state.state == "ok" else None
 
 
 def _pin_if_unpinned(file: ModelFile) -> None:
@@ -245,8 +238,8 @@ def _pin_if_unpinned(file: ModelFile) -> None:
         atomic_write(_sidecar(file), file_sha256(_place(file)) + "\n")
 
 
-def _vouched(file: ModelFile) -> Path | None:
-    """An unpinned file that was copied into the store by hand; held to its sha256 from now on."""
+def _adopt_unpinned(file: ModelFile) -> Path | None:
+    """Record the sha256 of an unpinned file that was copied into the store by hand."""
     state = _state(file)
     if state.state != "unpinned":
         return None
@@ -257,6 +250,6 @@ def _vouched(file: ModelFile) -> Path | None:
 def _refuse_outside(path: Path) -> None:
     if path.parent == _WEIGHTS:
         return
-    # A card's file may be weights, which are no graph: what is opened as one is judged again.
+    # A card's file may be weights and no graph; what is opened as a graph is checked again.
     with suppress(ChecksumError):
         refuse_outside(path)

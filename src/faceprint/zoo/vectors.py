@@ -1,4 +1,4 @@
-"""Test vectors in the ONNX Model Zoo's layout: `test_data_set_N/input_0.pb`, `output_0.pb`."""
+"""Read test vectors of the ONNX Model Zoo: `test_data_set_N/input_0.pb`, `output_0.pb`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"_(\d+)(?:\.pb)?$")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vectors:
-    """One input and the outputs that belong to it."""
+    """An input and the expected outputs."""
 
     name: str
     input: Array
@@ -29,7 +29,7 @@ class Vectors:
 
 
 def read_vectors(folder: Path) -> Iterator[Vectors]:
-    """The test data sets beside a model, in order.
+    """Yield the test data sets beside a model, in order.
 
     Raises:
         CardError: a file that is no tensor.
@@ -37,9 +37,9 @@ def read_vectors(folder: Path) -> Iterator[Vectors]:
     """
     for data_set in sorted(folder.glob("test_data_set_*"), key=_number):
         source = data_set / "input_0.pb"
-        wanted = sorted(data_set.glob("output_*.pb"), key=_number)
-        if source.is_file() and wanted:
-            yield Vectors(data_set.name, _tensor(source), tuple(_tensor(path) for path in wanted))
+        outputs = sorted(data_set.glob("output_*.pb"), key=_number)
+        if source.is_file() and outputs:
+            yield Vectors(data_set.name, _tensor(source), tuple(_tensor(path) for path in outputs))
 
 
 def _number(path: Path) -> int:
@@ -56,7 +56,7 @@ def _tensor(path: Path) -> Array:
     try:
         tensor.ParseFromString(path.read_bytes())
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            raise CardError(f"{path}: a test vector holds its own data")
+            raise CardError(f"{path}: a test vector must contain its data")
         return np.asarray(require("onnx.numpy_helper", extra="onnx").to_array(tensor), np.float32)
     except (decode_error, ValueError, TypeError) as error:
         if isinstance(error, CardError):

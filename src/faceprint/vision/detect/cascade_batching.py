@@ -1,13 +1,14 @@
-"""MTCNN's networks in pieces that stay in a core's cache, side by side on threads.
+"""Run MTCNN's networks in blocks that fit into a core's cache, several at once on threads.
 
-The three networks have few channels, so their time goes into moving activations and not into
-arithmetic: a call whose activations leave the second-level cache takes longer a pixel, a little on
-an idle machine and several times as long on a busy one (docs/performance.md). The pieces are cut
-here, below the cascade, which hands over all crops of a stage at once.
+The three networks have few channels, so their time goes into moving activations, not into
+arithmetic. A call whose activations exceed the second-level cache takes longer per pixel: a little
+on an idle machine, several times as long on a busy one (docs/performance.md). The cascade hands
+over all crops of a stage at once, and the blocks are cut here.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import pairwise, product
@@ -29,14 +30,17 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 _CACHED_PIXELS = 24_000
-"""Input pixels in one call: P-Net's widest activation is then 1 MB."""
+"""Input pixels per call: P-Net's widest activation is then 1 MB."""
 
 _TILE_CELLS = 100
-"""Cells along a tile's side, 210 input pixels; neighbors share 10 of them. A cell takes as long in
-tiles of 70 or 140, but smaller tiles share more of them and larger ones leave the cache."""
+"""Output cells along a tile's side: 210 input pixels, of which neighbors share 10. A cell takes as
+long in tiles of 70 or 140, but smaller tiles share more pixels and larger ones exceed the cache."""
+
+_FEW = 20_000
+"""Size of the images below which NumPy alone reorders them faster."""
 
 CELL, STRIDE = 12, 2
-"""P-Net's window and step, pixels."""
+"""P-Net's window and step in pixels."""
 
 
 def proposal_grid(height: int, width: int) -> tuple[int, int]:
@@ -45,31 +49,31 @@ def proposal_grid(height: int, width: int) -> tuple[int, int]:
 
 
 class BlockRunner:
-    """Runs sessions in blocks.
+    """Runs sessions block by block.
 
     Args:
-        threads: blocks that run at once; the sessions should then have one thread each.
+        threads: blocks that run at once; above 1 the sessions should have one thread each.
     """
 
     def __init__(self, threads: int = 1) -> None:
         self._pool = ThreadPoolExecutor(threads, "faceprint-blocks") if threads > 1 else None
 
     def crops(self, session: Session, crops: Image, rows: int) -> tuple[Array, ...]:
-        """(n, s, s, 3) uint8 crops through a network, `rows` in each call; its outputs."""
+        """The outputs of a network for (n, s, s, 3) uint8 crops, `rows` of them per call."""
         parts = [slice(start, start + rows) for start in range(0, len(crops), rows)]
         outputs = list(self._map(lambda part: _finite(session.run(_blob(crops[part]))), parts))
         return tuple(np.concatenate(pieces) for pieces in zip(*outputs, strict=True))
 
     def proposals(self, session: Session, levels: Iterable[Image]) -> list[tuple[Array, Array]]:
-        """P-Net over the levels of a pyramid, (n, h, w, 3) uint8 images each.
+        """Run P-Net on the levels of a pyramid, (n, h, w, 3) uint8 images each.
 
-        With threads, a level's pieces run while the next level is still being made.
+        With threads, a level's blocks run while the next level is being made.
 
         Returns:
             For each level (n, rows, columns) face probability and (n, 4, rows, columns) offsets.
         """
         maps: list[tuple[Array, Array]] = []
-        waiting: list[Future[None]] = []
+        pending: list[Future[None]] = []
         for images in levels:
             count, height, width = images.shape[:3]
             grid = proposal_grid(height, width)
@@ -79,9 +83,9 @@ class BlockRunner:
                 if self._pool is None:
                     _propose(session, images, tile, found)
                 else:
-                    waiting.append(self._pool.submit(_propose, session, images, tile, found))
-        for piece in waiting:
-            piece.result()
+                    pending.append(self._pool.submit(_propose, session, images, tile, found))
+        for block in pending:
+            block.result()
         return maps
 
     def _map(self, work: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
@@ -89,7 +93,7 @@ class BlockRunner:
 
 
 def _propose(session: Session, images: Image, tile: Tile, found: tuple[Array, Array]) -> None:
-    """Run P-Net on the pixels of one tile and write what it says where it belongs."""
+    """Run P-Net on the pixels of one tile and write its outputs into the tile of `found`."""
     which, down, across = tile
     (rows, columns), (height, width) = found[0].shape[1:], images.shape[1:3]
     window = images[which, _pixels(down, height, rows), _pixels(across, width, columns)]
@@ -98,15 +102,16 @@ def _propose(session: Session, images: Image, tile: Tile, found: tuple[Array, Ar
 
 
 def _finite(outputs: tuple[Array, ...]) -> tuple[Array, ...]:
-    """The outputs, which must not look like "no face" where they are no numbers."""
-    # The sum of numbers of this kind is finite where all of them are, and is quicker to see.
-    if not all(np.isfinite(output.sum()) for output in outputs):
-        raise NotFiniteError("a network of the detector gave NaN or infinity")
+    """The outputs, if all are finite; NaN must not look like "no face"."""
+    # The sum is finite if all numbers are, and is faster to check.
+    for output in outputs:
+        if not math.isfinite(output.sum()):
+            raise NotFiniteError("a network of the detector gave NaN or infinity")
     return outputs
 
 
 def _tiles(count: int, height: int, width: int) -> Iterator[Tile]:
-    """(images, rows, columns) of P-Net's output that one call takes."""
+    """Yield the parts of P-Net's output that one call computes."""
     rows, columns = proposal_grid(height, width)
     if height * width <= _CACHED_PIXELS:
         together = max(1, _CACHED_PIXELS // (height * width))
@@ -125,17 +130,20 @@ def _parts(cells: int) -> list[slice]:
 
 
 def _pixels(cells: slice, side: int, total: int) -> slice:
-    """Input pixels that a run of output cells sees; the last run sees all that is left."""
+    """Input pixels of a range of output cells; the last range gets all remaining pixels."""
     start = cells.start * STRIDE
     return slice(start, side if cells.stop == total else (cells.stop - 1) * STRIDE + CELL)
 
 
 def _blob(images: Image) -> Array:
-    """(n, h, w, 3) uint8 to (n, 3, h, w) float32, which is all that MTCNN's graphs ask for."""
+    """(n, h, w, 3) uint8 to (n, 3, h, w) float32; MTCNN's graphs normalize it themselves."""
     count, height, width = images.shape[:3]
     blob = np.empty((count, 3, height, width), np.float32)
-    # Split as one tall image: the change of type then runs over contiguous planes.
+    if images.size < _FEW:
+        blob[...] = images.transpose(0, 3, 1, 2)
+        return blob
+    # Channels of one tall image: the conversion then runs over contiguous numbers.
     tall = np.ascontiguousarray(images).reshape(-1, width, 3)
-    for channel, plane in enumerate(cv2.split(tall)):
-        blob[:, channel] = plane.reshape(count, height, width)
+    for channel in range(3):
+        blob[:, channel] = cv2.extractChannel(tall, channel).reshape(count, height, width)
     return blob

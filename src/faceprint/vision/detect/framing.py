@@ -1,4 +1,4 @@
-"""A frame around a photograph that a face fills: networks were trained on faces in surroundings."""
+"""Add a frame to a photograph that a face fills: the networks expect background around faces."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from typing import Literal
 import numpy as np
 
 from faceprint.types import Array, Detections
-from faceprint.vision.warp import Mipmaps
+from faceprint.vision.mipmaps import Mipmaps
 
 __all__ = ["FRAMES", "Frame", "Framed"]
 
 Frame = Literal["gray", "edge"]
-"""What surrounds the photograph: mid-gray, or its outermost pixels repeated."""
+"""What fills the frame: mid-gray, or the photograph's outermost pixels repeated."""
 
 FRAMES: tuple[Frame, ...] = ("gray", "edge")
 """In the order in which they are tried; each finds faces that the other misses."""
 
 _SIDE, _LONGEST = 256, 1024
-"""Pixels that the photograph's shorter and longer side are reduced to, where they have more."""
+"""Largest shorter and longer side of the copy, in pixels."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Framed:
-    """A small copy of a photograph with a frame, and how to come back from it: x * step - shift."""
+    """A small copy of a photograph with a frame; x * step - shift are pixels of the photograph."""
 
     mips: Mipmaps
     step: Array
@@ -45,7 +45,7 @@ class Framed:
         return cls(Mipmaps(framed), step, wide * step)
 
     def undo(self, faces: Detections) -> Detections:
-        """Faces of the framed copy in pixels of the photograph."""
+        """Faces of the copy in pixels of the photograph."""
         step, shift = np.tile(self.step, 2), np.tile(self.shift, 2)
         points = faces.landmarks
         return Detections(

@@ -1,8 +1,8 @@
-"""MTCNN's cascade as array code over batched sessions.
+"""MTCNN: a cascade of three networks, run on many photographs at once.
 
 Zhang et al., "Joint Face Detection and Alignment Using Multitask Cascaded Convolutional Networks",
-IEEE SPL 23(10), 2016. P-Net proposes over an image pyramid, R-Net refines, O-Net refines again and
-gives five landmarks. All crops of a stage, over all images of a call, go through one network call.
+IEEE SPL 23(10), 2016. P-Net proposes boxes over an image pyramid, R-Net refines them, O-Net refines
+them again and gives five landmarks. Each stage handles the crops of all images together.
 """
 
 from __future__ import annotations
@@ -17,21 +17,22 @@ from numpy.typing import NDArray
 from faceprint.geometry import nms
 from faceprint.runtime.session import Session
 from faceprint.types import Array, Detections, Image
+from faceprint.vision.detect.box_crops import box_crops
 from faceprint.vision.detect.cascade_batching import CELL, STRIDE, BlockRunner
 from faceprint.vision.detect.framing import FRAMES, Framed
 from faceprint.vision.detect.pyramid import Level, levels_of, pyramid
-from faceprint.vision.warp import Mipmaps, averaged, box_crops
+from faceprint.vision.mipmaps import Mipmaps, average_pairs
 
 __all__ = ["MtcnnDetector", "MtcnnSettings"]
 
 _CHUNK = 1024
-"""Crops cut at a time; bounds memory when a crowd is analyzed."""
+"""Crops cut at a time; bounds memory on photographs of crowds."""
 
 _RNET_SIDE, _ONET_SIDE = 24, 48
-"""Crops' sides in pixels."""
+"""Sides of the crops in pixels."""
 
 _RNET_ROWS, _ONET_ROWS = 16, 4
-"""Crops that one call of a network takes: as many as stay in a core's cache."""
+"""Crops per call of a network: as many as fit into a core's cache."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,20 +40,20 @@ class MtcnnSettings:
     """How the cascade searches.
 
     Attributes:
-        pnet_threshold, rnet_threshold, onet_threshold: least face probability a stage lets through.
-        levels_per_octave: pyramid levels from one size to half of it; 2 is the published ratio of
-            0.709, and lets every level but the first two be a plain halving of another.
-        min_face: smallest face ever searched for, pixels.
-        min_face_share: the same as a share of the image's shorter side, so that the cost of a
-            photograph does not grow with its megapixels.
-        clear_face: pixels below which more than one mated pair in 25 is missed at FMR 1 %
+        pnet_threshold, rnet_threshold, onet_threshold: lowest face probability that passes a stage.
+        levels_per_octave: pyramid levels from one size to half of it. 2 is the published ratio of
+            0.709, and makes every level but the first two a halving of another.
+        min_face: side of the smallest face searched for, in pixels.
+        min_face_share: the same as a share of the image's shorter side, so that the cost does not
+            grow with the megapixels.
+        clear_face: side in pixels below which more than one mated pair in 25 is missed at FMR 1 %
             (docs/decisions/0004-smallest-face.md). Smaller faces cost the most to find, and are
             searched for only down to `clear_face_share` of the shorter side.
-        border: pixels added around each coarse pyramid level, so that faces which fill or leave
-            the frame are proposed too.
-        max_proposals: proposals an image may send to R-Net, best first.
-        frame: width of the frame in which a photograph without a face is searched again, as a
-            share of its longer side; 0 for no such search.
+        border: pixels added around each coarse pyramid level, so that faces that fill or leave the
+            image are proposed too.
+        max_proposals: most proposals per image that go to R-Net, best first.
+        frame: width of the frame added when a photograph without faces is searched again, as a
+            share of its longer side; 0 for no second search.
     """
 
     pnet_threshold: float = 0.6
@@ -80,16 +81,16 @@ class MtcnnSettings:
         )
 
     def framed(self) -> MtcnnSettings:
-        """For the search of a framed photograph: large faces alone, at lower thresholds.
+        """Settings for a framed photograph: only large faces, at lower thresholds.
 
-        The frame makes R-Net and O-Net less sure of a face, and nothing else was found there
+        The frame lowers the scores of R-Net and O-Net, and nothing else was found there
         (docs/decisions/0012-edge-of-the-image.md).
         """
         rnet, onet = min(0.6, self.rnet_threshold), min(0.7, self.onet_threshold)
         return replace(self, min_face_share=0.2, rnet_threshold=rnet, onet_threshold=onet)
 
     def smallest_face(self, width: int, height: int) -> float:
-        """Side in pixels of the smallest face searched for in an image of that size."""
+        """Side in pixels of the smallest face searched for in a (width, height) image."""
         side = min(width, height)
         clear = min(self.clear_face, self.clear_face_share * side)
         return max(self.min_face, self.min_face_share * side, clear, float(CELL))
@@ -97,7 +98,7 @@ class MtcnnSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Candidates:
-    """Boxes of all images of a call: (n, 4) xyxy, (n,) score, (n, 4) offsets, (n,) image index."""
+    """Boxes in all images: (n, 4) xyxy, (n,) scores, (n, 4) offsets, (n,) index of the image."""
 
     boxes: Array
     scores: Array
@@ -111,10 +112,10 @@ class _Candidates:
 
 
 class MtcnnDetector:
-    """The three networks and how they are used.
+    """The three networks of the cascade.
 
     Args:
-        threads: calls of a network that run at once; above 1 the sessions should have one thread.
+        threads: calls that run at once; above 1 the sessions should have one thread each.
     """
 
     def __init__(
@@ -131,19 +132,21 @@ class MtcnnDetector:
         self.settings = settings or MtcnnSettings()
 
     def required_scale(self, width: int, height: int) -> float:
-        """The share of a photograph's sides at which R-Net sees the smallest face as it is."""
+        """The share of a photograph's sides at which R-Net sees the smallest face at full scale."""
         return min(1.0, _RNET_SIDE / self.settings.smallest_face(width, height))
 
     def detect(self, images: Sequence[Image | Mipmaps]) -> list[Detections]:
         """Faces of each image, best score first.
 
-        Where none is found, the photograph is searched again with a frame around it, for a face
-        that fills it: the networks were trained on faces with something around them.
+        A photograph without faces is searched again with a frame around it, for a face that fills
+        it: the networks were trained on faces with background.
         """
         mipmaps = [Mipmaps.of(image) for image in images]
         found = self._cascade(mipmaps)
         for kind in FRAMES if self.settings.frame > 0 else ():
             empty = [index for index, faces in enumerate(found) if not len(faces)]
+            if not empty:
+                break
             framed = [Framed.of(mipmaps[index], kind, self.settings.frame) for index in empty]
             again = self._with(self.settings.framed())._cascade([each.mips for each in framed])
             for index, each, faces in zip(empty, framed, again, strict=True):
@@ -156,7 +159,7 @@ class MtcnnDetector:
         return other
 
     def _cascade(self, mipmaps: Sequence[Mipmaps]) -> list[Detections]:
-        """All three stages, once."""
+        """Run all three stages once."""
         found = self._propose(mipmaps)
         boxes = _square(_shift(found.boxes, found.offsets))
         scores, offsets = self._refine(mipmaps, boxes, found.owner)
@@ -177,7 +180,7 @@ class MtcnnDetector:
             maps = self._blocks.proposals(self._pnet, images)
             found = [self._proposed(*both, level) for level, both in zip(levels, maps, strict=True)]
             merged = _concatenate(found)
-            # Within a level first, then whatever is left of an image's levels.
+            # First within each level, then over all levels of an image.
             level = np.repeat(np.arange(len(found)), [len(part.scores) for part in found])
             groups = level * len(indices) + merged.owner
             merged = merged[nms(merged.boxes, merged.scores, 0.5, groups=groups)]
@@ -187,7 +190,7 @@ class MtcnnDetector:
         return _concatenate(parts)
 
     def _limit(self, found: _Candidates) -> _Candidates:
-        """The best `max_proposals` of each image; `found` is in order of score."""
+        """The best `max_proposals` of each image; `found` is sorted by score."""
         if len(found.scores) <= self.settings.max_proposals:
             return found
         keep = np.zeros(len(found.scores), np.bool_)
@@ -196,8 +199,8 @@ class MtcnnDetector:
         return found[keep]
 
     def _proposed(self, scores: Array, offsets: Array, level: Level) -> _Candidates:
-        """What P-Net found in one level, in pixels of the images; owners as in the batch."""
-        # Faster than `nonzero` of three axes.
+        """P-Net's proposals in one level, in image pixels; `owner` is the index in the batch."""
+        # Faster than `nonzero` over three axes.
         flat = np.flatnonzero(scores >= self.settings.pnet_threshold)
         above, column = np.divmod(flat, scores.shape[2])
         batch, row = np.divmod(above, scores.shape[1])
@@ -212,6 +215,7 @@ class MtcnnDetector:
     def _refine(
         self, mipmaps: Sequence[Mipmaps], boxes: Array, owner: NDArray[np.intp]
     ) -> tuple[Array, Array]:
+        """R-Net on each box: (n,) scores and (n, 4) offsets."""
         scores, offsets = np.zeros(len(boxes), np.float32), np.zeros((len(boxes), 4), np.float32)
         for start in range(0, len(boxes), _CHUNK):
             part = slice(start, start + _CHUNK)
@@ -222,6 +226,7 @@ class MtcnnDetector:
     def _output(
         self, mipmaps: Sequence[Mipmaps], boxes: Array, owner: NDArray[np.intp]
     ) -> list[Detections]:
+        """O-Net on each box: the faces of each image."""
         scores = np.zeros(len(boxes), np.float32)
         offsets = np.zeros((len(boxes), 4), np.float32)
         relative = np.zeros((len(boxes), 10), np.float32)
@@ -243,29 +248,29 @@ class MtcnnDetector:
 
 
 def _crops(mipmaps: Sequence[Mipmaps], boxes: Array, owner: NDArray[np.intp], size: int) -> Image:
-    """What a stage sees of each box; where it leaves the image, the image's edge is repeated.
+    """The crop of each box; where a box leaves its image, the image's edge is repeated.
 
-    The authors' code fills with black there, which costs more faces and moves landmarks no less.
-    Cutting the box to the image and stretching the rest, as some ports do, moves the landmarks of
-    faces that fill the frame (docs/decisions/0012-edge-of-the-image.md).
+    The authors' code fills with black there, which misses more faces and moves landmarks as much.
+    Some ports cut the box to the image and stretch it, which moves the landmarks of faces that fill
+    the image (docs/decisions/0012-edge-of-the-image.md).
     """
-    # R-Net's 24 pixels are few: averaging 2 x 2 samples keeps fine structure from aliasing.
+    # For R-Net's 24 pixels, averaging 2 x 2 samples prevents aliasing.
     over = 2 if size == _RNET_SIDE else 1
     crops = box_crops(mipmaps, boxes, owner, size * over)
     if over == 2:
-        # The crops below one another are one tall image; halving it averages 2 x 2 samples.
-        crops = averaged(crops.reshape(-1, 2 * size, 3)).reshape(-1, size, size, 3)
+        # The crops form one tall image; halving it averages 2 x 2 samples.
+        crops = average_pairs(crops.reshape(-1, 2 * size, 3)).reshape(-1, size, size, 3)
     return crops
 
 
 def _shift(boxes: Array, offsets: Array) -> Array:
-    """Move the corners by offsets given as shares of the box's sides."""
+    """Move the corners by offsets, which are shares of the box's sides."""
     sides = boxes[:, 2:] - boxes[:, :2]
     return np.asarray(boxes + offsets * np.concatenate([sides, sides], axis=1))
 
 
 def _square(boxes: Array) -> Array:
-    """The square of the longer side around the same center."""
+    """Squares of the longer side around the same centers."""
     sides = boxes[:, 2:] - boxes[:, :2]
     half = sides.max(axis=1, keepdims=True, initial=0) / 2
     center = (boxes[:, :2] + boxes[:, 2:]) / 2

@@ -1,4 +1,4 @@
-"""The sizes at which MTCNN's first network looks at a photograph, for many photographs at once."""
+"""The image pyramid that MTCNN's first network searches, for many photographs at once."""
 
 from __future__ import annotations
 
@@ -9,13 +9,18 @@ import numpy as np
 
 from faceprint.types import Image
 from faceprint.vision.detect.cascade_batching import CELL
-from faceprint.vision.warp import Mipmaps, Span, averaged, evened, halved, span_halved
+from faceprint.vision.mipmaps import Mipmaps, Span, average_pairs, evened, halve, halved_span
 
 __all__ = ["Level", "levels_of", "pyramid"]
 
 
 class Level(NamedTuple):
-    """A size in pixels, how far windows hang over its edges, and what it shows of the image."""
+    """One size of the pyramid, in pixels.
+
+    Attributes:
+        border: pixels added around it, so that windows reach over its edges.
+        span: what it shows of the image.
+    """
 
     width: int
     height: int
@@ -24,12 +29,12 @@ class Level(NamedTuple):
 
 
 def levels_of(mips: Mipmaps, scale: float, octave: int, border: int) -> list[Level]:
-    """The levels for an image and all of its size and halvings, fine to coarse.
+    """The levels, fine to coarse, for all images with the size and halvings of `mips`.
 
     Args:
-        scale: of the finest level.
-        octave: levels from one size to half of it; all but the first of them are halvings.
-        border: pixels added around levels on which windows are large in the image.
+        scale: scale of the finest level.
+        octave: levels from one size to half of it. Levels after the first octave are halvings.
+        border: pixels added around the coarse levels.
     """
     levels: list[Level] = []
     while True:
@@ -40,7 +45,7 @@ def levels_of(mips: Mipmaps, scale: float, octave: int, border: int) -> list[Lev
         else:
             finer = levels[-octave]
             w, h = (-(-side // 2) for side in finer[:2])
-            span = span_halved(finer.span, finer.width, finer.height)
+            span = halved_span(finer.span, finer.width, finer.height)
         extra = border if min(w, h) < 4 * CELL else 0
         if min(w, h) + 2 * extra < CELL or min(w, h) < CELL - extra:
             return levels
@@ -48,31 +53,31 @@ def levels_of(mips: Mipmaps, scale: float, octave: int, border: int) -> list[Lev
 
 
 def pyramid(mipmaps: Sequence[Mipmaps], levels: Sequence[Level], octave: int) -> Iterator[Image]:
-    """The levels of n images of one size, (n, h, w, 3) each, made as they are asked for."""
+    """Yield the levels of n images of one size, (n, h, w, 3) each."""
     made: list[Image] = []
     for level in levels:
         if len(made) < octave:
             made.append(_stacked([mips.resized(*level[:2]) for mips in mipmaps]))
         else:
             made.append(_halved(made[-octave]))
-        yield _framed(made[-1], level.border) if level.border else made[-1]
+        yield _padded(made[-1], level.border) if level.border else made[-1]
 
 
 def _halved(images: Image) -> Image:
     count, height, width = images.shape[:3]
     if height % 2 or evened(width, height)[0] != width:
-        return _stacked([halved(image) for image in images])
-    # Below one another they are one tall image, no two rows of which are averaged across images.
-    return averaged(images.reshape(-1, width, 3)).reshape(count, height // 2, -1, 3)
+        return _stacked([halve(image) for image in images])
+    # As one tall image; its heights are even, so no rows of two images are averaged.
+    return average_pairs(images.reshape(-1, width, 3)).reshape(count, height // 2, -1, 3)
 
 
 def _stacked(images: list[Image]) -> Image:
-    """(n, h, w, 3); one alone is not copied, as large photographs are alone of their size."""
+    """(n, h, w, 3); a single image is not copied, as large photographs often come singly."""
     return images[0][None] if len(images) == 1 else np.stack(images)
 
 
-def _framed(images: Image, border: int) -> Image:
-    """With the edges repeated outwards."""
+def _padded(images: Image, border: int) -> Image:
+    """With the edges repeated outwards by `border` pixels."""
     count, height, width = images.shape[:3]
     rows, columns = slice(border, border + height), slice(border, border + width)
     out = np.empty((count, height + 2 * border, width + 2 * border, 3), np.uint8)

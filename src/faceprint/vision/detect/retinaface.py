@@ -1,7 +1,7 @@
 """RetinaFace in its PyTorch port with MobileNet 0.25: offsets from prior boxes.
 
 Deng et al., "RetinaFace: Single-Shot Multi-Level Face Localisation in the Wild", CVPR 2020; the
-coding of boxes is SSD's (Liu et al., ECCV 2016). With c and d a prior's center and side:
+box encoding is SSD's (Liu et al., ECCV 2016). With c and d a prior's center and side:
 center = c + 0.1 d loc[:2], sides = d exp(0.2 loc[2:]), landmark = c + 0.1 d k.
 """
 
@@ -13,11 +13,12 @@ import numpy as np
 
 from faceprint.errors import CardError
 from faceprint.types import Array, Detections
-from faceprint.vision.detect.anchors import by_width, cells, choose, exp, gather
+from faceprint.vision.detect import anchors
 
 __all__ = ["decode"]
 
 _STRIDES = (8, 16, 32)
+# Sides of the two square priors per cell, for each stride.
 _SIDES = np.asarray(((16, 32), (64, 128), (256, 512)), np.float32)
 _CENTER_VARIANCE, _SIZE_VARIANCE = np.float32(0.1), np.float32(0.2)
 
@@ -25,32 +26,29 @@ _CENTER_VARIANCE, _SIZE_VARIANCE = np.float32(0.1), np.float32(0.2)
 def decode(
     outputs: Mapping[str, Array], *, canvas: tuple[int, int], score_threshold: float = 0.6
 ) -> list[Detections]:
-    """Raw outputs to faces, in canvas pixels and before suppression.
+    """See `single_shot.Decoder`.
 
     Args:
         outputs: (n, rows, 4) box offsets, (n, rows, 2) background and face probability and
             (n, rows, 10) landmark offsets, in any order and under any names.
-        canvas: (width, height) of what the graph was fed.
-
-    Returns:
-        One `Detections` for each of the n images.
 
     Raises:
         CardError: the outputs are not RetinaFace's for that canvas.
-        NotFiniteError: NaN or infinity in the outputs.
     """
-    classes, boxes, points = (by_width(outputs, width) for width in (2, 4, 10))
+    classes, boxes, points = (anchors.outputs_of_width(outputs, width) for width in (2, 4, 10))
     if not len(classes) == len(boxes) == len(points) == 1:
         raise CardError("these outputs are not RetinaFace's: boxes, probabilities and landmarks")
     scores = classes[0][:, :, 1]
-    chosen = choose(scores, score_threshold)
-    cell = cells(chosen.row, canvas, _STRIDES, _SIDES.shape[1], scores.shape[1])
-    center = cell.corners + cell.stride[:, None] / 2
-    level = np.searchsorted(_STRIDES, cell.stride)
-    side = _SIDES[level, cell.anchor][:, None]
-    box = chosen.of(boxes[0])
-    middle = center + box[:, :2] * _CENTER_VARIANCE * side
-    half = exp(box[:, 2:] * _SIZE_VARIANCE) * side / 2
-    offsets = chosen.of(points[0]).reshape(-1, 5, 2) * _CENTER_VARIANCE
-    landmarks = center[:, None] + offsets * side[:, None]
-    return gather(chosen, np.concatenate([middle - half, middle + half], axis=1), landmarks)
+    candidates = anchors.select(scores, score_threshold)
+    per_cell = _SIDES.shape[1]
+    grid = anchors.locate(candidates, canvas, _STRIDES, per_cell=per_cell, total=scores.shape[1])
+    priors = grid.corners + grid.strides / 2
+    sides = _SIDES[np.searchsorted(_STRIDES, grid.strides), grid.number[:, None]]
+    box = candidates.rows_of(boxes[0])
+    offsets = candidates.rows_of(points[0]) * _CENTER_VARIANCE
+    centers = priors + box[:, :2] * _CENTER_VARIANCE * sides
+    return anchors.to_detections(
+        candidates,
+        anchors.boxes_around(centers, box[:, 2:] * _SIZE_VARIANCE, sides),
+        anchors.landmarks_at(priors, offsets, sides),
+    )

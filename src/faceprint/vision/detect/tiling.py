@@ -1,4 +1,4 @@
-"""Parts of a photograph that are searched by themselves, and how their findings become one."""
+"""Windows of a photograph that are searched separately, and merging what is found in them."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 from faceprint.geometry import nms
 from faceprint.types import Array, Detections
 
-__all__ = ["Window", "free_canvas", "merge", "spans"]
+__all__ = ["Window", "merge", "scaled_canvas", "spans"]
 
 _STEP = 32
-"""Sides of a free canvas are multiples of the coarsest stride."""
+"""Sides of a scaled canvas are multiples of the coarsest stride."""
 
 _OVERLAP = 0.2
-"""Share of a tile that its neighbor sees too. A face missed at half a tile's scale is smaller."""
+"""Share of a tile that its neighbor also covers; faces missed at half the scale are smaller."""
 
 _SEAM_OVERLAP = 0.6
-"""Share of the smaller of two boxes inside the larger above which two windows saw one face."""
+"""Share of the smaller of two boxes inside the larger, above which they show the same face."""
 
 _SLACK = 0.05
 """Share of a box's longer side within which it counts as reaching an edge."""
@@ -30,23 +30,27 @@ class Window:
     """A part of an image to search.
 
     Attributes:
-        owner: the image's index.
+        image: index of the image.
         area: left, top, right, bottom in the image's pixels.
-        canvas: (width, height) that it is fitted into.
+        canvas: (width, height) that the area is fitted into.
         margin: share of the canvas left free on each side.
-        least: longer side in the image's pixels that a face must have to count.
+        min_face: longer side that a face must at least have, in the image's pixels.
     """
 
-    owner: int
+    image: int
     area: tuple[int, int, int, int]
     canvas: tuple[int, int]
     margin: float = 0.0
-    least: float = 0.0
+    min_face: float = 0.0
 
 
 def merge(parts: Sequence[tuple[Window, Detections]], size: tuple[int, int]) -> Detections:
-    """The windows of one image of (width, height) as one, best score first."""
-    # What one window found went through suppression already, by overlap over union.
+    """Merge the faces of one image's windows, best score first.
+
+    Args:
+        size: (width, height) of the image.
+    """
+    # The faces of one window have already been through suppression.
     parts = [part for part in parts if len(part[1])] or parts[:1]
     if len(parts) == 1:
         return parts[0][1]
@@ -56,7 +60,7 @@ def merge(parts: Sequence[tuple[Window, Detections]], size: tuple[int, int]) -> 
         np.concatenate([faces.scores for _, faces in parts]),
         np.concatenate(points) if len(points) == len(parts) else None,
     )
-    # A face that a tile's edge cut off lies inside the whole one next door, and must not beat it.
+    # A face cut off by a tile's edge lies inside the whole face of the next tile; it must not win.
     cut = np.concatenate([_cut(window, faces.boxes, size) for window, faces in parts])
     kept = faces[nms(faces.boxes, faces.scores - cut, _SEAM_OVERLAP, over_minimum=True)]
     return kept[np.argsort(-kept.scores, kind="stable")]
@@ -88,8 +92,8 @@ def spans(length: int, tile: float) -> list[tuple[int, int]]:
     return [(int(start), int(start) + size) for start in starts]
 
 
-def free_canvas(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """The canvas in whole steps that holds (width, height) with its longer side scaled."""
+def scaled_canvas(size: tuple[int, int], longest: int) -> tuple[int, int]:
+    """The canvas for (width, height) scaled to a longer side of `longest`; sides in whole steps."""
     scale = longest / max(size)
     width, height = (max(1, -(-round(side * scale) // _STEP)) * _STEP for side in size)
     return width, height

@@ -1,4 +1,4 @@
-"""UltraFace: boxes that the graph itself decodes to shares of the canvas; no landmarks.
+"""UltraFace: the graph decodes its boxes itself, to shares of the canvas; no landmarks.
 
 Linzaer, "Ultra-Light-Fast-Generic-Face-Detector-1MB", 2019, as published in the ONNX Model Zoo.
 """
@@ -11,7 +11,7 @@ import numpy as np
 
 from faceprint.errors import CardError
 from faceprint.types import Array, Detections
-from faceprint.vision.detect.anchors import by_width, choose, gather
+from faceprint.vision.detect import anchors
 
 __all__ = ["decode"]
 
@@ -19,23 +19,19 @@ __all__ = ["decode"]
 def decode(
     outputs: Mapping[str, Array], *, canvas: tuple[int, int], score_threshold: float = 0.7
 ) -> list[Detections]:
-    """Raw outputs to faces, in canvas pixels and before suppression.
+    """See `single_shot.Decoder`; there are no landmarks.
 
     Args:
         outputs: (n, rows, 2) background and face probability and (n, rows, 4) corners x1 y1 x2 y2
             as shares of the canvas, in any order and under any names.
-        canvas: (width, height) of what the graph was fed.
-
-    Returns:
-        One `Detections` for each of the n images, without landmarks.
 
     Raises:
         CardError: the outputs are not UltraFace's.
-        NotFiniteError: NaN or infinity in the outputs.
     """
-    classes, boxes = by_width(outputs, 2), by_width(outputs, 4)
-    alone = len(outputs) == 2 and len(classes) == len(boxes) == 1
-    if not alone or classes[0].shape[:2] != boxes[0].shape[:2]:
+    classes, boxes = anchors.outputs_of_width(outputs, 2), anchors.outputs_of_width(outputs, 4)
+    complete = len(outputs) == 2 and len(classes) == len(boxes) == 1
+    if not complete or classes[0].shape[:2] != boxes[0].shape[:2]:
         raise CardError("these outputs are not UltraFace's: probabilities and boxes, row by row")
-    chosen = choose(classes[0][:, :, 1], score_threshold)
-    return gather(chosen, chosen.of(boxes[0]) * np.asarray(canvas * 2, np.float32), None)
+    candidates = anchors.select(classes[0][:, :, 1], score_threshold)
+    scale = np.asarray(canvas * 2, np.float32)
+    return anchors.to_detections(candidates, candidates.rows_of(boxes[0]) * scale, None)

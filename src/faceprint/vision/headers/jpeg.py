@@ -8,29 +8,28 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from faceprint.errors import DecodeError
-from faceprint.vision.headers.exif import orientation
-from faceprint.vision.headers.header import Header
+from faceprint.vision.headers.header import Header, orientation
 
 __all__ = ["SIGNATURE", "read_jpeg"]
 
 SIGNATURE = b"\xff\xd8\xff"
 
-_MOST_SEGMENTS = 4096
-"""Before the first scan: 256 MB of metadata, in segments of 64 KB."""
+_MAX_SEGMENTS = 4096
+"""Segments before the first scan: 256 MB of metadata, in segments of 64 KB."""
 
-_MOST_SCANS = 500
-_MOST_WORK = 2_500_000_000
-"""Coefficients times scans: a scan of nothing new costs half a nanosecond for each."""
+_MAX_SCANS = 500
+_MAX_WORK = 2_500_000_000
+"""Coefficients times scans: even an empty scan takes half a nanosecond per coefficient."""
 
 _SOS, _EOI, _DHT, _JPG, _DAC = 0xDA, 0xD9, 0xC4, 0xC8, 0xCC
 _APP0, _APP1, _APP14 = 0xE0, 0xE1, 0xEE
-_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})
+_WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {_DHT, _JPG, _DAC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _METADATA = frozenset({*range(0xE0, 0xF0), 0xFE}) - {_APP0, _APP14}
 
 _MARKER = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-"""Of anything but a zero byte that is stuffed, a restart or a filler, inside a scan."""
+"""A marker inside a scan, except stuffed zero bytes, restarts and fillers."""
 
 
 class _Segment(NamedTuple):
@@ -41,18 +40,18 @@ class _Segment(NamedTuple):
 
 
 def read_jpeg(data: bytes) -> Header:
-    """Size, orientation and cost.
+    """Read size, orientation and cost.
 
     Raises:
-        DecodeError: more segments or scans than a photograph has, or a header that ends too early.
+        DecodeError: more segments or scans than a photograph has, or a truncated header.
     """
     frame: _Segment | None = None
     blocks: list[bytes] = []
     needed: list[tuple[int, int]] = []
     start = 0
     for count, segment in enumerate(_segments(data, len(SIGNATURE) - 1)):
-        if count >= _MOST_SEGMENTS:
-            raise DecodeError(f"more than {_MOST_SEGMENTS:,} segments before the picture")
+        if count >= _MAX_SEGMENTS:
+            raise DecodeError(f"more than {_MAX_SEGMENTS:,} segments before the picture")
         if segment.marker == _SOS:
             start = segment.begin
             break
@@ -76,7 +75,7 @@ def read_jpeg(data: bytes) -> Header:
         height,
         orientation(b"".join(blocks)),
         fixed_bytes=2 * coefficients if buffered else 0,
-        bytes_a_pixel=6 if components in (1, 3) else 14,
+        bytes_per_pixel=6 if components in (1, 3) else 14,
         components=components if precision == 8 else 0,
         start=start,
         needed=tuple(needed),
@@ -84,10 +83,10 @@ def read_jpeg(data: bytes) -> Header:
 
 
 def _segments(data: bytes, position: int) -> Iterator[_Segment]:
-    """Segments from `position` on, and what lies between them skipped, as decoders do."""
+    """Yield the segments from `position` on, skipping what lies between them as decoders do."""
     while (begin := data.find(b"\xff", position)) >= 0 and begin + 4 <= len(data):
         marker = data[begin + 1]
-        if marker in (0x00, 0xFF) or marker in _ALONE:
+        if marker in (0x00, 0xFF) or marker in _WITHOUT_LENGTH:
             position = begin + (1 if marker == 0xFF else 2)
             continue
         if marker == _EOI:
@@ -100,12 +99,12 @@ def _segments(data: bytes, position: int) -> Iterator[_Segment]:
 
 
 def _components(data: bytes, scan: int) -> int:
-    """How many a scan holds."""
+    """The number of components in a scan."""
     return data[scan + 4] if scan + 4 < len(data) else 0
 
 
 def _coefficients(sampling: bytes, width: int, height: int) -> int:
-    """Of all components, from their sampling factors, whole blocks of 8 x 8."""
+    """Coefficients of all components by their sampling factors, in whole blocks of 8 x 8."""
     factors = [
         (sampling[at + 1] >> 4, sampling[at + 1] & 15) for at in range(0, len(sampling) - 2, 3)
     ]
@@ -124,8 +123,10 @@ def _check_scans(data: bytes, start: int, coefficients: int) -> None:
         if marker == _EOI:
             return
         scans += marker == _SOS
-        if scans > _MOST_SCANS or scans * coefficients > _MOST_WORK:
+        if scans > _MAX_SCANS or scans * coefficients > _MAX_WORK:
             raise DecodeError(f"{scans} scans of {coefficients:,} coefficients or more; too many")
         length = int.from_bytes(data[position + 2 : position + 4], "big")
-        found = _MARKER.search(data, position + (2 if marker in _ALONE else 2 + max(2, length)))
+        found = _MARKER.search(
+            data, position + (2 if marker in _WITHOUT_LENGTH else 2 + max(2, length))
+        )
         position = None if found is None else found.start()

@@ -1,4 +1,4 @@
-"""BMP and WebP, whose headers have a fixed place."""
+"""BMP and WebP, whose headers have a fixed layout."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from faceprint.vision.headers.header import Header
 __all__ = ["read_bmp", "read_webp"]
 
 _WEBP_BYTES = 22
-"""A canvas of four bytes, the frame before, the decoder's own, and what is copied out of them."""
+"""The canvas and the frame before it at four bytes each, the decoder's memory, and the copy."""
 
 _RUN_LENGTH_BYTES = 400
-"""Pillow unpacks runs in Python: pixels that cost time are limited as if they took memory."""
+"""Pillow unpacks runs in Python; this time is limited as if it were memory."""
 
 
 def read_bmp(data: bytes) -> Header:
-    """Size and cost, from a header of OS/2 or of Windows.
+    """Read size and cost from a header of OS/2 or Windows.
 
     Raises:
-        DecodeError: the header ends too early.
+        DecodeError: a truncated header.
     """
     try:
         (size,) = struct.unpack_from("<I", data, 14)
@@ -30,11 +30,11 @@ def read_bmp(data: bytes) -> Header:
     except struct.error as error:
         raise DecodeError("damaged or truncated: its header ends too early") from error
     unpacked = _RUN_LENGTH_BYTES if compression in (1, 2) else 10
-    return Header(width, abs(height), bytes_a_pixel=unpacked)
+    return Header(width, abs(height), bytes_per_pixel=unpacked)
 
 
 def read_webp(data: bytes) -> Header:
-    """Canvas of a WebP file, RFC 9649 sections 2.5 to 2.7."""
+    """Read the canvas of a WebP file (RFC 9649, sections 2.5 to 2.7)."""
     kind = data[12:16]
     if kind == b"VP8X":
         sides = [int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27)]
@@ -43,4 +43,4 @@ def read_webp(data: bytes) -> Header:
         sides = [(bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1]
     else:
         sides = [int.from_bytes(data[at : at + 2], "little") & 0x3FFF for at in (26, 28)]
-    return Header(sides[0], sides[1], bytes_a_pixel=_WEBP_BYTES)
+    return Header(sides[0], sides[1], bytes_per_pixel=_WEBP_BYTES)

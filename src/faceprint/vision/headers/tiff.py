@@ -1,4 +1,4 @@
-"""TIFF 6.0 and BigTIFF: the first directory, before Pillow copies all that it points to."""
+"""TIFF 6.0 and BigTIFF: the first directory, read before Pillow copies all that it points to."""
 
 from __future__ import annotations
 
@@ -12,38 +12,29 @@ __all__ = ["SIGNATURES", "read_tiff"]
 
 SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
-_MOST_TAGS = 1000
-_MOST_NUMBERS = 200_000
-"""Of one tag: a photograph has a strip a row at the most."""
+_MAX_TAGS = 1000
+_MAX_VALUES = 200_000
+"""Values of one tag: a photograph has at most one strip per row."""
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 _SIZES |= {16: 8, 17: 8, 18: 8}
 _OPAQUE = frozenset({1, 2, 6, 7})
-"""Types whose values stay bytes."""
+"""Types whose values Pillow keeps as bytes."""
 
 _CODES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 _WIDTH, _HEIGHT, _ORIENTATION, _TILE_WIDTH, _TILE_HEIGHT = 256, 257, 274, 322, 323
 _BITS, _PHOTOMETRIC, _SAMPLES, _FORMAT = 258, 262, 277, 339
 _FLOAT = 3
-_WANTED = frozenset(
-    {
-        _WIDTH,
-        _HEIGHT,
-        _ORIENTATION,
-        _TILE_WIDTH,
-        _TILE_HEIGHT,
-        _BITS,
-        _PHOTOMETRIC,
-        _SAMPLES,
-        _FORMAT,
-    }
+_USED_TAGS = frozenset(
+    {_WIDTH, _HEIGHT, _ORIENTATION, _TILE_WIDTH, _TILE_HEIGHT}
+    | {_BITS, _PHOTOMETRIC, _SAMPLES, _FORMAT}
 )
-_DEAR = 18
-"""Bytes a pixel that stand for the time that inks, CIELAB and transparency take."""
+_COSTLY = 18
+"""Bytes per pixel that represent the time of inks, CIELAB and transparency."""
 
 
 class _Layout(NamedTuple):
-    """Where numbers lie in a TIFF or a BigTIFF."""
+    """Where the numbers of a TIFF or BigTIFF lie, and their types."""
 
     order: str
     first: int
@@ -54,12 +45,12 @@ class _Layout(NamedTuple):
 
 
 def read_tiff(data: bytes) -> Header:
-    """Size, orientation and cost.
+    """Read size, orientation and cost.
 
     Raises:
-        DecodeError: more tags, or more values of one, than a photograph has; tags that share what
-            they hold; or a header that ends too early.
-        ImageTooLargeError: a tile that is larger than any photograph.
+        DecodeError: more tags, or more values of a tag, than a photograph has; tags that share
+            their values; or a truncated header.
+        ImageTooLargeError: a tile is larger than any photograph.
     """
     order = "<" if data[:2] == b"II" else ">"
     if data[2:4] in (b"+\0", b"\0+"):
@@ -81,29 +72,29 @@ def read_tiff(data: bytes) -> Header:
             f"{bits}-bit {what} pixels have no agreed range; scale them to 8 bits first"
         )
     turn = numbers.get(_ORIENTATION, 1)
-    dear = numbers.get(_PHOTOMETRIC, 2) > 3 or numbers.get(_SAMPLES, 1) > 3
+    costly = numbers.get(_PHOTOMETRIC, 2) > 3 or numbers.get(_SAMPLES, 1) > 3
     turn = turn if 1 <= turn <= 8 else 1
-    return Header(width, height, turn, bytes_a_pixel=_DEAR if dear else 10)
+    return Header(width, height, turn, bytes_per_pixel=_COSTLY if costly else 10)
 
 
 def _directory(data: bytes, layout: _Layout) -> dict[int, int]:
-    """The first value of each tag that is one of the wanted."""
+    """The first value of each tag in `_USED_TAGS`."""
     order = layout.order
     (start,) = struct.unpack_from(order + layout.pointer, data, layout.first)
     kind = "Q" if layout.inline == 8 else "H"
     (tags,) = struct.unpack_from(order + kind, data, start)
-    if tags > _MOST_TAGS:
-        raise DecodeError(f"{tags:,} tags in its directory; {_MOST_TAGS:,} are read")
+    if tags > _MAX_TAGS:
+        raise DecodeError(f"{tags:,} tags in its directory; {_MAX_TAGS:,} are read")
     held, numbers = 0, {}
     for at in range(tags):
         entry = start + struct.calcsize(order + kind) + at * layout.entry
         tag, type_, count = struct.unpack_from(f"{order}HH{layout.length}", data, entry)
         size = _SIZES.get(type_, 0) * count
         held += size if size > layout.inline else 0
-        if held > len(data) or (type_ not in _OPAQUE and count > _MOST_NUMBERS):
+        if held > len(data) or (type_ not in _OPAQUE and count > _MAX_VALUES):
             raise DecodeError(f"tag {tag} holds more than a photograph's does: {count:,} values")
         if type_ in _CODES and count:
             value = entry + layout.entry - layout.inline
-            if size <= layout.inline and tag in _WANTED:
+            if size <= layout.inline and tag in _USED_TAGS:
                 (numbers[tag],) = struct.unpack_from(order + _CODES[type_], data, value)
     return numbers

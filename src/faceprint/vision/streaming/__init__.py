@@ -1,1 +1,1 @@
-"""Photographs as a stream: an ordered map over threads and worker processes."""
+"""Streams of photographs, analyzed in order on several threads and worker processes."""

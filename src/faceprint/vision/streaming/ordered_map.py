@@ -1,4 +1,4 @@
-"""An ordered map over chunks of a stream on a few threads: lazy, bounded, cancelled on close."""
+"""An ordered map over the chunks of a stream on a few threads: lazy, bounded, ended by closing."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from typing import TypeVar
 
 from faceprint.errors import UsageError
 
-__all__ = ["chunk_size", "chunks", "map_lists"]
+__all__ = ["chunk_size", "chunks", "ordered_map"]
 
 Source = TypeVar("Source")
 Result = TypeVar("Result")
 
-_SMALLEST = 8
-"""Photographs below which a network's batch costs speed."""
+_MIN_CHUNK = 8
+"""Photographs below which smaller batches cost the networks speed."""
 
 
 def chunk_size(batch_size: int, workers: int) -> int:
-    """Photographs that one worker takes at a time: a batch is shared among the workers."""
-    return min(batch_size, max(_SMALLEST, batch_size // workers))
+    """Photographs per chunk: the workers of a process share a batch."""
+    return min(batch_size, max(_MIN_CHUNK, batch_size // workers))
 
 
 def chunks(sources: Iterable[Source], size: int, workers: int) -> Iterator[list[Source]]:
-    """`sources` in lists of `size`; where their number is known, less towards the end.
+    """Split `sources` into lists of `size`; shorter towards the end where their number is known.
 
-    A worker that took a whole list as the last one would leave the others idle for as long. Half of
-    an even share of what is left keeps all busy until nearly the same moment.
+    A worker that took a whole chunk as the last one would leave the others idle. Half of an even
+    share of what is left keeps all of them busy until nearly the same moment.
     """
     reader = iter(sources)
     left = len(sources) if isinstance(sources, Sized) else None
@@ -42,33 +42,33 @@ def chunks(sources: Iterable[Source], size: int, workers: int) -> Iterator[list[
         yield chunk
 
 
-def map_lists(
-    work: Callable[[list[Source]], list[Result]],
-    lists: Iterator[list[Source]],
+def ordered_map(
+    function: Callable[[list[Source]], list[Result]],
+    stream: Iterator[list[Source]],
     *,
     workers: int,
 ) -> Generator[Result, None, None]:
-    """Yield work's results in the order of the sources.
+    """Yield the results of `function` for each chunk of a stream, in the stream's order.
 
-    At most `workers` lists are worked on, and as many and one more wait, so that a slow one holds
-    nobody up; nothing further is read from `lists` until the caller takes results. An exception of
-    `work` is raised in its place in the order, one of `lists` at once. Closing the iterator drops
-    what waits and ends after what runs.
+    At most `workers` chunks are worked on, and that many plus one wait, so that a slow chunk
+    blocks no worker. Nothing further is read from `stream` until the caller takes results. An
+    exception of `function` is raised in its place in the order, one of `stream` at once. Closing
+    the generator drops the waiting chunks and returns when the running ones are done.
 
     Raises:
-        UsageError: it was begun before this process was forked, and its threads are the parent's.
+        UsageError: in a forked child, the parent began this stream.
     """
     owner = os.getpid()
-    waiting: deque[Future[list[Result]]] = deque()
+    pending: deque[Future[list[Result]]] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="faceprint")
     try:
         while True:
             if os.getpid() != owner:
                 raise UsageError("this stream belongs to the parent process; begin one here")
-            while len(waiting) <= 2 * workers and (chunk := next(lists, None)) is not None:
-                waiting.append(pool.submit(work, chunk))
-            if not waiting:
+            while len(pending) <= 2 * workers and (chunk := next(stream, None)) is not None:
+                pending.append(pool.submit(function, chunk))
+            if not pending:
                 return
-            yield from waiting.popleft().result()
+            yield from pending.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -1,13 +1,12 @@
-"""Helper processes for long streams on many cores.
+"""Worker processes that share the photographs of long streams.
 
-Between the networks' calls Python itself works for an eighth of a photograph's time, and lets one
-thread at a time do it: on sixteen cores one process does a third of what processes of two threads
-each can do (docs/performance.md).
+Between the networks' calls, an eighth of the time goes to Python code, which runs on one thread at
+a time: on sixteen cores one process does a third of what processes of two threads each can do
+(docs/performance.md).
 
-A helper is an interpreter with sessions of its own. It starts in the background; until it is ready,
-photographs are worked on here. When one dies, another takes its place, and the photographs that it
-held are tried one by one in a process of their own: the one that kills it becomes a row with an
-error and takes nothing else with it.
+Workers start in the background; until one is ready, chunks are analyzed in this process. When a
+worker dies, another takes its place, and the photographs that it held are tried one by one in a
+process of their own: the photograph that kills that process, too, becomes a result with an error.
 """
 
 from __future__ import annotations
@@ -25,193 +24,177 @@ from faceprint import _forks
 from faceprint.errors import DecodeError, FaceprintError
 from faceprint.types import AnalyzedImage
 from faceprint.vision import images
+from faceprint.vision.batch import BatchAnalyzer, FaceOutputs
 from faceprint.vision.images import ImageSource
-from faceprint.vision.photos import FaceOutputs
-from faceprint.vision.streaming.worker import WorkerSetup
-from faceprint.vision.streaming.worker_process import NAME, DiedError, Process
+from faceprint.vision.streaming.worker import THREAD_NAME, WorkerDiedError, WorkerProcess
 
 __all__ = ["ProcessPool"]
 
-_PAYS = 500
-"""Photographs from which on helpers are started: they take a second or two to be ready."""
+_MIN_PHOTOGRAPHS = 500
+"""Photographs after which workers are started: they take a second or two to be ready."""
 
-_SENT = (str, bytes, Path, np.ndarray)
+_SENDABLE = (str, bytes, Path, np.ndarray)
+"""Sources that are sent to workers. Pickling a PIL image would decode it, whatever its size."""
 
-_NOT_STARTED = (OSError, RuntimeError, FaceprintError)
-"""What starting a process and loading models there may raise."""
-
-Task = Callable[[list[ImageSource]], list[AnalyzedImage]]
+_START_FAILURES = (OSError, RuntimeError, FaceprintError)
+"""Errors of starting a process and opening models there."""
 
 
 class ProcessPool:
-    """A number of helper processes, started when they begin to pay. Thread-safe.
+    """Worker processes, started once a stream is long enough. Thread-safe.
 
     Args:
-        setup: the models.
-        threads: of each helper.
-        prepare: called before the first one starts; makes what all of them read.
+        analyzer: the models; works on chunks itself while no worker is ready.
+        threads: the number of threads of each worker.
     """
 
-    def __init__(
-        self, setup: WorkerSetup, threads: Sequence[int], prepare: Callable[[], object]
-    ) -> None:
-        self._setup, self._threads, self._prepare = setup, tuple(threads), prepare
-        self._idle: queue.SimpleQueue[Process] = queue.SimpleQueue()
-        self._lock, self._alone = threading.Lock(), threading.Lock()
+    def __init__(self, analyzer: BatchAnalyzer, threads: Sequence[int]) -> None:
+        self._analyzer, self._threads = analyzer, tuple(threads)
+        # A worker is in the queue once for each of its threads that is idle.
+        self._idle: queue.SimpleQueue[WorkerProcess] = queue.SimpleQueue()
+        self._lock, self._one_by_one_lock = threading.Lock(), threading.Lock()
         self._seen, self._started = 0, False
-        self._running: set[Process] = set()
-        self._end = weakref.finalize(self, _end, self._running)
-        _forks.drop_in_children(self)
+        self._running: set[WorkerProcess] = set()
+        self._finalizer = weakref.finalize(self, _kill_all, self._running)
+        _forks.call_after_fork(self)
 
     def after_fork(self) -> None:
-        """In a forked child: the helpers are its parent's, who alone speaks to them and ends them.
-
-        Called by the interpreter.
-        """
-        self._end.detach()
-        for helper in self._running:
-            helper.let_go()
+        """Called in a forked child: leave the workers to the parent."""
+        self._finalizer.detach()
+        for worker in self._running:
+            worker.disown()
         _forks.abandon(self)
 
-    def analyze(
-        self, chunk: list[ImageSource], wanted: FaceOutputs, here: Task
-    ) -> list[AnalyzedImage]:
-        """What a helper makes of these photographs, or `here` where none is ready.
-
-        So it is too where a source can't be sent: an image of PIL's would be decoded for it,
-        whatever size it claims.
+    def analyze(self, chunk: list[ImageSource], outputs: FaceOutputs) -> list[AnalyzedImage]:
+        """Analyze a chunk in an idle worker, or in this process where there is none.
 
         Raises:
-            Exception: what `FaceAnalyzer.analyze_chunk` raised.
+            Exception: what `BatchAnalyzer.analyze_chunk` raised.
         """
-        helper = self._free() if all(isinstance(source, _SENT) for source in chunk) else None
-        if helper is None:
-            return here(chunk)
-        try:
-            return helper.ask((chunk, wanted))
-        except DiedError:
-            self._replace(helper)
-            return self._one_by_one(chunk, wanted, here)
-        finally:
-            if helper.alive:
-                self._idle.put(helper)
+        self._count(len(chunk))
+        sendable = all(isinstance(source, _SENDABLE) for source in chunk)
+        worker = self._take_idle() if sendable else None
+        if worker is None:
+            return self._analyzer.analyze_chunk(chunk, outputs)
+        return self._analyze_in(worker, chunk, outputs)
+
+    def analyze_in_worker(
+        self, chunk: list[ImageSource], outputs: FaceOutputs
+    ) -> list[AnalyzedImage]:
+        """Analyze a chunk in a worker of one thread, or in this process if none can be started."""
+        worker = self._take_idle()
+        if worker is None:
+            self.start_worker(threads=1)
+            worker = self._take_idle()
+        if worker is None:
+            return self._analyzer.analyze_chunk(chunk, outputs)
+        return self._analyze_in(worker, chunk, outputs)
 
     def close(self) -> None:
-        """End them all; what they were at is lost."""
-        self._end()
+        """Kill all workers; what they were working on is lost."""
+        self._finalizer()
 
-    def expect(self, photographs: int) -> None:
-        """So many more will be asked for; helpers are started once it is many."""
-        with self._lock:
-            self._seen += photographs
-            if self._started or self._seen < _PAYS:
-                return
-            self._started = True
-        _in_background(self, self._threads, self._prepare)
-
-    def _free(self) -> Process | None:
-        with contextlib.suppress(queue.Empty):
-            while True:
-                helper = self._idle.get_nowait()
-                if helper.alive:
-                    return helper
-        return None
-
-    def start_one(self, threads: int) -> None:
-        """One more, as often among the idle as it has threads; none where it can't be had."""
+    def start_worker(self, threads: int) -> None:
+        """Start a worker; if that fails, the pool goes on without it."""
         try:
-            helper = Process(self._setup, threads)
-        except _NOT_STARTED:
+            worker = WorkerProcess(self._analyzer, threads)
+        except _START_FAILURES:
             return
         with self._lock:
-            if not self._end.alive:
-                helper.end()
+            if not self._finalizer.alive:
+                worker.kill()
                 return
-            self._running.add(helper)
+            self._running.add(worker)
         for _ in range(threads):
-            self._idle.put(helper)
+            self._idle.put(worker)
 
-    def _replace(self, helper: Process) -> None:
+    def _count(self, photographs: int) -> None:
+        """Start the workers once there have been enough photographs."""
         with self._lock:
-            if helper not in self._running:
-                return  # another of its threads has seen to it
-            self._running.remove(helper)
-        helper.end()
-        _in_background(self, [helper.threads])
+            self._seen += photographs
+            if self._started or self._seen < _MIN_PHOTOGRAPHS:
+                return
+            self._started = True
+        _start_in_background(self, self._threads, prepare=self._analyzer.open)
 
-    def apart(
-        self, chunk: list[ImageSource], wanted: FaceOutputs, here: Task
+    def _take_idle(self) -> WorkerProcess | None:
+        with contextlib.suppress(queue.Empty):
+            while True:
+                worker = self._idle.get_nowait()
+                if worker.alive:
+                    return worker
+        return None
+
+    def _analyze_in(
+        self, worker: WorkerProcess, chunk: list[ImageSource], outputs: FaceOutputs
     ) -> list[AnalyzedImage]:
-        """What a process that does nothing else makes of them; `here` where none can be had.
-
-        One chunk at a time: a process dies of this one, or of nothing.
-        """
-        helper = self._free()
-        if helper is None:
-            try:
-                helper = Process(self._setup, threads=1)
-            except _NOT_STARTED:
-                return here(chunk)
-            with self._lock:
-                self._running.add(helper)
         try:
-            return helper.ask((chunk, wanted))
-        except DiedError:
-            with self._lock:
-                self._running.discard(helper)
-            helper.end()
-            return self._one_by_one(chunk, wanted, here)
+            return worker.analyze(chunk, outputs)
+        except WorkerDiedError:
+            self._replace(worker)
+            return self._one_by_one(chunk, outputs)
         finally:
-            if helper.alive:
-                self._idle.put(helper)
+            if worker.alive:
+                self._idle.put(worker)
 
-    def _one_by_one(
-        self, chunk: list[ImageSource], wanted: FaceOutputs, here: Task
-    ) -> list[AnalyzedImage]:
-        """Photographs that were in a helper as it died; one chunk of them at a time."""
+    def _replace(self, worker: WorkerProcess) -> None:
+        with self._lock:
+            if worker not in self._running:
+                return  # another thread that waited for it has replaced it
+            self._running.remove(worker)
+        worker.kill()
+        if self._started:
+            _start_in_background(self, [worker.threads])
+
+    def _one_by_one(self, chunk: list[ImageSource], outputs: FaceOutputs) -> list[AnalyzedImage]:
+        """Analyze photographs that a worker held when it died, each in a batch of its own."""
         results: list[AnalyzedImage] = []
-        with self._alone, contextlib.ExitStack() as running:
-            helper: Process | None = None
+        with self._one_by_one_lock, contextlib.ExitStack() as workers:
+            worker: WorkerProcess | None = None
             for source in chunk:
                 try:
-                    if helper is None:
-                        helper = Process(self._setup, threads=1)
-                        running.callback(helper.end)
-                except _NOT_STARTED:  # no memory, perhaps: not the photograph's fault
-                    results += here([source])
+                    if worker is None:
+                        worker = WorkerProcess(self._analyzer, threads=1)
+                        workers.callback(worker.kill)
+                except _START_FAILURES:  # perhaps no memory: not the photograph's fault
+                    results += self._analyzer.analyze_chunk([source], outputs)
                     continue
                 try:
-                    results += helper.ask(([source], wanted))
-                except DiedError:
-                    helper, name = None, images.describe(source)
+                    results += worker.analyze([source], outputs)
+                except WorkerDiedError:
+                    worker, name = None, images.describe(source)
                     error = DecodeError(f"{name}: the process that analyzed it died")
                     results.append(AnalyzedImage(name, [], error=error))
         return results
 
 
-def _in_background(
-    helpers: ProcessPool, threads: Sequence[int], prepare: Callable[[], object] = lambda: None
+def _start_in_background(
+    pool: ProcessPool, threads: Sequence[int], prepare: Callable[[], object] = lambda: None
 ) -> None:
-    """Start a helper with each number of threads."""
-    # The threads must not keep from being let go whom nobody else needs any more.
-    owner = weakref.ref(helpers)
+    """Start a worker for each number of threads.
 
-    def start(number: int) -> None:
-        helpers = owner()
-        if helpers is not None:
-            helpers.start_one(number)
+    Args:
+        prepare: called first; writes the files that all workers read.
+    """
+    # A weak reference, so that these threads don't keep the pool alive.
+    reference = weakref.ref(pool)
+
+    def start(count: int) -> None:
+        pool = reference()
+        if pool is not None:
+            pool.start_worker(count)
 
     def start_all() -> None:
         try:
             prepare()
-        except _NOT_STARTED:
-            return  # the stream itself meets the same error, where somebody reads it
-        for number in threads:
-            threading.Thread(target=start, args=(number,), name=NAME, daemon=True).start()
+        except _START_FAILURES:
+            return  # the stream meets the same error and raises it
+        for count in threads:
+            threading.Thread(target=start, args=(count,), name=THREAD_NAME, daemon=True).start()
 
-    threading.Thread(target=start_all, name=NAME, daemon=True).start()
+    threading.Thread(target=start_all, name=THREAD_NAME, daemon=True).start()
 
 
-def _end(running: set[Process]) -> None:
+def _kill_all(running: set[WorkerProcess]) -> None:
     while running:
-        running.pop().end()
+        running.pop().kill()
