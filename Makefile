@@ -5,8 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
 LOWEST := $(VENV)/lowest
-SMOKE := tests/unit/vision/test_images.py tests/unit/vision/test_headers.py tests/unit/test_exit_codes.py tests/unit/test_settings.py \
-  tests/unit/test_external.py tests/unit/test_telemetry.py tests/unit/test_public_names.py tests/unit/test_bulk_table.py \
+SMOKE := tests/unit/vision/test_images.py tests/unit/vision/test_headers.py tests/unit/cli/test_exit_codes.py tests/unit/test_settings.py \
+  tests/unit/test_external.py tests/unit/test_telemetry.py tests/unit/test_public_names.py tests/unit/embedding_table \
   tests/integration/test_reduced_decoding.py tests/integration/test_cli.py tests/integration/test_one_photograph.py
 
 .PHONY: demo test test-fast test-lowest check format bench docs clean
@@ -29,6 +29,7 @@ check: $(VENV)/.test $(VENV)/.check
 	$(BIN)/ruff check src tests tools benchmarks
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/pylint src/faceprint
 	$(BIN)/python tools/check_file_length.py
 	$(BIN)/python tools/make_docs.py --check
 

@@ -1,4 +1,4 @@
-"""What every benchmark writes beside its figures, and where the photographs lie."""
+"""What every benchmark records with its figures, and where the photographs are."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import platform
 import statistics
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
@@ -16,13 +17,26 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("FACEPRINT_SHARED", ROOT.parent / "shared"))
 RESULTS = ROOT / "benchmarks" / "results"
+sys.path.insert(0, str(ROOT / "tools"))  # for benchmarks of what the tools measure
+
+
+def commit(root: Path = ROOT) -> str:
+    """The commit that is checked out, with `-dirty` when a tracked file was changed since.
+
+    Results don't count: each benchmark of a run would find those of the one before it.
+    """
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=root, capture_output=True, text=True).stdout
+
+    changes = git(
+        "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)benchmarks/results"
+    )
+    return git("describe", "--always").strip() + ("-dirty" if changes else "")
 
 
 def provenance(*packages: str) -> dict[str, Any]:
     """Commit, date, machine and versions."""
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True
-    ).stdout.strip()
     cpu = platform.processor()
     info = Path("/proc/cpuinfo")
     if info.exists():
@@ -37,7 +51,7 @@ def provenance(*packages: str) -> dict[str, Any]:
     from faceprint import settings
 
     return {
-        "commit": commit,
+        "commit": commit(),
         "date": time.strftime("%Y-%m-%d"),
         "cpu": cpu,
         "cores": settings.available_cores(),

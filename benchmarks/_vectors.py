@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from faceprint.recognition.gallery.authenticated_store import AuthenticatedStore
 from faceprint.recognition.gallery.factory import open_store
-from faceprint.recognition.gallery.guarded_store import GuardedStore
 from faceprint.recognition.gallery.records import Header, ModelPin, Policy, Subject, TemplateRow
 from faceprint.types import Array
 
@@ -51,7 +51,7 @@ def nearest(vectors: Array, probes: Array) -> Any:
     return truth
 
 
-def stored(path: Path, vectors: Array) -> GuardedStore:
+def stored(path: Path, vectors: Array) -> AuthenticatedStore:
     """A gallery's file with these templates, keyed from 1."""
     pin = ModelPin("benchmark", "0" * 64, DIM, "arcface-112")
     header = Header("0" * 32, pin, "max", Policy(), created="2025-01-01")
@@ -60,15 +60,15 @@ def stored(path: Path, vectors: Array) -> GuardedStore:
     return store
 
 
-def fill(store: GuardedStore, vectors: Array, step: int = 20_000) -> None:
+def fill(store: AuthenticatedStore, vectors: Array, step: int = 20_000) -> None:
     """Put them in, a transaction for every `step`."""
     for start in range(0, len(vectors), step):
         with store.write() as writer:
             person = writer.put_subject(Subject(f"person {start}", f"{start}"))
             for place in range(start, min(start + step, len(vectors))):
-                content = hashlib.sha256(place.to_bytes(8, "big")).digest()
+                digest = hashlib.sha256(place.to_bytes(8, "big")).digest()
                 blob = vectors[place].tobytes()
-                writer.put_template(TemplateRow(person.key, content, "drawn", blob))
+                writer.put_template(TemplateRow(person.key, digest, "drawn", blob))
 
 
 def _draw(centers: Array, which: Any, scale: Array, seed: int) -> Array:

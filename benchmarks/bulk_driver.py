@@ -22,9 +22,9 @@ from _common import provenance, write
 
 import faceprint
 from faceprint.bulk.local import Part
-from faceprint.bulk.rows import Rows
 from faceprint.bulk.run import embed_table
-from faceprint.bulk.work import Content, Outcome, Seen
+from faceprint.bulk.work import Advance, Content, Outcome
+from faceprint.embedding_table.schema import EmbeddingTable
 
 DIM = 512
 
@@ -46,7 +46,7 @@ class StandIn:
             digest = hashlib.sha256(source.encode()).digest()
             yield position, source, Content(source, 100_000, digest)
 
-    def outcomes(self, parts: Iterator[Part], seen: Seen) -> Iterator[tuple[Part, Outcome]]:
+    def outcomes(self, parts: Iterator[Part], advance: Advance) -> Iterator[tuple[Part, Outcome]]:
         """Rows of noise."""
         for part in parts:
             n = len(part.sources)
@@ -54,9 +54,11 @@ class StandIn:
             points = np.tile(np.float32([30, 30]), (n, 5, 1))
             one = np.ones(n, np.float32)
             quality = np.tile(np.float32([80, 100, 0, 1]), (n, 1))
-            rows = Rows(np.zeros(n, np.int32), box, one, points, quality, self._noise[:n])
-            seen(n)
-            yield part, Outcome(rows, (1,) * n, (None,) * n)
+            faces = EmbeddingTable(
+                part.sources, box, one, quality, self._noise[:n], "", (None,) * n, landmarks=points
+            )
+            advance(n)
+            yield part, Outcome(faces, (1,) * n, (None,) * n)
 
 
 class Watch:
@@ -65,7 +67,7 @@ class Watch:
     def begin(self, total: int) -> None:
         """Nothing to do."""
 
-    def seen(self, number: int) -> None:
+    def advance(self, number: int) -> None:
         """Nothing to do."""
 
     def stopped(self) -> bool:

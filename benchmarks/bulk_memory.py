@@ -26,7 +26,8 @@ from faceprint._memory import one_arena
 from faceprint.bulk.inputs import expand
 from faceprint.bulk.local import LocalEngine
 from faceprint.bulk.run import embed_table
-from faceprint.bulk.table import COLUMNS, read_table
+from faceprint.embedding_table.reader import read_groups
+from faceprint.embedding_table.schema import COLUMNS
 
 
 def album(folder: Path, number: int) -> Path:
@@ -60,7 +61,7 @@ class Watch:
     def begin(self, total: int) -> None:
         """Nothing to do."""
 
-    def seen(self, number: int) -> None:
+    def advance(self, number: int) -> None:
         """That many more are done."""
         self._done += number
         if self._done % 16 == 0:
@@ -92,7 +93,7 @@ def killed(folder: Path, out: Path, number: int) -> list[int]:
 
 def same(one: Path, other: Path) -> bool:
     """Row for row, bit for bit."""
-    pairs = zip(read_table(one), read_table(other), strict=True)
+    pairs = zip(read_groups(one), read_groups(other), strict=True)
     return all(
         a[name].tolist() == b[name].tolist()
         if a[name].dtype == object

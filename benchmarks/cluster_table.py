@@ -25,9 +25,10 @@ from _common import RESULTS, provenance, write
 from clustering import central_faces
 from clustering_scale import multiplied
 
-from faceprint.bulk.table import COLUMNS, Columns, Shape, write_table
+from faceprint.embedding_table.reader import read_table
+from faceprint.embedding_table.schema import COLUMNS, Columns
+from faceprint.embedding_table.writer import TableSize, write_table
 from faceprint.evaluation.cluster_scores import cluster_scores
-from faceprint.recognition.albums.tables import read_table
 
 
 def table_of(path: Path, rows: Any, embedder: str) -> None:
@@ -53,7 +54,7 @@ def table_of(path: Path, rows: Any, embedder: str) -> None:
             }  # fmt: skip
             yield {name: columns[name] for name in wanted if name in COLUMNS}
 
-    write_table(path, Shape(n, d, 13, 0), {"embedder": embedder}, groups)
+    write_table(path, TableSize(n, d, 13, 0), {"embedder": embedder}, groups)
 
 
 def watched(words: list[str]) -> dict[str, float]:

@@ -22,21 +22,21 @@ from typing import Any
 import numpy as np
 from _common import provenance, write
 
+from faceprint.embedding_table.reader import read_table
+from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.evaluation.cluster_scores import cluster_scores
 from faceprint.recognition.albums.corrections import Corrections, FaceKey
 from faceprint.recognition.albums.corrections_store import store_corrections
-from faceprint.recognition.albums.faces import FaceTable
 from faceprint.recognition.albums.people import Album
 from faceprint.recognition.albums.removal import forget
 from faceprint.recognition.albums.store import AlbumFile
 from faceprint.recognition.albums.sync import sync_table
-from faceprint.recognition.albums.tables import read_table
 from faceprint.recognition.cluster import ClusterOptions, cluster_album
 
 BATCHES, CORRECTIONS = 5, 20
 
 
-def central(table: FaceTable) -> FaceTable:
+def central(table: EmbeddingTable) -> EmbeddingTable:
     """The face nearest to the middle of each photograph of 250 pixels."""
     center = (table.boxes[:, :2] + table.boxes[:, 2:]) / 2 - 125
     order = np.lexsort((np.hypot(*center.T), np.asarray(table.sources)))
@@ -60,7 +60,9 @@ def bcubed(found: dict[str, int]) -> float:
     return float(cluster_scores(np.asarray(people), np.asarray(list(found.values()))).bcubed.f)
 
 
-def grown(path: Path, table: FaceTable, parts: list[Any]) -> tuple[dict[str, Any], dict[str, int]]:
+def grown(
+    path: Path, table: EmbeddingTable, parts: list[Any]
+) -> tuple[dict[str, Any], dict[str, int]]:
     """Batch by batch; how many photographs keep their person's number from run to run."""
     before: dict[str, int] = {}
     kept = []
@@ -74,7 +76,7 @@ def grown(path: Path, table: FaceTable, parts: list[Any]) -> tuple[dict[str, Any
     return {"bcubed_f": round(bcubed(before), 4), "numbers_kept": shares}, before
 
 
-def corrected(path: Path, table: FaceTable) -> dict[str, Any]:
+def corrected(path: Path, table: EmbeddingTable) -> dict[str, Any]:
     """Joins and parts what is wrong, then runs three times more."""
     people = np.asarray([Path(source).parent.name for source in table.sources])
     row = {source: i for i, source in enumerate(table.sources)}

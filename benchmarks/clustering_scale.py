@@ -32,9 +32,9 @@ import numpy as np
 from _common import RESULTS, provenance, write
 from clustering import central_faces, dbscan, hdbscan
 
+from faceprint.embedding_table.reader import read_table
 from faceprint.errors import UnknownModelError
 from faceprint.evaluation.cluster_scores import cluster_scores
-from faceprint.recognition.albums.tables import read_table
 from faceprint.recognition.clustering.knn_graph import Edges, dots, neighbor_graph
 from faceprint.recognition.clustering.linkage import average_linkage
 from faceprint.recognition.clustering.partition import cluster_embeddings

@@ -38,7 +38,7 @@ from faceprint.evaluation.calibrate import Calibration, calibrate
 from faceprint.evaluation.datasets import Picture
 from faceprint.evaluation.embeddings import EmbedOptions, embed_pictures
 from faceprint.evaluation.intervals import measured_rate
-from faceprint.evaluation.labeled import all_pairs
+from faceprint.evaluation.labeled_scores import all_pairs
 from faceprint.evaluation.open_set import open_set
 from faceprint.recognition.gallery import Gallery
 from faceprint.recognition.thresholds.fpir import fpir_point

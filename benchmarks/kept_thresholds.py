@@ -12,19 +12,23 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tools"))
+
+from label_noise import read_aside
+
 from faceprint.evaluation.embeddings import EmbedOptions, embed_pictures
 from faceprint.evaluation.folders import open_folder
-from faceprint.evaluation.label_noise import read_aside
-from faceprint.evaluation.labeled import LabeledScores, all_pairs
+from faceprint.evaluation.labeled_scores import LabeledScores, all_pairs
 from faceprint.evaluation.metrics import error_rates
-from faceprint.evaluation.people import rate_by_person
+from faceprint.evaluation.person_bootstrap import rate_by_person
 from faceprint.evaluation.provenance import engine_facts
-from faceprint.evaluation.thresholds import ResampledScores
+from faceprint.evaluation.resampled_scores import ResampledScores
 from faceprint.vision.analyzer import FaceAnalyzer, load
 
 TARGETS = (1e-2, 1e-3, 1e-4)

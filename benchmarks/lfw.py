@@ -33,8 +33,8 @@ from shared_cards import DERIVED, register
 
 from faceprint.evaluation.datasets import PairSet
 from faceprint.evaluation.embeddings import MIDDLE
+from faceprint.evaluation.fold_accuracy import fold_accuracy, pair_embeddings, squared_distances
 from faceprint.evaluation.pairs import open_lfw
-from faceprint.evaluation.protocols import fold_accuracy, pair_embeddings, squared_distances
 from faceprint.types import Array, Detections, Image
 from faceprint.vision import images
 from faceprint.vision.align import align

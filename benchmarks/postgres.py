@@ -22,17 +22,16 @@ import psycopg
 from _common import median, provenance, rotate, write
 from _vectors import DIM, data, fill, nearest
 
-from faceprint.recognition.gallery.core import Core
+from faceprint.recognition.gallery.authenticated_store import AuthenticatedStore
 from faceprint.recognition.gallery.factory import open_store
-from faceprint.recognition.gallery.guarded_store import GuardedStore
 from faceprint.recognition.gallery.records import Header, ModelPin, Policy
-from faceprint.recognition.gallery.searching import Search
+from faceprint.recognition.gallery.search import Search
 from faceprint.types import Array
 
 SCHEMA, BATCH = "bench", 64
 
 
-def loaded(address: str, vectors: Array) -> tuple[GuardedStore, dict[str, float]]:
+def loaded(address: str, vectors: Array) -> tuple[AuthenticatedStore, dict[str, float]]:
     """A gallery of these templates; seconds of each step."""
     pin = ModelPin("benchmark", "0" * 64, DIM, "arcface-112")
     header = Header("0" * 32, pin, "max", Policy(), created="2025-01-01")
@@ -59,7 +58,7 @@ def measure(address: str, faces: int, probes: int, rounds: int) -> dict[str, Any
     vectors, asked = data(faces, probes)
     truth = nearest(vectors, asked)
     store, seconds = loaded(address, vectors)
-    index, _ = Search(Core(store, "benchmark"), "auto").ready(store.header())
+    index, _ = Search(store).ready(store.header())
     # Keys are given in the order of loading, from 1.
     one = np.concatenate([index.search(probe[None], 1).keys[:, 0] for probe in asked])
     many = np.concatenate(
@@ -72,7 +71,7 @@ def measure(address: str, faces: int, probes: int, rounds: int) -> dict[str, Any
         },
         rounds,
     )
-    store.close()
+    store.raw.close()
     return {
         "faces": faces,
         "probes": probes,

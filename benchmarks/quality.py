@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 from _common import SHARED, provenance, write
+from quality_fit import mated_area, rates, scores, threshold_at
+from quality_sample import Sample, collect, draw, read_sample, write_sample
 
-from faceprint.evaluation.poor_pictures import Sample, collect, draw, read_sample, write_sample
-from faceprint.evaluation.quality_measure import mated_area, rates, scores, threshold_at
 from faceprint.vision.analyzer import FaceAnalyzer, load
 from faceprint.vision.load import LoadOptions
 

@@ -21,14 +21,14 @@ import numpy as np
 from _common import median, provenance, rotate, write
 from _vectors import DIM, data
 
-from faceprint.recognition.index.exact import ExactIndex, ExactInt8Index
+from faceprint.recognition.index.exact import ExactIndex
 from faceprint.types import Array
 
 K, BATCH = 10, 64
 
 
 def exact(faces: int, rounds: int) -> dict[str, Any]:
-    """One probe and a batch over float32; int8 beside it."""
+    """One probe and a batch."""
     import faiss
     from usearch.index import MetricKind, search
 
@@ -36,22 +36,18 @@ def exact(faces: int, rounds: int) -> dict[str, Any]:
     keys = np.arange(1, faces + 1, dtype=np.int64)
     flat = faiss.IndexFlatIP(DIM)
     flat.add(vectors)
-    ours, small = ExactIndex(DIM), ExactInt8Index(DIM, lambda k: (k, vectors[k - 1]))
+    ours = ExactIndex(DIM)
     start = time.perf_counter()
     ours.reserve(faces)
     ours.add(keys, vectors)
     built = time.perf_counter() - start
-    small.reserve(faces)
-    for first in range(0, faces, 50_000):
-        small.add(keys[first : first + 50_000], vectors[first : first + 50_000])
     sides: dict[str, Callable[[Array], Any]] = {
         "faceprint exact": lambda q: ours.search(q, K).keys - 1,
-        "faceprint exact int8": lambda q: small.search(q, K).keys - 1,
         "faiss flat": lambda q: flat.search(q, K)[1],
         "usearch exact": lambda q: search(vectors, q, K, MetricKind.IP, exact=True).keys,
     }
     result: dict[str, Any] = {"faces": faces, "k": K, "build_s": round(built, 2)}
-    result["bytes_a_face"] = {"float32": ours.nbytes / faces, "int8": small.nbytes / faces}
+    result["bytes_a_face"] = {"float32": ours.nbytes / faces}
     truth = flat.search(probes, 1)[1][:, 0]
     result["recall@1"] = {
         name: float((np.asarray(run(probes)).reshape(BATCH, K)[:, 0] == truth).mean())

@@ -29,10 +29,9 @@ import numpy as np
 from _common import RESULTS, median, provenance, rotate, write
 from _vectors import DIM, SHAPES, data, nearest, stored
 
-from faceprint.recognition.gallery.core import Core
-from faceprint.recognition.gallery.searching import Search
+from faceprint.recognition.gallery.search import Search
 from faceprint.recognition.index.binary_lsh import BinaryLshIndex
-from faceprint.recognition.index.int8 import to_int8
+from faceprint.recognition.index.usearch import to_int8
 from faceprint.types import Array
 
 GOAL, BATCH = 0.99, 64
@@ -115,12 +114,11 @@ def approximate(given: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["FACEPRINT_HOME"] = folder
         store = stored(Path(folder) / "people.db", vectors)
-        core = Core(store, "benchmark")
         start = time.perf_counter()
-        Search(core, "signs").ready(store.header())
+        Search(store, "signs").ready(store.header())
         built = time.perf_counter() - start
         start = time.perf_counter()
-        index, _ = Search(core, "signs").ready(store.header())
+        index, _ = Search(store, "signs").ready(store.header())
         opened = time.perf_counter() - start
         assert isinstance(index, BinaryLshIndex)
         file = (Path(folder) / "people.db.index").stat().st_size
@@ -155,7 +153,7 @@ def approximate(given: argparse.Namespace) -> dict[str, Any]:
         result["sides"]["faceprint"]["ms_a_probe_in_batches"] = round(
             1000 * median(batch) / BATCH, 3
         )
-        store.close()
+        store.raw.close()
     times = {name: side["ms_a_probe"] for name, side in result["sides"].items()}
     result["ratio_to_usearch"] = round(times["faceprint"] / times["usearch"], 3)
     return result

@@ -202,7 +202,8 @@ def tables(folder: Path) -> list[Original]:
 
 
 def _embedded(path: Path, columns: dict[str, np.ndarray[Any, Any]]) -> None:
-    from faceprint.bulk.table import COLUMNS, Shape, write_table
+    from faceprint.embedding_table.schema import COLUMNS
+    from faceprint.embedding_table.writer import TableSize, write_table
 
     n = len(columns["source"])
     whole = columns | {
@@ -214,7 +215,7 @@ def _embedded(path: Path, columns: dict[str, np.ndarray[Any, Any]]) -> None:
     }
     write_table(
         path,
-        Shape(n, 128, 20, 1),
+        TableSize(n, 128, 20, 1),
         {"format": 1, "embedder": "dlib-resnet"},
         lambda names: iter([{name: whole[name] for name in names or COLUMNS}]),
     )

@@ -203,10 +203,10 @@ def imports(path: Path, originals: Path) -> Iterator[Step]:
 
 def tables(path: Path, originals: Path) -> Iterator[Step]:
     """Reading by the bulk command and by the albums; people out of it."""
-    from faceprint.bulk.table import head_of, read_table
+    from faceprint.embedding_table.reader import read_groups, read_metadata
 
-    yield "head_of", lambda: head_of(path)
-    yield "read_table", lambda: sum(len(part["source"]) for part in read_table(path))
+    yield "read_metadata", lambda: read_metadata(path)
+    yield "read_groups", lambda: sum(len(part["source"]) for part in read_groups(path))
     words = ("cluster", "--from", path, "--threshold", "0.5")
     yield "cluster --json", _later(*words, "--json")
     yield (
@@ -257,7 +257,6 @@ def cards(path: Path, originals: Path) -> Iterator[Step]:
 
 def graphs(path: Path, originals: Path) -> Iterator[Step]:
     """Inspection, and every runtime that is installed."""
-    from faceprint.errors import ModelError
     from faceprint.runtime.session import RuntimeOptions, open_session
     from faceprint.zoo import legacy
     from faceprint.zoo.store import models_folder
@@ -277,12 +276,6 @@ def graphs(path: Path, originals: Path) -> Iterator[Step]:
 
     yield "pytorch", lambda: run("pytorch")
     yield "onnxruntime", lambda: run("onnxruntime")
-    # The readers of OpenCV 5.0 and OpenVINO 2026.4 end the process on some graphs that are not
-    # valid, so they get those alone that ONNX Runtime has checked.
-    try:
-        open_session(path, runtime="onnxruntime", options=RuntimeOptions(threads=1))
-    except ModelError:
-        return
     yield "opencv", lambda: run("opencv")
     yield "openvino", lambda: run("openvino")
 

@@ -121,12 +121,11 @@ def _edit(connection: sqlite3.Connection, rng: Random) -> None:
             (rng.choice((b"\xff\xfe", b"\xed\xa0\x80", b"a\0\xff", rng.randbytes(5))), key),
         )
     else:
-        (old,) = connection.execute(
-            f'SELECT "{column}" FROM "{table}" WHERE rowid = ?', (key,)
-        ).fetchone()
-        connection.execute(
-            f'UPDATE "{table}" SET "{column}" = ? WHERE rowid = ?', (_odd(kind, old, rng), key)
-        )
+        found = connection.execute(f'SELECT "{column}" FROM "{table}" WHERE rowid = ?', (key,))
+        for (old,) in found.fetchall():  # none, where an index was damaged before
+            connection.execute(
+                f'UPDATE "{table}" SET "{column}" = ? WHERE rowid = ?', (_odd(kind, old, rng), key)
+            )
 
 
 def _odd(kind: str, old: object, rng: Random) -> object:

@@ -230,7 +230,8 @@ def dlib_resnet(network: dlib_dat.Network, metadata: dict[str, str]) -> bytes:
                 graph.node("MatMul", "embedding", x.name, graph.weight("fc.weight", layer.weight))
             case _:
                 raise ValueError(f"no graph for {layer} before {following}")
-    return graph.model([value("embedding", ["batch", 128], "not normalized")], metadata)
+    # The note is part of the shipped file, whose bytes must not change.
+    return graph.model([value("embedding", ["batch", 128], "not normalised")], metadata)
 
 
 def build(folder: Path) -> dict[str, bytes]:

@@ -26,21 +26,22 @@ _HEAD = """\
 # faceprint and its peers
 
 Written by `tools/make_docs.py` from `benchmarks/results/peers_*.json`; do not edit it by hand.
-`make bench` measures them again; `python benchmarks/peers.py --quick` tries it on few photographs.
+`make bench` measures them again. `python benchmarks/peers.py --quick` tries few photographs.
 
-Each side lives in a process and an environment of its own, loads its models once, and is then
-asked for the same photographs as the others, chunk by chunk in turn, so that a slow minute of the
-machine hits all of them. Time runs from the path of a file to the peer's own result. "In bulk" is
-the fastest of the ways that a peer offers, or that a loop, a pool of threads or processes around it
-make of it, found by a trial on this machine. A ratio is the median over the chunks of their time by
-ours, quartiles in brackets; above 1 faceprint is faster. "Asked" is the bar that faceprint set
-itself before it was measured; a ratio below it is printed in bold.
+Each side runs in its own process and environment and loads its models once. All sides get the same
+photographs, chunk by chunk in turn, so a slow minute of the machine affects all of them. Time runs
+from the path of a file to the peer's own result. "In bulk" is the fastest way that a peer offers,
+or that a loop or a pool of threads or processes around it gives. A trial on this machine finds it.
+A ratio is the median over the chunks of their time divided by ours, with quartiles in brackets.
+Above 1 faceprint is faster. "Asked" is the goal that faceprint set before measuring. A ratio below
+it is printed in bold.
 
-"Stream against loop" is what changes for somebody who calls the peer photograph by photograph, as
-its documentation does, and goes over to `analyze_many`: mean times of the same run. insightface,
-uniface, deepface and dlib have no call for many photographs; pools around them are the benchmark's.
+"Stream against loop" compares calling the peer photograph by photograph, as its documentation
+does, with `analyze_many`: mean times of the same run. insightface, uniface, deepface and dlib have
+no call for many photographs; the pools around them are the benchmark's.
 
-A few cores of a shared machine: ratios mean something, milliseconds little. No graphics card.
+The machine has a few cores, other work and no graphics card: ratios mean something, milliseconds
+little.
 """
 
 

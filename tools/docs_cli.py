@@ -23,9 +23,9 @@ _HEAD = """\
 
 Written by `tools/make_docs.py` from the commands themselves; do not edit it by hand.
 
-Results go to stdout, messages and progress to stderr. `--json` prints one JSON document (a line
-each where a command streams); the keys stand with each command. Adding keys is free; names, keys
-and exit codes do not change.
+Results go to stdout, messages and progress to stderr. `--json` prints one JSON document, or JSON
+lines where a command streams. Each command lists its keys. New keys may be added; names, keys and
+exit codes do not change.
 
 | exit code | meaning |
 |---|---|
@@ -34,19 +34,20 @@ and exit codes do not change.
 | 2 | wrong usage |
 | 3 | the input can't be used: unreadable, no face, too large |
 | 4 | a model or an extra is missing |
-| 5 | anything else, in one line on stderr; `--debug` shows the traceback too and changes no code |
+| 5 | any other error, in one line on stderr; `--debug` adds the traceback and changes no code |
 
 | environment | meaning |
 |---|---|
-| `FACEPRINT_HOME` | cache and state; the platform's cache folder when not set |
-| `FACEPRINT_MIRROR` | folder or URL where model files are looked for first, by name |
-| `FACEPRINT_OFFLINE=1` | the network is never touched |
-| `FACEPRINT_ACCEPT_LICENSE=1` | model licenses are accepted |
-| `FACEPRINT_MAX_PIXELS` | most pixels that are made of one photograph; 89 million when not set |
-| `FACEPRINT_PACK` | what `--pack` is when not given |
-| `FACEPRINT_RUNTIME` | what `--runtime` is when not given |
-| `FACEPRINT_THREADS` | what `--threads` is when not given |
-| `FACEPRINT_PROCESSES` | what `--processes` is when not given |
+| `FACEPRINT_HOME` | folder for cache and state (default: the platform's cache folder) |
+| `FACEPRINT_MIRROR` | folder or URL that is searched first for model files, by name |
+| `FACEPRINT_OFFLINE=1` | forbids the network |
+| `FACEPRINT_ACCEPT_LICENSE=1` | accepts model licenses |
+| `FACEPRINT_MAX_PIXELS` | most pixels to decode of one photograph (default: 89 million) |
+| `FACEPRINT_PACK` | default of `--pack` |
+| `FACEPRINT_RUNTIME` | default of `--runtime` |
+| `FACEPRINT_DEVICE` | default of `--device` |
+| `FACEPRINT_THREADS` | default of `--threads` |
+| `FACEPRINT_PROCESSES` | default of `--processes` |
 | `FACEPRINT_KEY_FILE` | the key of encrypted galleries |
 """
 

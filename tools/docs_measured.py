@@ -23,7 +23,7 @@ PAGES = (
     "docs/galleries.md",
     "docs/quantize.md",
     "docs/decisions/0004-smallest-face.md",
-    "docs/decisions/0006-clustering.md",
+    "docs/experiments/clustering.md",
     "docs/decisions/0007-optimizer.md",
     "docs/decisions/0008-signs.md",
     "docs/decisions/0009-limits-of-bulk.md",

@@ -23,24 +23,26 @@ _HEAD = """\
 Written by `tools/make_docs.py` from the cards and from `benchmarks/results/lfw.json`; do not edit
 it by hand. How to add a model: [contributing-models.md](contributing-models.md).
 
-`faceprint models pull ID` fetches a model, checks its sha256 and keeps it; with
-`FACEPRINT_OFFLINE=1` nothing is fetched, and the message says what to copy where. "Commercial use"
-is what the card's author found of the license of the weights and is no legal advice: `no` and
-`unclear` must be accepted once (`--accept-license`, `FACEPRINT_ACCEPT_LICENSE=1`, or the prompt),
-except for the weights inside the package, which are not fetched.
-Embeddings of two models never compare; the card's hash, which stands for the files, the input
-contract and the alignment, is what a gallery is held to.
+`faceprint models pull ID` downloads a model, checks its sha256 and keeps it. With
+`FACEPRINT_OFFLINE=1` nothing is downloaded, and the message says which file to copy where.
+
+"Commercial use" is what the card's author found about the license of the weights. It is no legal
+advice. `no` and `unclear` must be accepted once (`--accept-license`, `FACEPRINT_ACCEPT_LICENSE=1`,
+or the prompt), except for the weights inside the package, which are not downloaded.
+
+Embeddings of two models never compare. A gallery belongs to one card's hash, which covers the
+files, the input contract and the alignment.
 """
 
 _LFW = """\
 ## LFW, first five folds
 
-Accuracy of `protocols.fold_accuracy` in per cent, mean and standard deviation over the five folds:
-on each fold at the threshold that is best on the other four. {pairs} pairs of {photographs}
-photographs; of several faces the one nearest the middle, and where none was found the middle of
-the photograph, so that every pair counts. "Mirrored" adds the embedding of the mirrored crop.
-Three thousand pairs tell models apart by half a point, not by a tenth, and support no statement
-below a false match rate of 1e-3.
+Accuracy of `protocols.fold_accuracy` in per cent: mean and standard deviation over the five folds,
+on each fold at the threshold that is best on the other four. There are {pairs} pairs of
+{photographs} photographs. Of several faces the one nearest the middle counts. Where none was found
+the middle of the photograph stands in, so that every pair counts. "Mirrored" adds the embedding of
+the mirrored crop. Three thousand pairs show a difference of half a point between models, not of a
+tenth, and support no statement below a false match rate of 1e-3.
 
 Measured by `python benchmarks/lfw.py` ({cpu}, {cores} cores, {date}).
 """
@@ -107,12 +109,15 @@ def _per_cent(row: dict[str, Any]) -> str:
 _EVIDENCE = """\
 ## Operating points
 
-Cosine similarity from which on two faces are called the same, for each embedder with each detector.
-`measured`: the false match rate (FMR) was measured with these weights; `copy`: with a copy of them
-that was derived from the publisher's file; `published`: somebody else stated the threshold, and
-nobody measured its error rates here. The FMR holds on every data set of the last column, and the
-interval (95 %) and the FNMR are those of the worst. What happens with other pairs is in
-[evaluation.md](evaluation.md#what-stands-behind-a-threshold).
+Two faces match from this cosine similarity on, for each embedder with each detector. The evidence
+is one of three:
+
+- `measured`: the false match rate (FMR) was measured with these weights;
+- `copy`: it was measured with a copy that was derived from the publisher's file;
+- `published`: somebody else stated the threshold, and nobody measured its error rates here.
+
+The FMR holds on every data set of the last column. The interval (95 %) and the FNMR are those of
+the worst. Other pairs of models: [evaluation.md](evaluation.md#what-stands-behind-a-threshold).
 
 | embedder | aligned by | evidence | FMR | 95 % interval | threshold | FNMR | measured on |
 |---|---|---|---|---|---|---|---|\

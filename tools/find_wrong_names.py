@@ -1,6 +1,6 @@
 """Lists the photographs of a data set whose name several embedders agree to be wrong.
 
-The rule is that of `faceprint.evaluation.label_noise`. Name embedders that did not learn from the
+The rule is that of `label_noise`. Name embedders that did not learn from the
 data set. The list goes to docs/reports and holds names of files alone.
 
     python tools/find_wrong_names.py FOLDER --out docs/reports/aside-NAME.txt \\
@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from label_noise import COMMON, MARGIN, RARE, find_wrong_names, write_aside
 
 from faceprint.evaluation.embeddings import EmbedOptions, embed_pictures
 from faceprint.evaluation.folders import open_folder
-from faceprint.evaluation.label_noise import COMMON, MARGIN, RARE, find_wrong_names, write_aside
 from faceprint.vision.analyzer import load
 
 

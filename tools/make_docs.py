@@ -15,11 +15,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from docs_architecture import architecture_page
 from docs_benchmarks import benchmarks_page, ratios_plot, speed_plot
 from docs_cli import cli_page
 from docs_measured import PAGES as MEASURED
 from docs_measured import measured_page
 from docs_models import models_page
+from docs_python import python_page
 from docs_scaling import scaling_page
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +35,10 @@ def _measured(name: str) -> str:
 
 PAGES: dict[str, Callable[[], str]] = {
     "docs/cli.md": cli_page,
+    "docs/python.md": python_page,
+    "docs/architecture.md": partial(
+        architecture_page, ROOT / "docs" / "architecture.md", ROOT / "src" / "faceprint"
+    ),
     "docs/models.md": lambda: models_page(RESULTS / "lfw.json"),
     **{name: partial(_measured, name) for name in MEASURED},
     "docs/benchmarks.md": lambda: benchmarks_page(RESULTS),

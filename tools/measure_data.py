@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from facescrub_groups import facescrub_groups
+from label_noise import read_aside
 from numpy.typing import NDArray
 
 from faceprint.evaluation.datasets import LabeledSet
@@ -20,11 +21,10 @@ from faceprint.evaluation.embeddings import (
 )
 from faceprint.evaluation.folders import open_folder
 from faceprint.evaluation.groups import labels_of, read_groups
-from faceprint.evaluation.label_noise import read_aside
-from faceprint.evaluation.labeled import LabeledScores, all_pairs
+from faceprint.evaluation.labeled_scores import LabeledScores, all_pairs
 from faceprint.evaluation.pairs import open_lfw
 from faceprint.evaluation.provenance import data_facts
-from faceprint.evaluation.run import evaluate
+from faceprint.evaluation.verification import evaluate
 from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["NUMBERS", "DataSpec", "MeasuredData", "measure_data", "parse_data_set"]

@@ -30,7 +30,7 @@ from measure_data import DataSpec, measure_data, parse_data_set
 from faceprint.evaluation.calibrate import CalibratedPoint, calibrate
 from faceprint.evaluation.embeddings import EmbedOptions, WhichFace
 from faceprint.evaluation.provenance import engine_facts
-from faceprint.evaluation.thresholds import KEEP, RatesAt
+from faceprint.evaluation.resampled_scores import KEEP, RatesAt
 from faceprint.vision.analyzer import FaceAnalyzer, load
 
 ROOT = Path(__file__).resolve().parents[1]

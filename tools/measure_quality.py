@@ -23,10 +23,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from quality_fit import choose, scores, summary
+from quality_sample import Sample, collect, draw, read_sample, write_sample
+from quality_search import search_jobs, search_strangers
 
-from faceprint.evaluation.poor_pictures import Sample, collect, draw, read_sample, write_sample
-from faceprint.evaluation.poor_search import search_jobs, search_strangers
-from faceprint.evaluation.quality_measure import choose, scores, summary
 from faceprint.recognition.thresholds.fpir import search_point
 from faceprint.recognition.thresholds.operating_points import known_points
 from faceprint.vision.analyzer import FaceAnalyzer, load

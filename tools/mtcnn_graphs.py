@@ -1,7 +1,7 @@
-"""MTCNN's three networks as ONNX graphs, in the form that ONNX Runtime runs fast.
+"""Build MTCNN's three networks as ONNX graphs that run fast on ONNX Runtime.
 
-The values are those of the published networks to rounding; what differs is the order of operators
-and zeros that fill up blocks of channels (docs/performance.md has what each is worth). Zhang et
+They compute the published networks' values up to rounding. Operators have another order, and
+channels are padded with zeros to whole blocks (docs/performance.md says what each gains). Zhang et
 al., "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks", 2016.
 """
 
@@ -27,10 +27,10 @@ def _conv_block(graph: Graph, weights: Weights, number: int, x: str) -> str:
 
 
 def _folded(weights: Weights) -> Weights:
-    """The first convolution over pixels of 0 to 255 as they are, and not over (x - 127.5) / 128.
+    """Fold the normalization (x - 127.5) / 128 into the first convolution.
 
-    Both steps are linear and the convolution pads nothing, so they are a factor on its kernel and a
-    shift of its bias. Whoever feeds the network has nothing left to do but to change the type.
+    Both are linear and the convolution has no padding, so the kernel gets a factor and the bias an
+    offset. The network's input is then pixels from 0 to 255 as floats.
     """
     kernel, bias = (part.astype(np.float64) for part in weights["conv1"])
     kernel = kernel / 128
@@ -39,11 +39,11 @@ def _folded(weights: Weights) -> Weights:
 
 
 def _whole_blocks(weights: Weights, number: int) -> Weights:
-    """Convolution `number` with channels of zeros added up to whole blocks.
+    """Pad the channels of convolution `number` with zeros to whole blocks.
 
-    A map that does not fill its blocks leaves ONNX Runtime's layout at the first operator that is
-    not a dense convolution, and pooling it costs three times as much. Zeros stay zeros through
-    PReLU and pooling, and the next convolution multiplies them by zero.
+    A map with a partial block leaves ONNX Runtime's layout at the first operator that is not a
+    dense convolution, and pooling it costs three times as much. Zeros stay zeros through PReLU and
+    pooling, and the next convolution multiplies them by zero.
     """
     (kernel, bias), (slopes,) = weights[f"conv{number}"], weights[f"prelu{number}"]
     following, its_bias = weights[f"conv{number + 1}"]
@@ -60,13 +60,12 @@ def _padded(array: Array, more: int, axis: int) -> Array:
 
 
 def _pooled_first(graph: Graph, weights: Weights) -> str:
-    """P-Net's convolution 1, PReLU and pooling, with the PReLU after the pooling.
+    """Build P-Net's convolution 1, PReLU and pooling, with the PReLU after the pooling.
 
-    PReLU with a slope a >= 0 grows with x, so that it may follow the maximum: it then runs over a
-    quarter of the values. With a < 0 the largest of a window comes from its largest x or from its
-    smallest: the maximum of PReLU is max(p, -a q), p and q the maxima of x and of -x. So channels
-    of that kind are computed with both signs, which fills up the block of 16 (10 channels, 6 of
-    them with a < 0), and with u = max(., 0)
+    PReLU with a slope a >= 0 is monotonic, so it can follow the maximum and then runs over a
+    quarter of the values. With a < 0 the maximum of PReLU is max(p, -a q), where p and q are the
+    maxima of x and of -x. So those channels are computed with both signs, which also fills the
+    block of 16 (10 channels, 6 of them with a < 0). With u = max(., 0),
 
         a >= 0:  a p + (1 - a) u(p)           a < 0:  p + u(-a q - p)
 
@@ -93,7 +92,7 @@ def _pooled_first(graph: Graph, weights: Weights) -> str:
 
 
 def _heads(graph: Graph, x: str, weights: Weights) -> None:
-    """P-Net's outputs from one convolution: alone, each would cost as much as both."""
+    """Compute P-Net's two outputs by one convolution, at the cost of one."""
     pairs = (weights["score"], weights["offsets"])
     kernel, bias = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
     heads = graph.conv("heads", x, (kernel, bias))
@@ -103,14 +102,14 @@ def _heads(graph: Graph, x: str, weights: Weights) -> None:
 
 
 def _pool(graph: Graph, number: int, x: str, size: int) -> str:
-    """Max-pool by two. A window may hang over the right and bottom edge, as Keras' "same" and
-    Caffe's rounding up both have it; where Keras says "valid" the map fits and nothing hangs."""
+    """Max-pool by two. Windows may extend past the right and bottom edge, as in Caffe and in Keras'
+    "same"; with Keras' "valid" the map fits exactly."""
     attributes = {"kernel_shape": [size, size], "strides": [2, 2], "ceil_mode": 1}
     return graph.node("MaxPool", f"pool{number}", x, **attributes)
 
 
 def pnet(weights: Weights, metadata: dict[str, str]) -> bytes:
-    """The proposal network: fully convolutional, any size of image."""
+    """Build the proposal network: fully convolutional, for images of any size."""
     size: Dims = ["batch", 3, "height", "width"]
     graph = Graph("mtcnn_pnet", size, PIXELS)
     x = _pooled_first(graph, _folded(weights))
@@ -125,7 +124,7 @@ def pnet(weights: Weights, metadata: dict[str, str]) -> bytes:
 
 
 def rnet(weights: Weights, metadata: dict[str, str]) -> bytes:
-    """The refinement network, on crops of 24x24."""
+    """Build the refinement network, for crops of 24x24."""
     weights = _whole_blocks(_folded(weights), 1)
     graph = Graph("mtcnn_rnet", ["batch", 3, 24, 24], PIXELS)
     x = _pool(graph, 1, _conv_block(graph, weights, 1, "input"), 3)
@@ -142,7 +141,7 @@ def rnet(weights: Weights, metadata: dict[str, str]) -> bytes:
 
 
 def onet(weights: Weights, metadata: dict[str, str]) -> bytes:
-    """The output network, on crops of 48x48."""
+    """Build the output network, for crops of 48x48."""
     weights = _folded(weights)
     graph = Graph("mtcnn_onet", ["batch", 3, 48, 48], PIXELS)
     x = _pool(graph, 1, _conv_block(graph, weights, 1, "input"), 3)

@@ -1,15 +1,14 @@
-"""Reads MTCNN's weights as the `mtcnn` distribution ships them; what graphs are put together by.
+"""Read MTCNN's weights from the `mtcnn` distribution, and build ONNX graphs.
 
-Each of its files is a joblib pickle, compressed with lz4, of one list of float32 arrays in Keras
-order: kernel and bias for each convolution or dense layer, slopes for each PReLU. The networks take
-upright images in [batch, height, width, channel], so the kernels need no spatial transposition. One
-thing is transposed all the same: before its first dense layer Keras permutes the map to [width,
-height, channel], a relic of Caffe's training code. That is absorbed into the dense layer's columns
-here, so that no graph has to transpose anything.
+Each file is a joblib pickle, compressed with lz4, of a list of float32 arrays in Keras order:
+kernel and bias of each convolution or dense layer, slopes of each PReLU. The networks take upright
+images in [batch, height, width, channel], so the kernels need no spatial transposition. Before its
+first dense layer, though, Keras permutes the map to [width, height, channel], a relic of Caffe's
+training code. Here the columns of the dense layer are permuted instead.
 
-Names and order in a graph come from the code alone, and nothing depends on the time or the machine:
-the same weights give the same bytes. Networks: Zhang et al., "Joint Face Detection and Alignment
-using Multi-task Cascaded Convolutional Networks", 2016.
+The same weights always give the same bytes: nothing depends on the time or the machine. Networks:
+Zhang et al., "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks",
+2016.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ FLATTENED = {"dense4": (3, 3, 64), "dense5": (3, 3, 128)}
 
 
 def _unpickle(data: bytes, sha256: str) -> list[Array]:
-    """The list inside a file. A pickle may run code, so nothing but the known bytes is loaded."""
+    """Read the list in a file. A pickle may run code, so only the known bytes are loaded."""
     if (found := hashlib.sha256(data).hexdigest()) != sha256:
         raise ValueError(f"sha256 of the weight file is {found}, expected {sha256}")
     import joblib  # with lz4, which it needs for these files; both are for this tool alone
@@ -56,7 +55,7 @@ def _unpickle(data: bytes, sha256: str) -> list[Array]:
 
 
 def _kernel(name: str, kernel: Array) -> Array:
-    """From Keras' layout, [rows, columns, in, out] or [in, out], to ONNX's."""
+    """Convert a kernel from Keras' layout, [rows, columns, in, out] or [in, out], to ONNX's."""
     if kernel.ndim == 4:
         return np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
     if name in FLATTENED:
@@ -69,17 +68,16 @@ def _kernel(name: str, kernel: Array) -> Array:
 
 
 def _face_logit(kernel: Array, bias: Array) -> tuple[Array, Array]:
-    """One output in place of two classes (no face, face).
+    """Replace the two classes (no face, face) by one output.
 
-    The softmax of two numbers is the sigmoid of their difference, and the difference of two rows
-    of weights is one row: half the work, the same probability.
+    The softmax of two numbers is the sigmoid of their difference, which is one row of weights.
     """
     wide, offset = kernel.astype(np.float64), bias.astype(np.float64)
     return (wide[1:] - wide[:1]).astype(np.float32), (offset[1:] - offset[:1]).astype(np.float32)
 
 
 def load(data: bytes, sha256: str, layers: tuple[str, ...]) -> Weights:
-    """The weights of one network by layer name, in ONNX's layout.
+    """Read the weights of one network by layer name, in ONNX's layout.
 
     data: the file; sha256: what it must be; layers: `PNET`, `RNET` or `ONET`. Raises ValueError
     for a file that is not the known one.
@@ -99,7 +97,7 @@ def load(data: bytes, sha256: str, layers: tuple[str, ...]) -> Weights:
 
 
 class Graph:
-    """Collects nodes and weights in order; a node's name is also its output's."""
+    """Collect nodes and weights in order; a node has the name of its output."""
 
     def __init__(self, name: str, inputs: Dims, note: str) -> None:
         self._name = name
@@ -116,47 +114,47 @@ class Graph:
         return name
 
     def nodes(self, kind: str, names: list[str], *inputs: str, **attributes: Any) -> None:
-        """A node with several outputs, named after the first."""
+        """Add a node with several outputs, named after the first."""
         made = helper.make_node(kind, list(inputs), names, name=names[0], **attributes)
         self._nodes.append(made)
 
     def conv(self, name: str, x: str, weights: tuple[Array, ...], **attributes: Any) -> str:
-        """Convolution by weights [out, in, rows, columns] plus bias [out]."""
+        """Add a convolution with weights [out, in, rows, columns] and bias [out]."""
         kernel = self.weight(f"{name}.weight", weights[0])
         bias = self.weight(f"{name}.bias", weights[1])
         shape = list(weights[0].shape[2:])
         return self.node("Conv", name, x, kernel, bias, kernel_shape=shape, **attributes)
 
     def dense(self, name: str, x: str, weights: tuple[Array, ...]) -> str:
-        """Product with weights [out, in] plus bias [out]."""
+        """Add a dense layer with weights [out, in] and bias [out]."""
         kernel = self.weight(f"{name}.weight", weights[0])
         return self.node("Gemm", name, x, kernel, self.weight(f"{name}.bias", weights[1]), transB=1)
 
     def prelu(self, name: str, x: str, weights: tuple[Array, ...]) -> str:
-        """PRelu; over a feature map as x + (1 - a) max(-x, 0).
+        """Add a PRelu; on a feature map as x + (1 - a) max(-x, 0).
 
-        Multiplying by -1 and by 1 - a is left to convolutions of one value a channel, which take in
-        the maximum and the sum: two passes over the map. ONNX Runtime runs its own PRelu
-        unvectorized and outside its blocked layout (docs/performance.md).
+        Depthwise convolutions multiply by -1 and by 1 - a; ONNX Runtime fuses the maximum and the
+        sum into them, which leaves two passes over the map. Its own PRelu is not vectorized and
+        leaves the blocked layout (docs/performance.md).
         """
         slopes = weights[0]
         if slopes.ndim == 1:
             return self.node("PRelu", name, x, self.weight(f"{name}.slope", slopes))
-        one_a_channel = {"group": len(slopes), "kernel_shape": [1, 1]}
+        depthwise = {"group": len(slopes), "kernel_shape": [1, 1]}
         minus = self.weight(f"{name}.minus", -np.ones_like(slopes[:, None]))
         factor = self.weight(f"{name}.rest", 1 - slopes[:, None])
-        negated = self.node("Conv", f"{name}.negated", x, minus, **one_a_channel)
+        negated = self.node("Conv", f"{name}.negated", x, minus, **depthwise)
         below = self.node("Relu", f"{name}.below", negated)
-        lift = self.node("Conv", f"{name}.lift", below, factor, **one_a_channel)
+        lift = self.node("Conv", f"{name}.lift", below, factor, **depthwise)
         return self.node("Add", name, x, lift)
 
     def probability(self, x: str) -> str:
-        """The output `score` from the single logit in x's axis 1."""
+        """Add the output `score`, from the single logit in axis 1 of x."""
         axis = self.weight("score.axis", np.array([1], np.int64))
         return self.node("Squeeze", "score", self.node("Sigmoid", "score.sigmoid", x), axis)
 
     def model(self, outputs: list[onnx.ValueInfoProto], metadata: dict[str, str]) -> bytes:
-        """The checked model as bytes."""
+        """Return the checked model as bytes."""
         graph = helper.make_graph(self._nodes, self._name, self._inputs, outputs, self._weights)
         model = helper.make_model(
             graph,

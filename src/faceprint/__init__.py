@@ -12,17 +12,34 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from faceprint import errors
+from faceprint.errors import *  # noqa: F403 - the whole tree is public
+
 if TYPE_CHECKING:
-    from faceprint.errors import (
-        DecodeError,
-        FaceprintError,
-        ModelMismatchError,
-        NoFaceError,
-        SeveralFacesError,
-        UnknownModelError,
-    )
+    from faceprint.recognition.albums.corrections import Corrections, FaceKey
+    from faceprint.recognition.albums.corrections_file import read_corrections
+    from faceprint.recognition.albums.people import Album, AlbumFace, MissingPhotograph, Person
     from faceprint.recognition.cluster import cluster
+    from faceprint.recognition.gallery import (
+        Consent,
+        Enrolled,
+        EnrollOptions,
+        Key,
+        ModelPin,
+        Policy,
+        Skipped,
+        Subject,
+        folder_pairs,
+        new_key,
+    )
+    from faceprint.recognition.gallery.analyzer import Analyzer
+    from faceprint.recognition.gallery.audit import AuditReport
     from faceprint.recognition.gallery.gallery import Gallery
+    from faceprint.recognition.gallery.migration import Migration
+    from faceprint.recognition.gallery.records import AuditEntry, Header, TemplateRow
+    from faceprint.recognition.gallery.transfer import Imported
+    from faceprint.recognition.thresholds.merge_threshold import MergeThreshold
+    from faceprint.recognition.thresholds.min_quality import QualityFilter
     from faceprint.recognition.verify import verify
     from faceprint.similarity import compare
     from faceprint.types import (
@@ -30,63 +47,158 @@ if TYPE_CHECKING:
         Detections,
         Embedding,
         Face,
+        Identification,
+        Match,
         Measurement,
         OperatingPoint,
+        Quality,
         Verification,
     )
     from faceprint.vision.analyzer import FaceAnalyzer, FacePrint, load
+    from faceprint.vision.embed import VectorEmbedder
     from faceprint.vision.images import decode
+    from faceprint.vision.limits import ImageLimits
+    from faceprint.vision.load import Detector
+    from faceprint.vision.mipmaps import Mipmaps
+    from faceprint.vision.search_report import SearchReport
+    from faceprint.zoo.card import (
+        Alignment,
+        ArchiveMember,
+        CardOperatingPoint,
+        InputContract,
+        License,
+        ModelCard,
+        ModelFile,
+        PublishedFigure,
+        QualityMeasure,
+    )
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Album": "faceprint.recognition.albums.people",
+    "AlbumFace": "faceprint.recognition.albums.people",
+    "Alignment": "faceprint.zoo.card",
     "AnalyzedImage": "faceprint.types",
-    "DecodeError": "faceprint.errors",
+    "Analyzer": "faceprint.recognition.gallery.analyzer",
+    "ArchiveMember": "faceprint.zoo.card",
+    "AuditEntry": "faceprint.recognition.gallery.records",
+    "AuditReport": "faceprint.recognition.gallery.audit",
+    "CardOperatingPoint": "faceprint.zoo.card",
+    "Consent": "faceprint.recognition.gallery",
+    "Corrections": "faceprint.recognition.albums.corrections",
     "Detections": "faceprint.types",
+    "Detector": "faceprint.vision.load",
     "Embedding": "faceprint.types",
+    "EnrollOptions": "faceprint.recognition.gallery",
+    "Enrolled": "faceprint.recognition.gallery",
     "Face": "faceprint.types",
     "FaceAnalyzer": "faceprint.vision.analyzer",
+    "FaceKey": "faceprint.recognition.albums.corrections",
     "FacePrint": "faceprint.vision.analyzer",
-    "FaceprintError": "faceprint.errors",
     "Gallery": "faceprint.recognition.gallery.gallery",
-    "ModelMismatchError": "faceprint.errors",
-    "NoFaceError": "faceprint.errors",
+    "Header": "faceprint.recognition.gallery.records",
+    "Identification": "faceprint.types",
+    "ImageLimits": "faceprint.vision.limits",
+    "Imported": "faceprint.recognition.gallery.transfer",
+    "InputContract": "faceprint.zoo.card",
+    "Key": "faceprint.recognition.gallery",
+    "License": "faceprint.zoo.card",
+    "Match": "faceprint.types",
     "Measurement": "faceprint.types",
+    "MergeThreshold": "faceprint.recognition.thresholds.merge_threshold",
+    "Migration": "faceprint.recognition.gallery.migration",
+    "Mipmaps": "faceprint.vision.mipmaps",
+    "MissingPhotograph": "faceprint.recognition.albums.people",
+    "ModelCard": "faceprint.zoo.card",
+    "ModelFile": "faceprint.zoo.card",
+    "ModelPin": "faceprint.recognition.gallery",
     "OperatingPoint": "faceprint.types",
-    "SeveralFacesError": "faceprint.errors",
-    "UnknownModelError": "faceprint.errors",
+    "Person": "faceprint.recognition.albums.people",
+    "Policy": "faceprint.recognition.gallery",
+    "PublishedFigure": "faceprint.zoo.card",
+    "Quality": "faceprint.types",
+    "QualityFilter": "faceprint.recognition.thresholds.min_quality",
+    "QualityMeasure": "faceprint.zoo.card",
+    "SearchReport": "faceprint.vision.search_report",
+    "Skipped": "faceprint.recognition.gallery",
+    "Subject": "faceprint.recognition.gallery",
+    "TemplateRow": "faceprint.recognition.gallery.records",
+    "VectorEmbedder": "faceprint.vision.embed",
     "Verification": "faceprint.types",
     "cluster": "faceprint.recognition.cluster",
     "compare": "faceprint.similarity",
     "decode": "faceprint.vision.images",
+    "folder_pairs": "faceprint.recognition.gallery",
     "load": "faceprint.vision.analyzer",
+    "new_key": "faceprint.recognition.gallery",
+    "read_corrections": "faceprint.recognition.albums.corrections_file",
     "verify": "faceprint.recognition.verify",
 }
+"""The module of each public name; it is imported when the name is first used."""
 
 __all__ = [
+    "Album",
+    "AlbumFace",
+    "Alignment",
     "AnalyzedImage",
-    "DecodeError",
+    "Analyzer",
+    "ArchiveMember",
+    "AuditEntry",
+    "AuditReport",
+    "CardOperatingPoint",
+    "Consent",
+    "Corrections",
     "Detections",
+    "Detector",
     "Embedding",
+    "EnrollOptions",
+    "Enrolled",
     "Face",
     "FaceAnalyzer",
+    "FaceKey",
     "FacePrint",
-    "FaceprintError",
     "Gallery",
-    "ModelMismatchError",
-    "NoFaceError",
+    "Header",
+    "Identification",
+    "ImageLimits",
+    "Imported",
+    "InputContract",
+    "Key",
+    "License",
+    "Match",
     "Measurement",
+    "MergeThreshold",
+    "Migration",
+    "Mipmaps",
+    "MissingPhotograph",
+    "ModelCard",
+    "ModelFile",
+    "ModelPin",
     "OperatingPoint",
-    "SeveralFacesError",
-    "UnknownModelError",
+    "Person",
+    "Policy",
+    "PublishedFigure",
+    "Quality",
+    "QualityFilter",
+    "QualityMeasure",
+    "SearchReport",
+    "Skipped",
+    "Subject",
+    "TemplateRow",
+    "VectorEmbedder",
     "Verification",
     "__version__",
     "cluster",
     "compare",
     "decode",
+    "folder_pairs",
     "load",
+    "new_key",
+    "read_corrections",
     "verify",
 ]
+__all__ += errors.__all__
 
 
 def __getattr__(name: str) -> Any:

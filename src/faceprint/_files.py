@@ -1,8 +1,9 @@
-"""Write files atomically and durably, and find files by their stored names."""
+"""Write files atomically and durably, read bounded files, and find files by stored names."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import secrets
@@ -11,7 +12,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
-__all__ = ["atomic_write", "file_of", "is_gone", "replacing", "sync_file", "sync_folder"]
+__all__ = [
+    "atomic_write",
+    "file_of",
+    "is_gone",
+    "read_bounded",
+    "read_start",
+    "refuse_pipes",
+    "replacing",
+    "sync_file",
+    "sync_folder",
+]
+
+_OPEN = ("/dev/fd/", "/dev/stdin", "/proc/self/fd/")
 
 _KEPT_NAME = 120
 """Characters of a file's name that its temporary file repeats; a name has at most 255 bytes."""
@@ -137,6 +150,46 @@ def sync_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """The bytes of a file, or of a pipe that this process was given open (`<(...)`, `/dev/stdin`).
+
+    Raises:
+        OSError: it can't be read, has more than `most` bytes, or is another pipe or a device.
+    """
+    refuse_pipes(path)
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
+    return data
+
+
+def refuse_pipes(path: Path) -> None:
+    """Refuse what is neither a file nor a folder: opening a pipe waits until somebody writes to it.
+
+    Pipes that this process was given open are taken.
+
+    Raises:
+        OSError: another pipe, a socket or device, or a path that can't be looked at.
+    """
+    mode = path.stat().st_mode
+    if str(path).startswith(_OPEN):
+        return
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+
+
+def read_start(path: Path, count: int) -> bytes:
+    """The first bytes of a regular file.
+
+    Raises:
+        OSError: it can't be read, or is a folder, pipe or device.
+    """
+    refuse_pipes(path)
+    with path.open("rb") as file:
+        return file.read(count)
 
 
 def file_of(name: str) -> Path:

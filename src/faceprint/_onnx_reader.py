@@ -172,12 +172,12 @@ def _value(view: mmap.mmap, start: int, end: int) -> tuple[str, tuple[int | None
             name = _text(view, begin, stop)
         elif field == 2:
             spans = [(begin, stop)]
-    for wanted in (1, 2, 1):  # tensor_type, shape, dim
+    for level in (1, 2, 1):  # tensor_type, shape, dim
         spans = [
             (begin, stop)
             for span in spans
             for field, begin, stop in message_fields(view, *span)
-            if field == wanted and stop
+            if field == level and stop
         ]
     shape: list[int | None] = []
     for span in spans:

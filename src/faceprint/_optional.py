@@ -1,4 +1,4 @@
-"""Optional dependencies: imported where they are used, named when they are missing."""
+"""Optional dependencies, imported where they are used."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from faceprint.errors import MissingExtraError
 
 
 def require(module: str, *, extra: str) -> ModuleType:
-    """Import `module`, or say which extra brings it.
+    """Import `module`; the error names the extra that installs it.
 
     Raises:
         MissingExtraError: the module is not installed.
@@ -18,6 +18,6 @@ def require(module: str, *, extra: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         raise MissingExtraError(
-            f"{module} is not installed; pip install 'faceprint[{extra}]' brings it ({error})",
+            f"{module} is not installed; run: pip install 'faceprint[{extra}]' ({error})",
             name=module,
         ) from error

@@ -7,13 +7,14 @@ obeys.
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from typing import Any
 
 from faceprint.errors import UsageError
 
-__all__ = ["check_text", "json_text", "printable", "shown"]
+__all__ = ["check_text", "decoded", "json_text", "printable", "shown"]
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 # C0, DEL and C1 controls; marks of writing direction; line separators.
@@ -72,6 +73,17 @@ def _escape(match: re.Match[str]) -> str:
     if 0xDC80 <= code <= 0xDCFF:  # the byte that this surrogate stands for
         return f"\\x{code - 0xDC00:02x}"
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
+
+
+def decoded(data: bytes) -> str:
+    """The text of a list that holds file names.
+
+    UTF-8 with or without a byte-order mark, or UTF-16 with one, as Windows makes it. Names that
+    are neither come out as Python has them.
+    """
+    if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        return data.decode("utf-16", "replace")
+    return data.decode("utf-8-sig", "surrogateescape")
 
 
 def check_text(text: str, what: str) -> str:

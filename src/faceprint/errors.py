@@ -1,33 +1,32 @@
 """Every error that faceprint raises on purpose, drawn as one tree.
 
 FaceprintError
-├── UsageError (ValueError)               a call or option that cannot be meant
+├── UsageError (ValueError)               an invalid argument or combination of options
 │   └── InvalidImageArrayError            an array that is not RGB uint8 (H, W, 3)
 ├── InputError (ValueError)               an input that cannot be used
-│   ├── DecodeError                       not an image, truncated, or lying about itself
+│   ├── DecodeError                       not an image, truncated, or inconsistent
 │   │   ├── ImageTooLargeError            over the pixel or byte limit, refused before decoding
 │   │   └── SourceNotFoundError           (also FileNotFoundError)
 │   ├── NoFaceError                       a face was needed and none was found
-│   ├── SeveralFacesError                 one face was asked for and more were found
-│   └── DatasetError                      a data set or protocol file that does not hold together
+│   ├── SeveralFacesError                 exactly one face was needed and more were found
+│   └── DatasetError                      a data set or protocol file with an error
 ├── ModelError (RuntimeError)
 │   ├── UnknownModelError (KeyError)      no card or pack of that name
-│   ├── CardError (ValueError)            a card that is not valid
-│   ├── ModelMissingError                 not on this machine, and it may not or cannot be fetched
-│   │   ├── DownloadError (OSError)       every address failed
-│   │   └── LicenseNotAcceptedError       its license has not been accepted
-│   ├── ChecksumError (ValueError)        a file whose size or sha256 is not the card's
+│   ├── CardError (ValueError)            an invalid model card
+│   ├── ModelMissingError                 not on this machine, and not to be downloaded
+│   │   ├── DownloadError (OSError)       every download address failed
+│   │   └── LicenseNotAcceptedError       the license has not been accepted
+│   ├── ChecksumError (ValueError)        a file whose size or sha256 differs from the card's
 │   ├── ModelMismatchError (ValueError)   embeddings or galleries of two different models
-│   ├── NotFiniteError (ValueError)       a network gave NaN or infinity for a photograph
-│   └── RuntimeUnavailableError           a runtime or device that is not the one asked for
-├── MissingExtraError (ImportError)       an optional dependency that is not installed
+│   ├── NotFiniteError (ValueError)       a network returned NaN or infinity for a photograph
+│   └── RuntimeUnavailableError           the requested runtime or device is not available
+├── MissingExtraError (ImportError)       an optional dependency is not installed
 └── GalleryError (RuntimeError)
     ├── UnknownSubjectError (KeyError)
-    ├── GalleryCorruptError (ValueError)  not a gallery, damaged, or hostile
-    └── GalleryLockedError                encrypted without a key, or with the wrong one
+    ├── GalleryCorruptError (ValueError)  not a gallery, damaged, or tampered with
+    └── GalleryLockedError                encrypted, and the key is missing or wrong
 
-The command line maps classes to exit codes in `cli/exit_codes.py`, the server to HTTP codes in
-`server/app.py`.
+The command line maps these classes to exit codes in `cli/exit_codes.py`.
 """
 
 from __future__ import annotations
@@ -65,12 +64,12 @@ class FaceprintError(Exception):
     """Base of all errors that faceprint raises on purpose."""
 
     def __str__(self) -> str:
-        # KeyError quotes its argument; people should read the sentence itself.
+        # KeyError would quote its argument.
         return str(self.args[0]) if self.args else ""
 
 
 class UsageError(FaceprintError, ValueError):
-    """A call or option that cannot be meant."""
+    """An invalid argument or combination of options."""
 
 
 class InvalidImageArrayError(UsageError):
@@ -82,15 +81,15 @@ class InputError(FaceprintError, ValueError):
 
 
 class DecodeError(InputError):
-    """Not an image, truncated, or lying about itself."""
+    """Not an image, truncated, or with a header that contradicts its content."""
 
 
 class ImageTooLargeError(DecodeError):
-    """Over the limit on pixels or bytes; refused before any pixel is made."""
+    """Over the limit on pixels or bytes; refused before any pixel is decoded."""
 
 
 class SourceNotFoundError(DecodeError, FileNotFoundError):
-    """A path that leads to no readable file."""
+    """A path that does not lead to a readable file."""
 
 
 class NoFaceError(InputError):
@@ -98,15 +97,15 @@ class NoFaceError(InputError):
 
 
 class SeveralFacesError(InputError):
-    """Exactly one face was asked for and more were found."""
+    """Exactly one face was needed and more were found."""
 
 
 class DatasetError(InputError):
-    """A data set or protocol file that does not hold together."""
+    """A data set or protocol file with an error."""
 
 
 class ModelError(FaceprintError, RuntimeError):
-    """Anything about models."""
+    """Base of the errors about models."""
 
 
 class UnknownModelError(ModelError, KeyError):
@@ -114,43 +113,43 @@ class UnknownModelError(ModelError, KeyError):
 
 
 class CardError(ModelError, ValueError):
-    """A model card that is not valid."""
+    """An invalid model card."""
 
 
 class ModelMissingError(ModelError):
-    """A model that is not on this machine, and may not or cannot be fetched."""
+    """A model that is not on this machine, and cannot or must not be downloaded."""
 
 
 class DownloadError(ModelMissingError, OSError):
-    """Every address of a file failed."""
+    """Every download address of a file failed."""
 
 
 class LicenseNotAcceptedError(ModelMissingError):
-    """A model whose license has not been accepted yet."""
+    """A model whose license has not been accepted."""
 
 
 class ChecksumError(ModelError, ValueError):
-    """A file whose size or sha256 is not the card's."""
+    """A file whose size or sha256 differs from the card's."""
 
 
 class ModelMismatchError(ModelError, ValueError):
-    """Embeddings or galleries that belong to two different models."""
+    """Embeddings or galleries of two different models."""
 
 
 class NotFiniteError(ModelError, ValueError):
-    """A network gave NaN or infinity for a photograph."""
+    """A network returned NaN or infinity for a photograph."""
 
 
 class RuntimeUnavailableError(ModelError):
-    """A runtime or device that is not there, or is not the one that was asked for."""
+    """The requested runtime or device is not available."""
 
 
 class MissingExtraError(FaceprintError, ImportError):
-    """An optional dependency that is not installed; the message names the extra."""
+    """An optional dependency is not installed; the message names the extra."""
 
 
 class GalleryError(FaceprintError, RuntimeError):
-    """Anything about galleries."""
+    """Base of the errors about galleries."""
 
 
 class UnknownSubjectError(GalleryError, KeyError):
@@ -158,8 +157,8 @@ class UnknownSubjectError(GalleryError, KeyError):
 
 
 class GalleryCorruptError(GalleryError, ValueError):
-    """Not a gallery, damaged, or of hostile origin."""
+    """Not a gallery, damaged, or tampered with."""
 
 
 class GalleryLockedError(GalleryError):
-    """An encrypted gallery without its key, or with another one."""
+    """The gallery is encrypted, and the key is missing or wrong."""

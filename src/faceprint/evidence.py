@@ -1,37 +1,10 @@
-"""Describe how an operating point was measured, as JSON values and as one line."""
+"""Describe in words how an operating point was measured."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
-
 from faceprint.types import Measurement, OperatingPoint
 
-__all__ = ["evidence_json", "evidence_words", "measured_on"]
-
-
-def measured_on(point: OperatingPoint) -> tuple[Measurement, ...]:
-    """Return the threshold's error rates by data set; empty if it was not measured.
-
-    A measured point without a named data set takes the name from its source.
-    """
-    if point.measurements or point.fmr is None or point.evidence == "given" or point.provisional:
-        return point.measurements
-    return (
-        Measurement(
-            point.source or point.name, point.fmr, point.fmr_low, point.fmr_high, point.fnmr
-        ),
-    )
-
-
-def evidence_json(point: OperatingPoint) -> dict[str, Any]:
-    """Return the keys `evidence`, `provisional`, `measured_on` and `source` of a JSON answer."""
-    return {
-        "evidence": point.evidence,
-        "provisional": point.provisional,
-        "measured_on": [asdict(item) for item in measured_on(point)],
-        "source": point.source,
-    }
+__all__ = ["evidence_words"]
 
 
 def evidence_words(point: OperatingPoint) -> str:

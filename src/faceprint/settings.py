@@ -1,4 +1,4 @@
-"""What the environment says, read when asked and never at import."""
+"""Settings from environment variables, read when needed and never at import."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ __all__ = [
     "MAX_PIXELS",
     "accept_license",
     "available_cores",
+    "default_device",
     "default_pack",
     "default_runtime",
     "expanded",
@@ -24,10 +25,10 @@ __all__ = [
 
 
 _MOST = 1024
-"""Threads or processes that anybody can mean."""
+"""Most threads or processes that a setting may name."""
 
 MAX_PIXELS = 89_000_000
-"""Of one photograph: ten bytes each, which is what most formats take, stay below a gigabyte."""
+"""Pixels of one photograph. Most formats take ten bytes per pixel: together under a gigabyte."""
 
 
 def _flag(name: str) -> bool:
@@ -35,10 +36,9 @@ def _flag(name: str) -> bool:
 
 
 def home() -> Path:
-    """Cache and state: FACEPRINT_HOME, else the platform's cache folder.
+    """The folder for cache and state: FACEPRINT_HOME, else the platform's cache folder.
 
-    A user without a home folder, or with one where nothing can be made, has one that is removed at
-    the end of the process.
+    Without a usable home folder it is a temporary one, removed at the end of the process.
     """
     chosen = os.environ.get("FACEPRINT_HOME", "").strip()
     if chosen:
@@ -60,10 +60,10 @@ def _can_be_made(folder: Path) -> bool:
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
-    """The path, with the home folder where it begins with `~`.
+    """The path with a leading `~` replaced by the home folder.
 
     Raises:
-        UsageError: nobody knows where that is.
+        UsageError: the user has no home folder.
     """
     try:
         return Path(path).expanduser()
@@ -73,7 +73,7 @@ def expanded(path: str | os.PathLike[str]) -> Path:
 
 @lru_cache(maxsize=1)
 def _passing_home(process: int) -> Path:
-    """A folder of this process alone; a forked child has another."""
+    """A temporary folder of this process; a forked child has its own."""
     import atexit
     import logging
     import shutil
@@ -87,23 +87,23 @@ def _passing_home(process: int) -> Path:
 
     atexit.register(remove)
     logging.getLogger("faceprint").warning(
-        "no home folder: what is cached goes with this process; FACEPRINT_HOME names a folder"
+        "no home folder: the cache is temporary; set FACEPRINT_HOME to keep it"
     )
     return Path(folder)
 
 
 def mirror() -> str | None:
-    """FACEPRINT_MIRROR: a folder or URL where model files are looked for first, by name."""
+    """FACEPRINT_MIRROR: a folder or URL that is searched first for model files, by name."""
     return os.environ.get("FACEPRINT_MIRROR", "").strip() or None
 
 
 def offline() -> bool:
-    """FACEPRINT_OFFLINE: the network is never touched."""
+    """FACEPRINT_OFFLINE: whether the network is forbidden."""
     return _flag("FACEPRINT_OFFLINE")
 
 
 def accept_license() -> bool:
-    """FACEPRINT_ACCEPT_LICENSE: model licenses are accepted for this process."""
+    """FACEPRINT_ACCEPT_LICENSE: whether model licenses are accepted for this process."""
     return _flag("FACEPRINT_ACCEPT_LICENSE")
 
 
@@ -117,8 +117,13 @@ def default_runtime() -> str:
     return os.environ.get("FACEPRINT_RUNTIME", "").strip() or "onnxruntime"
 
 
+def default_device() -> str:
+    """FACEPRINT_DEVICE, else `cpu`."""
+    return os.environ.get("FACEPRINT_DEVICE", "").strip() or "cpu"
+
+
 def max_pixels() -> int:
-    """FACEPRINT_MAX_PIXELS: that may be made of one photograph, else `MAX_PIXELS`.
+    """FACEPRINT_MAX_PIXELS: most pixels to decode of one photograph, else `MAX_PIXELS`.
 
     Raises:
         UsageError: it is not a positive whole number.
@@ -127,7 +132,7 @@ def max_pixels() -> int:
 
 
 def processes() -> int | None:
-    """FACEPRINT_PROCESSES: what `--processes` is when not given; None when it isn't set.
+    """FACEPRINT_PROCESSES: the default of `--processes`, or None.
 
     Raises:
         UsageError: it is not a positive whole number.
@@ -147,8 +152,8 @@ def _positive(name: str, most: int = _MOST) -> int | None:
 def available_cores() -> int:
     """Cores this process may use: FACEPRINT_THREADS, else affinity capped by the cgroup's quota.
 
-    More threads than cores cost a factor of two to three (docs/performance.md), so the count of the
-    machine is not the answer inside a container.
+    Inside a container the machine's count is wrong, and more threads than cores cost a factor of
+    two to three (docs/performance.md).
 
     Raises:
         UsageError: FACEPRINT_THREADS is not a positive whole number.

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from faceprint.arrays import Array, Detections, Image, check_image
+from faceprint.faces import AnalyzedImage, Embedding, Face, Quality
 
 __all__ = [
     "AnalyzedImage",
@@ -30,84 +29,6 @@ __all__ = [
 
 FaceRule = Literal["largest", "all", "one"]
 """Which face of several is used: the largest, all, or an error unless there is exactly one."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Embedding:
-    """A face as a point on the unit sphere.
-
-    Attributes:
-        vector: (d,) float32 of unit length.
-        model: the embedder's card id.
-        norm: the length before normalization; poor pictures have low norms.
-    """
-
-    vector: Array
-    model: str
-    norm: float
-
-
-@dataclass(frozen=True, slots=True)
-class Quality:
-    """The quality of a picture of a face.
-
-    Attributes:
-        size: the shorter side of the box in pixels.
-        sharpness: variance of the Laplacian of the aligned crop's luminance (Pech-Pacheco 2000).
-        yaw: how far the head is turned, -1..1: horizontal offset of the nose from the middle of
-            the eyes, in eye distances; 0 is frontal. None without landmarks.
-        value: 0..1. For an embedded face whose embedder's card has a quality measure, the model's
-            error rates hold from 0.5 up. Otherwise size, sharpness and yaw in one number, for
-            ranking the faces of one person. 0 where the landmarks are not plausible.
-        measure: whether `value` comes from the `crop` or the `embedding`.
-        landmarks_plausible: False where the five points can't be those of a face; crop and
-            embedding then show something else.
-    """
-
-    size: float
-    sharpness: float
-    yaw: float | None
-    value: float
-    measure: Literal["crop", "embedding"] = "crop"
-    landmarks_plausible: bool = True
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Face:
-    """One detected face.
-
-    Attributes:
-        box: (4,) float32 x1 y1 x2 y2 in pixels of the upright image.
-        score: the detector's confidence, 0..1.
-        landmarks: (5, 2) float32 pixels; None if the detector gives none, and the face was aligned
-            by its box.
-        quality, embedding: None if they were not asked for.
-        crop: the aligned crop that the embedder saw, kept only on request.
-    """
-
-    box: Array
-    score: float
-    landmarks: Array | None
-    quality: Quality | None = None
-    embedding: Embedding | None = None
-    crop: Image | None = None
-
-    @property
-    def area(self) -> float:
-        """Box area in square pixels."""
-        width, height = np.maximum(self.box[2:] - self.box[:2], 0)
-        return float(width * height)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class AnalyzedImage:
-    """The result for one photograph of a stream: its faces, or the error why it can't be used."""
-
-    source: str
-    faces: list[Face]
-    width: int = 0
-    height: int = 0
-    error: Exception | None = None
 
 
 Evidence = Literal["measured", "copy", "calibrated", "published", "borrowed", "given"]
@@ -176,6 +97,32 @@ class OperatingPoint:
         """Whether the threshold was not measured for these models."""
         return self.evidence in ("published", "borrowed")
 
+    @property
+    def measured_on(self) -> tuple[Measurement, ...]:
+        """The threshold's error rates by data set; empty if it was not measured.
+
+        A measured point without a named data set takes the name from its source.
+        """
+        if self.measurements or self.fmr is None or self.evidence == "given" or self.provisional:
+            return self.measurements
+        return (
+            Measurement(self.source or self.name, self.fmr, self.fmr_low, self.fmr_high, self.fnmr),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `verify --json` says about the threshold."""
+        return {
+            "threshold": round(self.threshold, 6),
+            "fmr": self.fmr,
+            "fmr_low": self.fmr_low,
+            "fmr_high": self.fmr_high,
+            "operating_point": self.name,
+            "evidence": self.evidence,
+            "provisional": self.provisional,
+            "measured_on": [asdict(item) for item in self.measured_on],
+            "source": self.source,
+        }
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Verification:
@@ -210,6 +157,32 @@ class Verification:
         """Whether the similarity reaches the threshold; False if it can't decide."""
         return self.decidable and self.similarity >= self.threshold
 
+    def to_dict(self) -> dict[str, Any]:
+        """The document of `verify --json`."""
+        answer = {
+            "similarity": round(self.similarity, 6),
+            "threshold": None,
+            "match": self.is_match,
+            "decidable": self.decidable,
+            "reason": self.reason or None,
+        }
+        return (
+            answer
+            | self.operating_point.to_dict()
+            | {
+                "threshold": round(self.threshold, 6),
+                "rarity": self.rarity,
+                "probability": None if self.probability is None else round(self.probability, 6),
+                "prior": self.prior,
+                "pack": self.pack,
+                "embedder": self.embedder,
+                "faces": [
+                    face.to_dict() | {"face_count": count}
+                    for face, count in zip(self.faces, self.face_counts, strict=True)
+                ],
+            }
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -219,6 +192,10 @@ class Match:
     template: str
     similarity: float
     rank: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """An entry of `candidates` in JSON."""
+        return asdict(self) | {"similarity": round(self.similarity, 6)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,3 +226,18 @@ class Identification:
 
     def __iter__(self) -> Iterator[Match]:
         return iter(self.candidates)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A line of `identify --json`, without the face's `source` and `box`."""
+        best = round(self.candidates[0].similarity, 6) if self.candidates else None
+        point = self.operating_point
+        return {
+            "subject": self.subject,
+            "similarity": best,
+            "threshold": round(self.threshold, 6),
+            "evidence": None if point is None else point.evidence,
+            "provisional": None if point is None else point.provisional,
+            "decidable": self.decidable,
+            "reason": self.reason or None,
+            "candidates": [match.to_dict() for match in self.candidates],
+        }

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from waiting import until
 
+from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.recognition.albums.corrections import Corrections
 from faceprint.recognition.albums.corrections_file import read_corrections
 from faceprint.recognition.albums.corrections_store import store_corrections
-from faceprint.recognition.albums.faces import FaceTable, thumbnail
+from faceprint.recognition.albums.faces import thumbnail
 from faceprint.recognition.albums.people import Album, AlbumFace, Person
 from faceprint.recognition.albums.sheet import write_sheet
 from faceprint.recognition.albums.store import AlbumFile
@@ -66,12 +67,12 @@ def click(browser, element) -> None:
     element.click()
 
 
-def face_table() -> FaceTable:
+def face_table() -> EmbeddingTable:
     rng = np.random.default_rng(0)
     rows = np.repeat(rng.standard_normal((4, 64)), 5, axis=0) + 0.5 * rng.standard_normal((20, 64))
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     picture = thumbnail(np.full((112, 112, 3), 120, np.uint8))
-    return FaceTable(
+    return EmbeddingTable(
         tuple(f'p{i // 5}/</script>"{i % 5}.jpg' for i in range(20)),
         np.tile(np.float32([10, 10, 90, 90]), (20, 1)),
         np.ones(20, np.float32),

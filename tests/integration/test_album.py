@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from faceprint.cli.app import main
+from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.errors import GalleryCorruptError, InputError, ModelMismatchError, UsageError
 from faceprint.evaluation.cluster_scores import cluster_scores
 from faceprint.recognition.albums.corrections import Corrections, FaceKey
 from faceprint.recognition.albums.corrections_file import read_corrections
 from faceprint.recognition.albums.corrections_store import store_corrections
-from faceprint.recognition.albums.faces import FaceTable
 from faceprint.recognition.albums.removal import forget
 from faceprint.recognition.albums.store import AlbumFile
 from faceprint.recognition.albums.sync import sync_table
@@ -25,13 +25,13 @@ BOX = (10.0, 10.0, 90.0, 90.0)
 OPTIONS = ClusterOptions(threshold=0.4)
 
 
-def album_of(count: int, each: int, noise: float = 0.5, seed: int = 0) -> FaceTable:
+def album_of(count: int, each: int, noise: float = 0.5, seed: int = 0) -> EmbeddingTable:
     rng = np.random.default_rng(seed)
     centers = np.repeat(rng.standard_normal((count, 64)), each, axis=0)
     rows = centers + noise * rng.standard_normal(centers.shape)
     rows = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     n = len(rows)
-    return FaceTable(
+    return EmbeddingTable(
         tuple(f"p{i // each:02d}/{i % each}.jpg" for i in range(n)),
         np.tile(np.float32(BOX), (n, 1)),
         np.ones(n, np.float32),
@@ -128,7 +128,7 @@ def test_contradictions_models_and_strangers_files_are_refused(tmp_path):
             file, Corrections(must_link=((key("gone.jpg"), key("p00/0.jpg")),))
         )
         assert "gone.jpg" in notes[0]
-        other = FaceTable(("x",), table.boxes[:1], table.scores[:1], table.quality[:1],
+        other = EmbeddingTable(("x",), table.boxes[:1], table.scores[:1], table.quality[:1],
                           table.vectors[:1], "another", (None,))  # fmt: skip
         with pytest.raises(ModelMismatchError):
             sync_table(file, other)
@@ -154,6 +154,42 @@ def test_a_face_of_another_length_than_the_album_has_is_damage(change, tmp_path)
         file.stored()
 
 
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("UPDATE links SET a = 999", "links refers to a faces row"),
+        ("UPDATE faces SET person = 999 WHERE key = 2", "faces refers to a people row"),
+        ("UPDATE links SET kind = 'perhaps'", "damaged.*links"),
+        ("UPDATE people SET name = x'00'", "damaged.*people"),
+    ],
+)
+def test_rows_that_lead_nowhere_are_damage(change, said, tmp_path):
+    path = tmp_path / "a.db"
+    with AlbumFile(path) as file:
+        sync_table(file, album_of(2, 2))
+        pair = (key("p00/0.jpg"), key("p00/1.jpg"))
+        store_corrections(file, Corrections(must_link=(pair,)))
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    connection.execute("INSERT INTO people VALUES (70, 'Ada')")
+    connection.execute("PRAGMA writable_schema = ON")
+    before = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'people'").fetchone()
+    connection.execute(
+        "UPDATE sqlite_schema SET sql = replace(sql, ' STRICT', '') WHERE name = 'people'"
+    )
+    connection.commit()
+    connection.close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    connection.execute(change)
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute("UPDATE sqlite_schema SET sql = ? WHERE name = 'people'", before)
+    connection.commit()
+    connection.close()
+    with pytest.raises(GalleryCorruptError, match=said):
+        AlbumFile(path)
+
+
 def test_correction_files(tmp_path):
     csv = tmp_path / "c.csv"
     csv.write_text("source_a,box_a,source_b,box_b\na.jpg,1 2 3 4,b.jpg,5 6 7 8\n")
@@ -165,7 +201,7 @@ def test_correction_files(tmp_path):
             read_corrections(tmp_path / "d.json")
 
 
-def table_file(path: Path, table: FaceTable) -> Path:
+def table_file(path: Path, table: EmbeddingTable) -> Path:
     np.savez(path, source=np.array(table.sources), box=table.boxes, score=table.scores,
              quality=table.quality, embedding=table.vectors,
              embedder=np.array([table.embedder] * len(table)))  # fmt: skip
@@ -182,7 +218,7 @@ def test_the_command_from_a_table_to_folders_and_back(tmp_path, capsys):
     table = album_of(3, 3)
     quality = table.quality.copy()
     quality[8] = (9, 200, 0, 0.1)
-    faces = FaceTable(table.sources, table.boxes, table.scores, quality, table.vectors,
+    faces = EmbeddingTable(table.sources, table.boxes, table.scores, quality, table.vectors,
                       table.embedder, table.thumbnails)  # fmt: skip
     path, out = table_file(tmp_path / "t.npz", faces), tmp_path / "out"
     code, text = run(capsys, "--from", path, "--threshold", 0.4, "--out", out, "--json")

@@ -198,7 +198,7 @@ def test_what_is_gone_waits_and_comes_back_with_its_names(lib: Path, tmp_path: P
     assert names(album) == {"c.jpg": ""}
     assert {name for one in album.missing for name in one.names} == {"Ada", "Bob"}
     assert "Ada, Bob" in album.notes[0]
-    assert {row["names"][0] for row in album.to_json()["missing"]} == {"Ada", "Bob"}
+    assert {row["names"][0] for row in album.to_dict()["missing"]} == {"Ada", "Bob"}
     shutil.rmtree(lib / "nas")
     (tmp_path / "away").rename(lib / "nas")
     done, album, seen = run(lib)

@@ -17,8 +17,8 @@ import pytest
 from processes import descendants
 
 from faceprint.cli.app import main
+from faceprint.embedding_table.reader import read_table
 from faceprint.errors import InputError, ModelMismatchError
-from faceprint.recognition.albums.tables import read_table
 from faceprint.recognition.clustering.knn_graph import neighbor_graph
 
 DIM = 24
@@ -116,7 +116,7 @@ def test_what_is_no_such_table_is_refused(tmp_path: Path) -> None:
         with pytest.raises(error, match=words):
             read_table(path)
     path.write_bytes(b"PAR1 not really")
-    with pytest.raises(InputError, match="not a Parquet table"):
+    with pytest.raises(InputError, match="not a table of embeddings"):
         read_table(path)
 
 

@@ -22,8 +22,8 @@ from waiting import until
 import faceprint
 from faceprint.bulk import run as bulk_run
 from faceprint.bulk.local import LocalEngine
-from faceprint.bulk.table import COLUMNS, read_table
-from faceprint.recognition.albums.tables import read_table as read_album_table
+from faceprint.embedding_table.reader import read_groups, read_table
+from faceprint.embedding_table.schema import COLUMNS
 
 SAMPLES = Path(str(resources.files("faceprint") / "samples"))
 
@@ -42,7 +42,7 @@ def run(
 
 
 def table(path: Path) -> dict[str, np.ndarray[Any, Any]]:
-    groups = list(read_table(path))
+    groups = list(read_groups(path))
     return {name: np.concatenate([group[name] for group in groups]) for name in COLUMNS}
 
 
@@ -113,7 +113,7 @@ def test_every_photograph_has_its_row(few: Path, tmp_path: Path, suffix: str) ->
     bad = np.flatnonzero(rows["source"] == str(few / "bad.jpg"))
     assert rows["error"][bad][0].startswith("not an image")
     assert not Path(f"{out}.parts").exists()
-    assert len(read_album_table(out)) == summary["faces"], "cluster --from reads it"
+    assert len(read_table(out)) == summary["faces"], "cluster --from reads it"
 
 
 def test_names_from_stdin_lists_and_globs_are_the_same_table(few: Path, tmp_path: Path) -> None:

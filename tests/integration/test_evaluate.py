@@ -16,10 +16,10 @@ from faceprint.evaluation.bin_pack import open_bin
 from faceprint.evaluation.calibrate import calibrate
 from faceprint.evaluation.embeddings import EmbedOptions, embed_pictures
 from faceprint.evaluation.folders import open_folder
-from faceprint.evaluation.labeled import all_pairs
+from faceprint.evaluation.labeled_scores import all_pairs
 from faceprint.evaluation.metrics import error_rates
 from faceprint.evaluation.pairs import open_lfw
-from faceprint.evaluation.run import evaluate
+from faceprint.evaluation.verification import evaluate
 from faceprint.types import AnalyzedImage, Image
 from faceprint.vision.analyzer import FaceAnalyzer, load
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from command_line import CommandLine
 
-from faceprint.bulk.table import read_table
+from faceprint.embedding_table.reader import read_groups
 
 SAMPLES = Path(str(resources.files("faceprint") / "samples"))
 STEERS = "\x1b]0;PWNED\x07\x1b[2K\x9b8m"
@@ -61,7 +61,7 @@ def test_tables_hold_whole_names(
     expected = [*names, f"{album}/" + r"\xe9t\xe9" * 20 + ".jpg"]
     table = tmp_path / (os.fsdecode(b"t\xe9.") + suffix)
     run("embed", album, "--out", table)
-    found = [source for columns in read_table(table) for source in columns["source"].tolist()]
+    found = [source for columns in read_groups(table) for source in columns["source"].tolist()]
     assert found == expected
     people = tmp_path / (os.fsdecode(b"people\xe9.") + suffix)
     run("cluster", "--from", table, "--out", people)
@@ -106,7 +106,7 @@ def test_an_album_takes_them_in_and_knows_them_again(
 def test_galleries_keep_them_and_open_them_again(
     album: Path, names: list[str], tmp_path: Path, run: CommandLine
 ) -> None:
-    from faceprint.recognition.gallery.sources import content_of
+    from faceprint.recognition.gallery.sources import image_digest
 
     odd = put("obama2.jpg", tmp_path / "people" / os.fsdecode(b"ad\xe9"), b"p\xe9.jpg")
     gallery = tmp_path / os.fsdecode(b"g\xe9.db")
@@ -123,7 +123,7 @@ def test_galleries_keep_them_and_open_them_again(
         f"{tmp_path}/people/ad\\xe9/p\\xe9.jpg",
         "ad\\xe9",
     )
-    assert content_of(odd)[1] == answers[0]["source"]
+    assert image_digest(odd)[1] == answers[0]["source"]
     run("gallery", "audit", gallery, "--verify")
     run("gallery", "export", gallery, tmp_path / os.fsdecode(b"e\xe9.jsonl"))
     run("gallery", "remove", gallery, os.fsdecode(b"ad\xe9"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -80,6 +81,45 @@ def test_one_folder_that_cannot_be_read_costs_what_it_holds(
     nothing = run("embed", album / "lost+found", "--out", tmp_path / "n.npz", code=3)
     assert warning in nothing.err
     assert not list(tmp_path.glob("n.npz*"))
+
+
+def test_a_pattern_names_the_folders_that_it_can_not_read(
+    tmp_path: Path, run: CommandLine, closed: set[str]
+) -> None:
+    put("obama.jpg", tmp_path / "in" / "a" / "1.jpg")
+    put("biden.jpg", tmp_path / "in" / "shut" / "2.jpg")
+    closed.add("shut")
+    for pattern in ("in/*/*.jpg", "in/**/*.jpg"):
+        done = run(
+            "embed", tmp_path / pattern, "--out", tmp_path / "t.npz", "--overwrite", "--json"
+        )
+        assert done.json["images"] == 1
+        assert "shut: folder can't be read (Permission denied)" in done.err
+    done = run("embed", tmp_path / "in/shut/*.jpg", "--out", tmp_path / "n.npz", code=3)
+    assert "shut: folder can't be read" in done.err
+
+
+def test_a_file_without_permission_is_judged_by_who_reads_it(
+    tmp_path: Path, run: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put("obama.jpg", tmp_path / "a.jpg")
+    monkeypatch.setattr(os, "access", lambda *_, **__: False)  # what the option parser asks
+    run("detect", tmp_path / "a.jpg")
+    (tmp_path / "c.csv").write_text("nothing")
+    refused = run("cluster", tmp_path, "--must-link", tmp_path / "c.csv", code=3)
+    assert "the heading is not" in refused.err
+
+
+def test_a_table_in_a_folder_that_takes_none_cannot_be_written(
+    tmp_path: Path, run: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    put("obama.jpg", tmp_path / "a.jpg")
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    refused = run("embed", tmp_path / "a.jpg", "--out", tmp_path / "t.npz", code=5)
+    assert "Permission denied" in refused.err
 
 
 def test_an_album_keeps_what_lies_in_a_folder_that_cannot_be_read(

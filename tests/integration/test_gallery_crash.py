@@ -118,7 +118,7 @@ def fill(path: Path) -> dict[str, str]:
     """Enroll until the disk is full; what was acknowledged."""
     told: dict[str, str] = {}
     with Gallery.open(path, FakeAnalyzer()) as gallery:
-        with pytest.raises(GalleryError, match="make room"):
+        with pytest.raises(GalleryError, match="free some disk space"):
             for number in range(100_000):
                 (outcome,) = gallery.enroll(
                     f"p{number}",

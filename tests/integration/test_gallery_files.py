@@ -18,7 +18,7 @@ from faceprint.cli.app import main
 from faceprint.errors import GalleryError
 from faceprint.evaluation.embedding_cache import FileHashes, RowCache, forget
 from faceprint.recognition.gallery import Consent, Enrolled, Gallery, Key, Policy, Skipped
-from faceprint.recognition.gallery.schema_sqlite import APPLICATION_ID, _apply
+from faceprint.recognition.gallery.sql.sqlite_schema import GALLERY
 
 KEY = Key(bytes(range(32)))
 
@@ -149,9 +149,9 @@ def _old(path: Path, key: Key | None) -> None:
     from faceprint.zoo.card_io import card_hash
 
     connection = sqlite3.connect(path, isolation_level=None)
-    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA application_id = {GALLERY.application_id}")
     connection.execute("PRAGMA journal_mode = WAL")
-    _apply(connection, 0, 1)
+    GALLERY.migrate(connection, 0, 1)
     digest, moment = card_hash(card()), "2025-01-01T00:00:00.000000Z"
     header = ("g" * 32, "model-a", digest, 32, "arcface-112:112", "max", Policy().to_json())
     state = (key.id if key else "", 2, 0, 0, 0, "", moment)
@@ -236,10 +236,10 @@ def test_where_the_disk_is_full_the_message_says_what_was_stored(small: Path, st
     model = "model-b" if step == "migrate" else "model-a"
     key = KEY if step == "rekey" else None
     if step == "rekey":
-        assert f"sealed with key {KEY.id} now" in str(caught.value)
+        assert f"encrypted with key {KEY.id} now" in str(caught.value)
     # It opens, says what is still to be done, and does it once there is room.
     with Gallery.open(path, FakeAnalyzer(card(model)), key=key) as gallery:
-        assert any("make room" in notice for notice in gallery.notices)
+        assert any("free some disk space" in notice for notice in gallery.notices)
         assert gallery.header.scrub
         assert gallery.counts()["subjects"] == (39 if step == "remove" else 40)
         ballast.unlink()

@@ -25,7 +25,7 @@ from faceprint.errors import (
     ModelMismatchError,
 )
 from faceprint.recognition.gallery import Gallery
-from faceprint.recognition.gallery.schema_sqlite import APPLICATION_ID
+from faceprint.recognition.gallery.sql.sqlite_schema import GALLERY
 
 
 @pytest.fixture
@@ -174,7 +174,10 @@ def test_a_number_where_bytes_belong_takes_no_memory(path: Path) -> None:
     connection.execute(set_sql, (text,))
     connection.commit()
     connection.close()
-    with Gallery.open(path) as gallery, pytest.raises(GalleryCorruptError, match="none belongs"):
+    with (
+        Gallery.open(path) as gallery,
+        pytest.raises(GalleryCorruptError, match="column of another type"),
+    ):
         gallery.show("p0")
 
 
@@ -318,7 +321,7 @@ def test_an_export_of_another_model_or_of_nothing_is_refused(path: Path, tmp_pat
     (tmp_path / "x.jsonl").write_text(json.dumps(lines[0]) + "\n")
     with (
         Gallery.open(path) as gallery,
-        pytest.raises(DatasetError, match="not described"),
+        pytest.raises(DatasetError, match="description of its model"),
     ):
         gallery.import_(tmp_path / "x.jsonl")
 
@@ -364,7 +367,7 @@ def test_what_was_exported_comes_back_bit_by_bit(path: Path, tmp_path: Path, suf
 
 
 def test_the_application_id_is_what_the_documentation_says() -> None:
-    assert APPLICATION_ID.to_bytes(4, "big") == b"FPrt"
+    assert GALLERY.application_id.to_bytes(4, "big") == b"FPrt"
 
 
 def bomb(path: Path, tmp_path: Path, column: str) -> Path:

@@ -50,7 +50,7 @@ def test_every_command_and_option_is_there(tool: ModuleType) -> None:
         assert f"\n### faceprint models {name}\n" in page
     assert "    faceprint verify A B [OPTIONS]" in page
     assert "    faceprint models pull [ID...] [OPTIONS]" in page
-    assert "| `--accept-license` | Accept a license that asks for it. |" in page
+    assert "| `--accept-license` | Accept the licenses of the models. |" in page
     assert "| `--threads N` |" in page
     assert "| `--json` | Print JSON on stdout. |" in page
     assert "| `--card CARD.toml` |" in page

@@ -15,7 +15,8 @@ import pytest
 import faceprint
 from faceprint.bulk.local import LocalEngine
 from faceprint.bulk.run import Summary, embed_table
-from faceprint.bulk.table import COLUMNS, read_table
+from faceprint.embedding_table.reader import read_groups
+from faceprint.embedding_table.schema import COLUMNS
 from faceprint.errors import InputError, NotFiniteError
 from faceprint.types import Array
 from faceprint.vision.analyzer import FaceAnalyzer
@@ -152,7 +153,7 @@ def test_an_error_of_the_detector_is_that_of_its_photograph(
 
 class _Watch:
     def begin(self, total: int) -> None: ...
-    def seen(self, number: int) -> None: ...
+    def advance(self, number: int) -> None: ...
     def stopped(self) -> bool:
         return False
 
@@ -189,7 +190,7 @@ def test_what_killed_a_run_is_a_row_with_an_error_of_the_resumed_one(
     summary = embedded(photographs, out, LocalEngine, resume=True)
     assert (summary.images, summary.failed, summary.finished) == (4, 1, True)
     assert list(summary.reasons) == ["the process that analyzed it died"]
-    (found,), (expected,) = read_table(out), read_table(whole)
+    (found,), (expected,) = read_groups(out), read_groups(whole)
     sound = [error is None for error in found["error"]]
     kept = [source != str(photographs[2]) for source in expected["source"]]
     for name in COLUMNS:
@@ -204,6 +205,6 @@ def test_a_resumed_run_whose_photographs_are_sound_is_the_undisturbed_one(
     with pytest.raises(KeyboardInterrupt):
         embedded(photographs, out, _Killed)
     assert embedded(photographs, out, LocalEngine, resume=True).failed == 0
-    (found,), (expected,) = read_table(out), read_table(whole)
+    (found,), (expected,) = read_groups(out), read_groups(whole)
     for name in COLUMNS:
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name)

@@ -67,7 +67,7 @@ def test_a_blurred_face_is_not_enrolled(run: Run, far_off: dict[str, Path], tmp_
     code, (line,), said = run("enroll", db, "obama", far_off["obama"])
     assert code == 3 and line["template"] is None
     assert "quality 0." in line["reason"] and "--min-quality 0" in line["reason"]
-    assert "1 of them for the quality of the face" in said
+    assert "1 of them because of the quality of the face" in said
     code, (line,), _ = run("enroll", db, "obama", far_off["obama"], "--min-quality", 0)
     assert code == 0 and line["template"] == "1"
 
@@ -85,7 +85,7 @@ def test_a_folder_of_people_is_counted(
         "obama": True,
         "biden": False,
     }
-    assert "1 not used, 1 of them for the quality of the face" in said
+    assert "1 not used, 1 of them because of the quality of the face" in said
 
 
 def test_a_blurred_stranger_is_nobody(

@@ -93,7 +93,7 @@ def test_an_empty_calibration_is_not_saved(
     monkeypatch.setenv("FACEPRINT_HOME", str(tmp_path / "home"))
     done = run("calibrate", people, "--name", "mine", "--json", code=1)
     assert (done.json["points"], done.json["file"]) == ([], None)
-    assert "finding the operating points" in done.err
+    assert "choosing thresholds" in done.err
     assert not list((tmp_path / "home").rglob("mine.json"))
 
 
@@ -168,7 +168,7 @@ def test_several_faces_are_explained_where_one_was_chosen(
 ) -> None:
     six = shared_faces / "insightface" / "t1.jpg"
     said = run("verify", six, six).err
-    assert "6 faces, the largest was compared; see --faces" in said
+    assert "6 faces; the largest was compared (see --faces)" in said
     assert "see --faces" not in run("verify", six, six, "--faces", "all").err
 
 

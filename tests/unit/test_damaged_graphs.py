@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -79,6 +81,9 @@ def damaged() -> dict[str, bytes]:
         ).SerializeToString(),
         "no output": model().SerializeToString(),
         "scalar": model(product(), weights=(weight(),), shape=()).SerializeToString(),
+        "two outputs": model(
+            onnx.helper.make_node("MatMul", ["x", "w"], ["y", "z"]), weights=(weight(),)
+        ).SerializeToString(),
         "text": named,
         "input": given,
         "wire": sound.SerializeToString() + b"\x3a\x7f",
@@ -104,6 +109,49 @@ def test_every_runtime_says_what_is_wrong(what: str, runtime: str, tmp_path: Pat
 
 def _rewrite(path: Path) -> bytes:
     return rewrite(path, legacy_traits(scan(path)), PASSES)
+
+
+_OPEN = """
+import sys
+from pathlib import Path
+from faceprint.errors import CardError
+from faceprint.runtime.session import open_session
+try:
+    open_session(Path(sys.argv[1]), runtime=sys.argv[2])
+except CardError as error:
+    print(error)
+"""
+
+
+@pytest.mark.parametrize("runtime", ["opencv", "openvino"])
+@pytest.mark.parametrize("what", ["no kernel", "no operator"])
+def test_graphs_that_are_not_valid_do_not_end_the_process(
+    what: str, runtime: str, tmp_path: Path
+) -> None:
+    pytest.importorskip({"opencv": "cv2"}.get(runtime, runtime))
+    conv = onnx.helper.make_node("Conv", ["w"], ["y"])
+    nodes = {"no kernel": conv, "no operator": onnx.helper.make_node("", ["x"], ["y"])}
+    path = tmp_path / "g.onnx"
+    path.write_bytes(model(nodes[what], weights=(weight(),)).SerializeToString())
+    words = [sys.executable, "-c", _OPEN, str(path), runtime]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout[:6]) == (0, "g.onnx")
+
+
+def test_a_graph_that_is_trusted_is_not_read_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from faceprint.runtime import onnxruntime
+
+    path = tmp_path / "g.onnx"
+    path.write_bytes(model(product(), weights=(weight(),)).SerializeToString())
+    checked: list[Path] = []
+    monkeypatch.setattr(onnxruntime, "check_graph", checked.append)
+    open_session(path, runtime="opencv", trusted=True)
+    open_session(path, runtime="onnxruntime")
+    assert checked == []
+    open_session(path, runtime="opencv")
+    assert checked == [path]
 
 
 @pytest.mark.parametrize("what", ["wire", "negative", "input"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from faceprint.evidence import evidence_json, evidence_words
+from faceprint.evidence import evidence_words
 from faceprint.recognition.thresholds.default_threshold import given_point
 from faceprint.recognition.thresholds.operating_points import known_points
 from faceprint.types import Measurement, OperatingPoint
@@ -57,12 +57,12 @@ def test_evidence_in_one_line(point: OperatingPoint, words: str) -> None:
 
 
 def test_evidence_as_json() -> None:
-    both = evidence_json(OperatingPoint(0.3, 1e-3, source="r", measurements=(LFW, SCRUB)))
+    both = OperatingPoint(0.3, 1e-3, source="r", measurements=(LFW, SCRUB)).to_dict()
     assert [row["data_set"] for row in both["measured_on"]] == ["LFW", "FaceScrub"]
     assert both["measured_on"][0]["group_fmr"] == 0.0034
     assert (both["evidence"], both["provisional"], both["source"]) == ("measured", False, "r")
-    old = evidence_json(OperatingPoint(0.3, 1e-3, 5e-4, 2e-3, 0.1, source="LFW: r.json"))
+    old = OperatingPoint(0.3, 1e-3, 5e-4, 2e-3, 0.1, source="LFW: r.json").to_dict()
     assert old["measured_on"][0]["data_set"] == "LFW: r.json"
     assert old["measured_on"][0]["fmr_high"] == 2e-3
-    lent = evidence_json(known_points(get_card("mobileface"), "scrfd-500m").choose())
+    lent = known_points(get_card("mobileface"), "scrfd-500m").choose().to_dict()
     assert (lent["measured_on"], lent["provisional"]) == ([], True)

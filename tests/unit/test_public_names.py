@@ -6,15 +6,31 @@ import subprocess
 import sys
 
 import pytest
+from public_surface import surface
 
 import faceprint
+from faceprint import errors
 
 
 def test_every_public_name_exists_and_nothing_else_is_promised() -> None:
     for name in faceprint.__all__:
         assert getattr(faceprint, name) is not None, name
     assert sorted(faceprint.__all__) == dir(faceprint)
-    assert set(faceprint._HOMES) == set(faceprint.__all__) - {"__version__"}
+    assert {*faceprint._HOMES, *errors.__all__, "__version__"} == set(faceprint.__all__)
+    assert len(faceprint.__all__) == len(set(faceprint.__all__))
+
+
+def test_what_public_functions_take_and_return_is_public_and_documented() -> None:
+    named = surface()
+    missing = {kind.__name__: sorted(by) for kind, by in named.items()}
+    for name in faceprint.__all__:
+        missing.pop(name, None)
+    assert missing == {}
+    assert [
+        kind for kind in named if not kind.__doc__ or kind.__doc__.startswith(kind.__name__)
+    ] == []
+    assert {faceprint.Corrections, faceprint.QualityFilter, faceprint.Album} <= set(named)
+    assert {faceprint.Identification, faceprint.Policy, faceprint.Key} <= set(named)
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

@@ -1,4 +1,4 @@
-"""What the words of the command line mean: a stream of photographs' names, in a fixed order."""
+"""Expands files, folders, globs and lists into a stream of photographs, in a fixed order."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any, cast
 
+from faceprint._files import refuse_pipes
 from faceprint._optional import require
 from faceprint.errors import DatasetError, UsageError
 from faceprint.vision.search_report import SearchReport
@@ -19,7 +20,10 @@ from faceprint.vision.sources import IMAGE_SUFFIXES, find_images, walk
 __all__ = ["LISTS", "expand", "is_remote", "lines_of"]
 
 LISTS = frozenset({".txt", ".lst", ".parquet"})
-"""Files that hold names of photographs: one per line, or the column `path`."""
+"""Suffixes of files that list photographs: one per line, or in the column `path`."""
+
+
+_LONGEST_LINE = 1 << 16
 
 
 def expand(
@@ -29,7 +33,7 @@ def expand(
     exclude: Sequence[str] = (),
     report: SearchReport | None = None,
 ) -> Iterator[str]:
-    """Names of photographs, lazily: memory is that of the largest folder's list.
+    """Yield names of photographs; memory holds the list of one folder at a time.
 
     Args:
         words: files, folders (searched as `find_images` does it), globs (`**` included),
@@ -37,24 +41,24 @@ def expand(
             and `-` for `stdin`.
         stdin: lines of names, used where a word is `-`.
         exclude: patterns of what is skipped in folders.
-        report: takes down what was skipped.
+        report: records what was skipped.
 
     Raises:
         UsageError: a glob without a match.
         DatasetError: a list that can't be read.
     """
-    told = SearchReport() if report is None else report
+    search = SearchReport() if report is None else report
     for word in words:
         if word == "-":
             yield from _names(stdin)
         elif os.path.isdir(word):  # noqa: PTH112 - False, and no error, below a closed folder
-            yield from find_images(word, exclude=exclude, report=told)
+            yield from find_images(word, exclude=exclude, report=search)
         elif Path(word).suffix.lower() in LISTS:
             yield from _list(word)
         elif is_remote(word):
             yield from _remote(word)
         elif glob.has_magic(word) and not os.path.lexists(word):
-            yield from _glob(word, exclude, told)
+            yield from _glob(word, exclude, search)
         else:
             yield word
 
@@ -64,6 +68,9 @@ def lines_of(stream: IO[bytes]) -> Iterator[str]:
 
     Names are bytes in UTF-8 or not; a byte-order mark is not part of the first one. A list in
     UTF-16, as Windows makes them, is known by its mark.
+
+    Raises:
+        DatasetError: a line that is too long for any name, as those of files that hold no lines.
     """
     buffered = (
         stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast("Any", stream))
@@ -74,9 +81,14 @@ def lines_of(stream: IO[bytes]) -> Iterator[str]:
     # Only the line feed ends a line: a name may hold any other separator.
     text = io.TextIOWrapper(buffered, encoding, errors, newline="\n")
     try:
-        yield from text
+        while line := text.readline(_LONGEST_LINE):
+            if len(line) == _LONGEST_LINE and not line.endswith("\n"):
+                raise DatasetError(
+                    f"not a list of file names: a line is longer than {_LONGEST_LINE:,} letters"
+                )
+            yield line
     finally:
-        text.detach()  # closing it is the caller's business
+        text.detach()  # the caller closes it
 
 
 def is_remote(name: str) -> bool:
@@ -93,30 +105,42 @@ def _names(lines: Iterable[str]) -> Iterator[str]:
 
 
 def _glob(pattern: str, exclude: Sequence[str], report: SearchReport) -> Iterator[str]:
-    names = _below(pattern, exclude, report) if "**" in _parts(pattern) else _beside(pattern)
+    names = (
+        _match_recursive(pattern, exclude, report)
+        if "**" in _parts(pattern)
+        else _match_flat(pattern, report)
+    )
     found = False
     for name in names:
         found = True
         yield name
-    if not found:
-        raise UsageError(f"{pattern}: no file of that pattern")
+    if not found and not report.unreadable:
+        raise UsageError(f"{pattern}: no file matches this pattern")
 
 
-def _beside(pattern: str) -> list[str]:
-    """The files of a pattern without `**`, which is as deep as it has slashes."""
+def _match_flat(pattern: str, report: SearchReport) -> list[str]:
+    """The files that match a pattern without `**`; it is as deep as it has slashes."""
+    parts = pattern.split("/")
+    for depth in range(1, len(parts)):
+        for folder in glob.iglob("/".join(parts[:depth])) if parts[depth - 1] else ():  # noqa: PTH207
+            if os.path.isdir(folder) and glob.has_magic(parts[depth]):  # noqa: PTH112
+                try:
+                    os.scandir(folder).close()
+                except OSError as error:  # glob says nothing of it
+                    report.fail(folder, error)
     found = sorted(glob.iglob(pattern))  # noqa: PTH207 - Path.glob has no `..`
     return [name for name in found if not os.path.isdir(name)]  # noqa: PTH112
 
 
-def _below(pattern: str, exclude: Sequence[str], report: SearchReport) -> Iterator[str]:
-    """The files of a pattern with `**`, by the one walk: it enters each folder once."""
+def _match_recursive(pattern: str, exclude: Sequence[str], report: SearchReport) -> Iterator[str]:
+    """The files that match a pattern with `**`; each folder is entered once."""
     parts = _parts(pattern)
     fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     start = "/".join(parts[:fixed]) or ("/" if pattern.startswith("/") else ".")
     cut = 0 if fixed == 0 else len(start.rstrip("/")) + 1
     for path in walk(start, exclude=exclude, report=report):
         name = path.removeprefix("./") if fixed == 0 else path
-        if _fits(_parts(name[cut:]), parts[fixed:]):
+        if _matches(_parts(name[cut:]), parts[fixed:]):
             yield name
 
 
@@ -124,20 +148,21 @@ def _parts(path: str) -> list[str]:
     return path.replace(os.sep, "/").split("/")
 
 
-def _fits(names: Sequence[str], parts: Sequence[str]) -> bool:
-    """Whether a path's names fit a pattern's parts; `**` stands for any number of folders."""
+def _matches(names: Sequence[str], parts: Sequence[str]) -> bool:
+    """Whether a path's parts match a pattern's; `**` matches any number of folders."""
     if not parts:
         return not names
     if parts[0] == "**":
         rest = parts[1:] or ["*"]
         if rest[0] == "**":
-            return _fits(names, rest)
-        return any(_fits(names[start:], rest) for start in range(len(names)))
-    return bool(names) and fnmatch.fnmatch(names[0], parts[0]) and _fits(names[1:], parts[1:])
+            return _matches(names, rest)
+        return any(_matches(names[start:], rest) for start in range(len(names)))
+    return bool(names) and fnmatch.fnmatch(names[0], parts[0]) and _matches(names[1:], parts[1:])
 
 
 def _list(name: str) -> Iterator[str]:
     try:
+        refuse_pipes(Path(name))
         if name.lower().endswith(".parquet"):
             yield from _column(name)
         else:

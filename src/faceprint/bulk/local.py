@@ -1,4 +1,4 @@
-"""What an engine is, and the one of this machine."""
+"""The interface of engines, and the engine that uses this machine."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from itertools import chain, groupby
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from faceprint.bulk import work
-from faceprint.bulk.work import Content, Outcome, Seen
-from faceprint.types import AnalyzedImage
+from faceprint.bulk.work import Advance, Content, Outcome
 
 if TYPE_CHECKING:
     from faceprint.vision.analyzer import FaceAnalyzer
@@ -19,14 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["Engine", "LocalEngine", "Part"]
 
 _AHEAD = 512
-"""Photographs whose digests are taken while others are worked on."""
+"""Photographs whose digests are computed ahead of the embedding."""
 
 
 class Part(NamedTuple):
-    """Photographs of one part, each content once, and what was known of them when it was cut.
+    """The photographs of one part, without duplicates.
 
     Attributes:
-        suspect: an earlier run ended in the middle of it, perhaps killed by one of them.
+        suspect: an earlier run ended inside this part, perhaps killed by one of its photographs.
     """
 
     sources: tuple[str, ...]
@@ -36,35 +35,35 @@ class Part(NamedTuple):
 
 
 class Engine(Protocol):
-    """Does parts; in order, and lazily where it can."""
+    """Embeds parts, in order."""
 
     batch_size: int
 
     def contents(
-        self, wanted: Iterator[tuple[int, str, Content | None]]
+        self, inputs: Iterator[tuple[int, str, Content | None]]
     ) -> Generator[tuple[int, str, Content], None, None]:
-        """What each photograph's file holds."""
+        """The content of each photograph's file."""
         ...
 
-    def outcomes(self, parts: Iterator[Part], seen: Seen) -> Iterator[tuple[Part, Outcome]]:
-        """What came of each part; `seen` is called with how many photographs are done."""
+    def outcomes(self, parts: Iterator[Part], advance: Advance) -> Iterator[tuple[Part, Outcome]]:
+        """The faces of each part."""
         ...
 
 
 class LocalEngine:
-    """This machine: digests on threads, a little ahead; the work as `analyze_many` does it."""
+    """Embeds as `analyze_many` does, and computes digests on threads ahead of it."""
 
-    def __init__(self, fp: FaceAnalyzer, batch_size: int, threads: int = 4) -> None:
-        self._fp, self.batch_size, self._threads = fp, batch_size, threads
+    def __init__(self, analyzer: FaceAnalyzer, batch_size: int, threads: int = 4) -> None:
+        self._analyzer, self.batch_size, self._threads = analyzer, batch_size, threads
 
     def contents(
-        self, wanted: Iterator[tuple[int, str, Content | None]]
+        self, inputs: Iterator[tuple[int, str, Content | None]]
     ) -> Generator[tuple[int, str, Content], None, None]:
-        """What each photograph's file holds; the next few hundred are read meanwhile."""
+        """The content of each photograph's file; the next few hundred are read meanwhile."""
         waiting: deque[tuple[int, str, Future[Content]]] = deque()
         pool = ThreadPoolExecutor(self._threads, thread_name_prefix="faceprint-digest")
         try:
-            for position, source, known in wanted:
+            for position, source, known in inputs:
                 future = pool.submit(work.content_of, source, known)
                 waiting.append((position, source, future))
                 if len(waiting) > _AHEAD:
@@ -76,34 +75,32 @@ class LocalEngine:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
-    def outcomes(self, parts: Iterator[Part], seen: Seen) -> Iterator[tuple[Part, Outcome]]:
-        """A part after the other, the next begun before the workers run out of work.
+    def outcomes(self, parts: Iterator[Part], advance: Advance) -> Iterator[tuple[Part, Outcome]]:
+        """One part after another; the next one starts before the workers run out of work.
 
-        Suspect ones are done in another process, which may die of them.
+        A suspect part is embedded in another process, since it may kill it.
         """
         for suspect, alike in groupby(parts, lambda part: part.suspect):
             if not suspect:
-                yield from self._side_by_side(alike, seen)
+                yield from self._in_turn(alike, advance)
                 continue
             for part in alike:
-                sources, size = work.Opened(part.sources), self.batch_size
-                with closing(self._fp.analyze_in_worker(sources, batch_size=size)) as results:
-                    yield part, self._outcome(results, part, seen)
+                photographs = work.FetchedSources(part.sources)
+                stream = self._analyzer.analyze_in_worker(photographs, batch_size=self.batch_size)
+                with closing(stream) as results:
+                    yield part, work.outcome_of(results, part.sources, part.stamps, advance)
 
-    def _outcome(self, results: Iterator[AnalyzedImage], part: Part, seen: Seen) -> Outcome:
-        dim = self._fp.embedder_card.dim or 0
-        return work.outcome_of(results, part.sources, part.stamps, dim, seen)
+    def _in_turn(self, parts: Iterator[Part], advance: Advance) -> Iterator[tuple[Part, Outcome]]:
+        started: deque[Part] = deque()
 
-    def _side_by_side(self, parts: Iterator[Part], seen: Seen) -> Iterator[tuple[Part, Outcome]]:
-        begun: deque[Part] = deque()
-
-        def opened() -> Iterator[work.Opened]:
+        def sources() -> Iterator[work.FetchedSources]:
             for part in parts:
-                begun.append(part)
-                yield work.Opened(part.sources)
+                started.append(part)
+                yield work.FetchedSources(part.sources)
 
-        stream = self._fp.analyze_groups(opened(), batch_size=self.batch_size)
+        stream = self._analyzer.analyze_groups(sources(), batch_size=self.batch_size)
         with closing(stream):
             for first in stream:
-                part = begun.popleft()
-                yield part, self._outcome(chain([first], stream), part, seen)
+                part = started.popleft()
+                results = chain([first], stream)
+                yield part, work.outcome_of(results, part.sources, part.stamps, advance)

@@ -1,8 +1,8 @@
-"""The manifest: which contents are done, and in which part file; durable after every part.
+"""Records which photographs of a bulk run are done, and which part file holds their faces.
 
-One SQLite file beside the parts, written with a sync at each commit. Keyed by content (SHA-256), so
-that a photograph that was renamed, named twice or listed in another order is not done again, and
-one whose bytes changed is. Memory stays flat: nothing here is held as a list.
+One SQLite file beside the parts, synced at each commit. Its key is the SHA-256 of a photograph's
+bytes: a photograph that was renamed, listed twice or listed in another order is not embedded again;
+one whose bytes changed is. Memory is constant: no list of all photographs is held.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+from faceprint._sqlite import connect
 from faceprint._text import printable
 from faceprint.bulk.work import CHANGED, Content, Outcome, reason
 from faceprint.errors import DatasetError, ModelMismatchError, UsageError
@@ -46,20 +47,20 @@ _BEGUN = "SELECT 1 FROM begun WHERE digest = ?"
 _COLUMNS = "source, twin, part, row, faces, error"
 
 
-State = Literal["new", "done", "twin", "unreadable"]
-"""Of a photograph: to be done, done in an earlier run, the same bytes as one before, or neither."""
+State = Literal["new", "done", "duplicate", "unreadable"]
+"""Of a photograph; `done` in an earlier run, `duplicate` of an earlier one of the input."""
 
 
 class Entry(NamedTuple):
     """One photograph of the input.
 
     Attributes:
-        twin: the first photograph of the input with the same bytes; None for that one itself.
-        part, first, faces: its faces are that many from row `first` of that part file.
+        duplicate_of: the first photograph of the input with the same bytes; None for that one.
+        part, first, faces: it has so many faces, from row `first` of that part file.
     """
 
     source: str
-    twin: str | None
+    duplicate_of: str | None
     part: int | None
     first: int | None
     faces: int
@@ -67,7 +68,7 @@ class Entry(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """Photographs, rows of faces, photographs that failed, without a face, and named twice."""
+    """Photographs, faces, and the photographs that failed, have no face, or are duplicates."""
 
     images: int
     faces: int
@@ -77,24 +78,25 @@ class Totals(NamedTuple):
 
 
 class Manifest:
-    """What is done of a run, in a folder that nothing else writes."""
+    """The state of a bulk run, in a folder of its own."""
 
     def __init__(self, folder: Path, options: Mapping[str, str]) -> None:
-        """Open the manifest of a folder, or begin one.
+        """Open the manifest of a folder, or start one.
 
         Args:
-            options: what rows depend on: models and settings. Another run's are refused.
+            options: models and settings that the rows depend on.
 
         Raises:
-            ModelMismatchError: it was begun with other models or options.
+            ModelMismatchError: the run was started with other models or options.
             UsageError: another process is writing it.
             DatasetError: damaged.
         """
         self.folder = folder
         path = folder / "manifest.sqlite"
-        self._db = sqlite3.connect(path, isolation_level=None, timeout=0.2)
+        with sqlite_errors(path):
+            self._db = connect(path, create=True, busy_ms=200)
         try:
-            with plain(path):
+            with sqlite_errors(path):
                 self._open(dict(options))
         except BaseException:
             self._db.close()
@@ -104,11 +106,11 @@ class Manifest:
         db = self._db
         # Exclusive: a second process on the same folder is refused at its first statement.
         db.executescript("PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL;")
-        # In KB: filled within a few thousand photographs, so that memory is flat from there on.
+        # In KB. It fills within a few thousand photographs, and memory is constant from then on.
         db.execute("PRAGMA cache_size = -512")
         db.execute("BEGIN EXCLUSIVE")
         if not db.execute("SELECT 1 FROM sqlite_schema").fetchone():
-            # executescript would commit first; one statement at a time stays inside.
+            # executescript would commit first; single statements stay in the transaction.
             for statement in _SCHEMA.split(";"):
                 db.execute(statement)
             db.executemany("INSERT INTO options VALUES (?, ?)", options.items())
@@ -119,8 +121,8 @@ class Manifest:
         if differing or set(found) != set(options):
             was = ", ".join(f"{name} {found.get(name)} (now {options[name]})" for name in differing)
             raise ModelMismatchError(
-                f"{self.folder} was begun with {was or 'other options'}; its rows do not mix with "
-                "new ones. Give the same options, or --overwrite to start anew"
+                f"{self.folder} was started with {was or 'other options'}; its rows can't be mixed "
+                "with new ones. Give the same options, or --overwrite to start again"
             )
 
     def __enter__(self) -> Manifest:
@@ -139,12 +141,12 @@ class Manifest:
             self._db.execute("BEGIN IMMEDIATE")
 
     def commit(self) -> None:
-        """Make what was noted durable."""
+        """Make all changes durable."""
         if self._db.in_transaction:
             self._db.execute("COMMIT")
 
     def list_inputs(self, sources: Iterable[str]) -> int:
-        """Take down the photographs of this run, in order; gives their number."""
+        """Store the names of the photographs of this run, in order, and return their number."""
         self.begin()
         self._db.execute("DELETE FROM input")
         self._db.executemany(
@@ -154,13 +156,13 @@ class Manifest:
         return self._count("SELECT count(*) FROM input")
 
     def inputs(self) -> Iterator[tuple[int, str, Content | None]]:
-        """Position, name and what an earlier run knew of every photograph."""
+        """Position and name of every photograph, and its content as of an earlier run."""
         position = 0
         sql = (
             "SELECT position, i.source, stamp, size, k.digest FROM input i "
             "LEFT JOIN known k ON k.source = i.source WHERE position > ? ORDER BY position LIMIT ?"
         )
-        # In pages: a cursor that stays open would see, or block, the writes in between.
+        # In pages: an open cursor would see, or block, the writes in between.
         while page := self._db.execute(sql, (position, 1000)).fetchall():
             position = page[-1][0]
             for where, source, stamp, size, digest in page:
@@ -170,8 +172,8 @@ class Manifest:
                     None if stamp is None else Content(stamp, size, digest),
                 )
 
-    def pin(self, position: int, source: str, content: Content) -> State:
-        """Note what a photograph holds, and whether that has to be done.
+    def record_content(self, position: int, source: str, content: Content) -> State:
+        """Record a photograph's content, and return whether it has to be embedded.
 
         Durable with the next `record` or `commit`.
         """
@@ -180,32 +182,29 @@ class Manifest:
         if digest is None:
             db.execute("UPDATE input SET error = ? WHERE position = ?", (content.error, position))
             return "unreadable"
-        twin = db.execute(
+        first = db.execute(
             "SELECT min(position) FROM input WHERE digest = ? AND position < ?", (digest, position)
         ).fetchone()[0]
         db.execute(
-            "UPDATE input SET digest = ?, first = ? WHERE position = ?", (digest, twin, position)
+            "UPDATE input SET digest = ?, first = ? WHERE position = ?",
+            (digest, first, position),
         )
         known = (os.fsencode(source), content.stamp, content.size, digest)
         db.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?)", known)
-        if twin is not None:
-            return "twin"
-        return "done" if self._is_done(digest) else "new"
-
-    def _is_done(self, digest: bytes) -> bool:
-        """Whether that content is in a part file."""
-        row = self._db.execute("SELECT 1 FROM content WHERE digest = ?", (digest,)).fetchone()
-        return row is not None
+        if first is not None:
+            return "duplicate"
+        done = db.execute("SELECT 1 FROM content WHERE digest = ?", (digest,)).fetchone()
+        return "new" if done is None else "done"
 
     def next_part(self) -> int:
         """The number of the next part file."""
         return 1 + self._count("SELECT coalesce(max(number), 0) FROM part")
 
     def begin_part(self, digests: Sequence[bytes]) -> bool:
-        """Note that a part is begun; durable when this returns.
+        """Record that a part is started; durable when this returns.
 
         Returns:
-            Whether an earlier run was at one of these photographs when it ended.
+            Whether an earlier run ended while it was at one of these photographs.
         """
         self.begin()
         suspect = any(self._db.execute(_BEGUN, (digest,)).fetchone() for digest in digests)
@@ -214,7 +213,7 @@ class Manifest:
         return suspect
 
     def record(self, part: int, digests: Sequence[bytes], outcome: Outcome) -> None:
-        """Note a part file that is in place; durable when this returns."""
+        """Record a part file that is written; durable when this returns."""
         first, rows = 0, []
         for digest, faces, error in zip(digests, outcome.counts, outcome.errors, strict=True):
             if error != CHANGED:
@@ -222,7 +221,7 @@ class Manifest:
             first += faces
         self.begin()
         self._db.executemany("DELETE FROM begun WHERE digest = ?", ((d,) for d in digests))
-        self._db.execute("INSERT INTO part VALUES (?, ?)", (part, len(outcome.rows)))
+        self._db.execute("INSERT INTO part VALUES (?, ?)", (part, len(outcome.faces)))
         self._db.executemany("INSERT INTO content VALUES (?, ?, ?, ?, ?)", rows)
         gone = zip(digests, outcome.errors, strict=True)
         self._db.executemany(
@@ -235,12 +234,12 @@ class Manifest:
         cursor = self._db.execute(f"SELECT {_COLUMNS} FROM entry ORDER BY position")
         while page := cursor.fetchmany(size):
             yield [
-                Entry(os.fsdecode(source), None if twin is None else os.fsdecode(twin), *rest)
-                for source, twin, *rest in page
+                Entry(os.fsdecode(source), None if first is None else os.fsdecode(first), *rest)
+                for source, first, *rest in page
             ]
 
     def totals(self) -> Totals:
-        """Counts over the photographs of this run."""
+        """Counts of this run."""
         sql = (
             "SELECT count(*), coalesce(sum(faces), 0), count(error),"
             " coalesce(sum(faces = 0 AND error IS NULL), 0), count(twin) FROM entry"
@@ -248,9 +247,9 @@ class Manifest:
         return Totals(*self._db.execute(sql).fetchone())
 
     def reasons(self) -> dict[str, tuple[int, str]]:
-        """How many photographs failed and the first of them, by reason, most frequent first."""
+        """By reason, how many photographs failed and the first of them; most frequent first."""
         found: dict[str, tuple[int, str]] = {}
-        # With min() SQLite takes the other columns from the row that has it.
+        # With min() SQLite takes the other columns from the same row.
         sql = """SELECT error, count(*), min(position), source FROM entry WHERE error NOT NULL
                  GROUP BY error ORDER BY 3"""
         for error, number, _, source in self._db.execute(sql):
@@ -259,15 +258,15 @@ class Manifest:
         return dict(sorted(found.items(), key=lambda item: (-item[1][0], item[0])))
 
     def longest(self) -> tuple[int, int]:
-        """Characters of the longest name, as the table has it, and of the longest error."""
-        # Not bytes: one that is not UTF-8 is written with four characters.
-        self._db.create_function("letters", 1, _letters, deterministic=True)
+        """Characters of the longest name, as the table writes it, and of the longest error."""
+        # A byte that is not UTF-8 is written as four characters.
+        self._db.create_function("letters", 1, lambda name: len(printable(os.fsdecode(name))))
         sql = "SELECT max(letters(source)), max(length(error)) FROM entry"
         source, error = self._db.execute(sql).fetchone()
         return source or 1, error or 1
 
     def stamps(self) -> Iterator[tuple[str, str]]:
-        """Name and stamp of the photographs of this run, in order; "" where it isn't known."""
+        """Name and stamp of each photograph of this run, in order; "" for an unknown stamp."""
         sql = (
             "SELECT i.source, k.stamp FROM input i LEFT JOIN known k ON k.source = i.source"
             " ORDER BY i.position"
@@ -279,13 +278,9 @@ class Manifest:
         return int(self._db.execute(sql).fetchone()[0])
 
 
-def _letters(name: bytes) -> int:
-    return len(printable(os.fsdecode(name)))
-
-
 @contextlib.contextmanager
-def plain(path: Path) -> Iterator[None]:
-    """SQLite's errors in the words of the rest; those of the disk as OSError."""
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """Raise SQLite's errors as this package's, and those of the disk as OSError."""
     try:
         yield
     except sqlite3.Error as error:
@@ -296,4 +291,4 @@ def plain(path: Path) -> Iterator[None]:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
         if code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
             raise OSError(errno.EIO, str(error), str(path)) from error
-        raise DatasetError(f"{path}: damaged ({error}); --overwrite starts anew") from error
+        raise DatasetError(f"{path}: damaged ({error}); --overwrite starts again") from error

@@ -1,7 +1,7 @@
-"""The same work on a cluster: Ray Data hands parts to actors that hold the models.
+"""The engine that uses a Ray cluster: Ray Data hands parts to actors that hold the models.
 
-The driver keeps the manifest and writes the parts, so that a run can be resumed, and goes on with
-another engine, as on one machine. Rows are those of the local engine: parts are cut alike.
+The driver keeps the manifest and writes the parts. So a run can be resumed on either engine, and
+the rows are those of the local engine.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ import numpy as np
 from faceprint._optional import require
 from faceprint.bulk import work
 from faceprint.bulk.local import Part
-from faceprint.bulk.ray_cluster import joined_cluster
-from faceprint.bulk.rows import FIELDS, Rows, concatenate
-from faceprint.bulk.work import Content, Outcome, Seen
+from faceprint.bulk.parts import save_faces
+from faceprint.bulk.ray_cluster import connect
+from faceprint.bulk.work import Advance, Content, Outcome
+from faceprint.embedding_table.schema import EmbeddingTable
 
 if TYPE_CHECKING:
     from faceprint.vision.analyzer import FaceAnalyzer
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["RayEngine"]
 
 _CHUNK = 256
-"""Photographs whose digests one task takes."""
+"""Photographs whose digests one task computes."""
 
 _WAVE = 1024
 """Parts in one Ray data set: half a million photographs, whose names are some 50 MB."""
@@ -43,9 +44,9 @@ class RayEngine:
     """Actors on a Ray cluster.
 
     Args:
-        load: makes the models, on every worker anew.
+        load: loads the models; called on every worker.
         address: of a running cluster, as `host:6379` or `auto`; None starts one on this machine.
-        workers: actors. cpus: cores that each may use; `load` should ask for as many threads.
+        workers: number of actors. cpus: cores of each; `load` should ask for as many threads.
 
     Raises:
         MissingExtraError: without the extra `ray`.
@@ -54,23 +55,23 @@ class RayEngine:
     def __init__(
         self, load: Load, batch_size: int, *, address: str | None, workers: int, cpus: int = 1
     ) -> None:
-        self._ray = joined_cluster(address, workers * cpus)
+        self._ray = connect(address, workers * cpus)
         self._data = require("ray.data", extra="ray")
         self._load, self.batch_size = load, batch_size
         self._workers, self._cpus = workers, cpus
         context = self._data.DataContext.get_current()
         context.execution_options.preserve_order = True
         context.enable_progress_bars = False
-        # A part that fails is done again here, photograph by photograph; the rest goes on.
+        # A part that fails is repeated photograph by photograph; the others go on.
         context.max_errored_blocks = -1
 
     def contents(
-        self, wanted: Iterator[tuple[int, str, Content | None]]
+        self, inputs: Iterator[tuple[int, str, Content | None]]
     ) -> Generator[tuple[int, str, Content], None, None]:
-        """What each photograph's file holds, taken where the workers are."""
+        """The content of each photograph's file, read by the workers."""
         task = self._ray.remote(_contents)
         waiting: deque[tuple[list[tuple[int, str, Content | None]], Any]] = deque()
-        for chunk in _chunks(wanted):
+        while chunk := list(itertools.islice(inputs, _CHUNK)):
             pairs = [(source, known) for _, source, known in chunk]
             waiting.append((chunk, task.remote(pairs)))
             if len(waiting) > 2 * self._workers:
@@ -78,17 +79,17 @@ class RayEngine:
         while waiting:
             yield from self._taken(*waiting.popleft())
 
-    def outcomes(self, parts: Iterator[Part], seen: Seen) -> Iterator[tuple[Part, Outcome]]:
-        """Parts of a wave in order; then those whose worker died, photograph by photograph."""
+    def outcomes(self, parts: Iterator[Part], advance: Advance) -> Iterator[tuple[Part, Outcome]]:
+        """The parts of a wave in order, then those whose worker died, photograph by photograph."""
         while wave := list(itertools.islice(parts, _WAVE)):
             lost = dict(enumerate(wave))
             for number, outcome in self._stream(wave):
                 part = lost.pop(number)
-                seen(len(part.sources))
+                advance(len(part.sources))
                 yield part, outcome
             for part in lost.values():
                 outcome = self._one_by_one(part)
-                seen(len(part.sources))
+                advance(len(part.sources))
                 yield part, outcome
 
     def _taken(
@@ -104,9 +105,9 @@ class RayEngine:
         ]
         found = dict(self._stream(singles))
         outcomes = [found.get(number) for number in range(len(singles))]
-        rows = [outcome.rows for outcome in outcomes if outcome is not None]
+        faces = [outcome.faces for outcome in outcomes if outcome is not None]
         return Outcome(
-            concatenate(rows, rows[0].embedding.shape[1] if rows else 0),
+            EmbeddingTable.concatenate(faces),
             tuple(0 if outcome is None else outcome.counts[0] for outcome in outcomes),
             tuple(_DIED if outcome is None else outcome.errors[0] for outcome in outcomes),
         )
@@ -128,30 +129,30 @@ class RayEngine:
             batch_format="pyarrow",
             compute=self._data.ActorPoolStrategy(size=min(self._workers, len(items))),
             num_cpus=self._cpus,
-            ray_remote_args_fn=_patience,
+            ray_remote_args_fn=_retry_limits,
         )
         for row in results.iter_rows():
             errors = json.loads(row["errors"])
             counts = json.loads(row["counts"])
-            yield int(row["number"]), Outcome(_unpacked(row["rows"]), tuple(counts), tuple(errors))
+            yield int(row["number"]), Outcome(_unpacked(row["faces"]), tuple(counts), tuple(errors))
 
 
-def _patience() -> dict[str, int]:
-    """Without it a photograph that kills its worker would be tried for ever."""
+def _retry_limits() -> dict[str, int]:
+    """Limit the retries, or a photograph that kills its worker would be tried forever."""
     return {"max_restarts": 3, "max_task_retries": 2}
 
 
 class _Worker:
-    """An actor: models that stay open, and the work function."""
+    """An actor that keeps the models loaded."""
 
     def __init__(self, load: Load, batch_size: int) -> None:
-        self._fp, self._batch_size = load(), batch_size
+        self._analyzer, self._batch_size = load(), batch_size
 
     def __call__(self, batch: Any) -> Any:
         rows = batch.to_pylist()
         done = [
             work.embed(
-                self._fp,
+                self._analyzer,
                 [os.fsdecode(source) for source in row["sources"]],
                 row["stamps"],
                 self._batch_size,
@@ -162,7 +163,7 @@ class _Worker:
         return pa.table(
             {
                 "number": [row["number"] for row in rows],
-                "rows": pa.array([_packed(outcome.rows) for outcome in done], pa.large_binary()),
+                "faces": pa.array([_packed(outcome) for outcome in done], pa.large_binary()),
                 "counts": [json.dumps(outcome.counts) for outcome in done],
                 "errors": [json.dumps(outcome.errors) for outcome in done],
             }
@@ -173,19 +174,23 @@ def _contents(pairs: Sequence[tuple[str, Content | None]]) -> list[Content]:
     return [work.content_of(source, known) for source, known in pairs]
 
 
-def _chunks(
-    wanted: Iterator[tuple[int, str, Content | None]],
-) -> Iterator[list[tuple[int, str, Content | None]]]:
-    while chunk := list(itertools.islice(wanted, _CHUNK)):
-        yield chunk
-
-
-def _packed(rows: Rows) -> bytes:
+def _packed(outcome: Outcome) -> bytes:
     file = io.BytesIO()
-    np.savez(file, **{name: getattr(rows, name) for name in FIELDS})
+    save_faces(file, outcome)
     return file.getvalue()
 
 
-def _unpacked(data: bytes) -> Rows:
+def _unpacked(data: bytes) -> EmbeddingTable:
+    """The faces without their sources, which the driver knows."""
     with np.load(io.BytesIO(data), allow_pickle=False) as columns:
-        return Rows(*(columns[name] for name in FIELDS))
+        n = len(columns["face"])
+        return EmbeddingTable(
+            ("",) * n,
+            columns["box"],
+            columns["score"],
+            columns["quality"],
+            columns["embedding"],
+            "",
+            (None,) * n,
+            landmarks=columns["landmarks"],
+        )

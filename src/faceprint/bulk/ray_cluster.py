@@ -1,4 +1,4 @@
-"""A Ray cluster: joining it, and tasks on it."""
+"""Connects to a Ray cluster and runs tasks on it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from faceprint._optional import require
 from faceprint.errors import FaceprintError
 from faceprint.recognition.clustering.tasks import Run, Task
 
-__all__ = ["joined_cluster", "on_ray"]
+__all__ = ["connect", "on_ray"]
 
-_AGAIN = 4
-"""How often a task whose worker died is done again."""
+_RETRIES = 4
+"""Of a task whose worker died."""
 
 
-def joined_cluster(address: str | None, cores: int) -> Any:
-    """The module `ray`, connected.
+def connect(address: str | None, cores: int) -> Any:
+    """Connect to a cluster, and return the module `ray`.
 
     Args:
         address: of a running cluster, as `host:6379` or `auto`; None starts one on this machine
@@ -29,7 +29,7 @@ def joined_cluster(address: str | None, cores: int) -> Any:
     """
     ray = require("ray", extra="ray")
     if not ray.is_initialized():
-        # A cluster that starts here would report its use to Ray's makers.
+        # A cluster that starts here would send usage statistics to Ray's developers.
         os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
         own = {name: os.environ[name] for name in os.environ if name.startswith("FACEPRINT_")}
         ray.init(
@@ -44,18 +44,18 @@ def joined_cluster(address: str | None, cores: int) -> Any:
 
 
 def on_ray(*, address: str | None, workers: int) -> Run:
-    """Tasks on the workers of a cluster, a core each; two for each worker are under way at a time.
+    """Run tasks on a cluster, one core each, with two per worker submitted at a time.
 
-    Arguments travel with the task, so workers need faceprint and nothing of this machine's disk. A
-    task whose worker dies is done again.
+    Arguments are sent with the task, so workers need faceprint but no access to this machine's
+    disk. A task whose worker dies is repeated.
 
     Raises:
         MissingExtraError: without the extra `ray`.
     """
-    ray = joined_cluster(address, workers)
+    ray = connect(address, workers)
 
     def run(function: Callable[..., Any], tasks: Iterable[Task]) -> Iterator[tuple[Any, Any]]:
-        remote = ray.remote(num_cpus=1, max_retries=_AGAIN)(function)
+        remote = ray.remote(num_cpus=1, max_retries=_RETRIES)(function)
         waiting: deque[tuple[Any, Any]] = deque()
 
         def first() -> tuple[Any, Any]:

@@ -1,7 +1,7 @@
-"""A bulk run: plan parts, do them on an engine, note them, and put the table together.
+"""Embeds any number of photographs part by part and writes the table; resumable at any point.
 
-A part is a fixed number of photographs, cut by their order and sizes alone. A kill loses the open
-part; the next run cuts it at the same place, so its rows are the same to the bit.
+A part is a fixed number of photographs; where it ends depends on their order and sizes alone. A
+kill loses the open part. The next run cuts the same part, so its rows are the same to the bit.
 """
 
 from __future__ import annotations
@@ -19,37 +19,37 @@ from typing import TYPE_CHECKING, Any, Protocol
 import faceprint
 from faceprint._memory import give_back_memory
 from faceprint.bulk import work
-from faceprint.bulk.assemble import groups, part_path
 from faceprint.bulk.local import Engine, Part
-from faceprint.bulk.manifest import Manifest, plain
-from faceprint.bulk.rows import write_part
-from faceprint.bulk.table import Shape, check_name, head_of, write_table
+from faceprint.bulk.manifest import Manifest, sqlite_errors
+from faceprint.bulk.parts import part_path, table_groups, write_part
+from faceprint.embedding_table.reader import read_metadata
+from faceprint.embedding_table.writer import TableSize, check_table_name, write_table
 from faceprint.errors import FaceprintError, UnknownModelError, UsageError
 from faceprint.vision import EMBEDDING_VERSION
 
 if TYPE_CHECKING:
     from faceprint.vision.analyzer import FaceAnalyzer
 
-__all__ = ["PHOTOGRAPHS", "Summary", "Watch", "detector_of", "embed_table"]
+__all__ = ["PHOTOGRAPHS", "Progress", "Summary", "detector_of", "embed_table"]
 
 PHOTOGRAPHS = 512
-"""Photographs in a part: what a kill may cost, and an interruption may have to wait for."""
+"""Photographs per part: a kill loses at most so many, and Ctrl-C waits for at most so many."""
 
 PART_BYTES = 256 * 1024 * 1024
-"""Bytes of files at which a part ends sooner."""
+"""A part also ends before its files exceed so many bytes."""
 
 
-class Watch(Protocol):
-    """Whoever follows a run."""
+class Progress(Protocol):
+    """Follows a run, and may stop it."""
 
     def begin(self, total: int) -> None:
-        """The photographs are counted."""
+        """Called once, with the number of photographs."""
 
-    def seen(self, number: int) -> None:
-        """That many more are done, here or in an earlier run."""
+    def advance(self, number: int) -> None:
+        """Called when so many more photographs are done, now or in an earlier run."""
 
     def stopped(self) -> bool:
-        """Whether to end after the open part."""
+        """Whether to stop after the open part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,11 @@ class Summary:
     """What a run did.
 
     Attributes:
-        images: photographs of the input. faces: rows of the table that hold a face.
-        failed, faceless, duplicates: photographs that can't be used, without a face, with the
-            bytes of one before. skipped: contents taken over from an earlier run.
-        reasons: failed photographs by reason; examples: the first of each.
+        images: photographs of the input. faces: faces found in them.
+        failed: photographs that could not be used. faceless: photographs without a face.
+        duplicates: photographs with the same bytes as an earlier one of the input.
+        skipped: photographs that an earlier run had done.
+        reasons: number of failed photographs by reason. examples: the first one by reason.
         finished: False after an interruption.
     """
 
@@ -79,87 +80,88 @@ class Summary:
 def embed_table(
     sources: Callable[[], Iterable[str]],
     out: Path,
-    fp: FaceAnalyzer,
+    analyzer: FaceAnalyzer,
     engine: Engine,
-    watch: Watch,
+    progress: Progress,
     *,
     resume: bool = False,
     overwrite: bool = False,
     part: int = PHOTOGRAPHS,
 ) -> Summary:
-    """Photographs to a table of embeddings, resumable at any point.
+    """Embed every face of many photographs into one table.
 
     Args:
-        sources: names of photographs, in the order of the table.
-        part: photographs that a kill may cost; rows of a run with another value may differ in
-            the last bits, so a run is resumed with the value it was begun with.
-        out: ends in .parquet or .npz; what is needed to resume lies in `<out>.parts` until then.
+        sources: returns the names of the photographs, in the order of the table.
+        out: ends in .parquet or .npz. Until it is written, the folder `<out>.parts` holds what a
+            resumed run needs.
+        part: photographs per part. With another value rows may differ in their last bits, so a run
+            must be resumed with the value that it was started with.
 
     Raises:
-        UsageError: no photographs; `out` exists or an unfinished run of it does, and neither
-            `resume` nor `overwrite` was given; another run is writing it.
+        UsageError: no photographs; `out` or an unfinished run of it exists, and neither `resume`
+            nor `overwrite` was given; another run is writing it.
         ModelMismatchError: the unfinished run has other models or options.
-        OSError: no space left, or no permission; what was done so far is kept.
+        OSError: no space left, or no permission. What is done is kept.
     """
     start = time.monotonic()
-    check_name(out)
+    check_table_name(out)
     folder = out.with_name(out.name + ".parts")
-    _check_free(out, folder, resume, overwrite)
+    _check_existing(out, folder, resume, overwrite)
     manifest_path = folder / "manifest.sqlite"
-    begun = manifest_path.exists()
+    new = not manifest_path.exists()
     out.parent.mkdir(parents=True, exist_ok=True)
     folder.mkdir(mode=0o700, exist_ok=True)  # embeddings of people: for the owner alone
-    options = options_of(fp, engine, part)
-    with plain(manifest_path), Manifest(folder, options) as manifest:
-        run = _Run(manifest, engine, watch, part)
-        with _no_trace(manifest, begun, FaceprintError, OSError):
+    options = options_of(analyzer, engine, part)
+    with sqlite_errors(manifest_path), Manifest(folder, options) as manifest:
+        run = _Run(manifest, engine, progress, part)
+        with _remove_if_empty(manifest, new, FaceprintError, OSError):
             run.list_inputs(sources())
         if resume and out.exists() and manifest.next_part() == 1:
-            already = _already(head_of(out), manifest, options)
-            if already is not None:
+            unchanged = _unchanged(read_metadata(out), manifest, options)
+            if unchanged is not None:
                 shutil.rmtree(folder)
-                return replace(already, seconds=time.monotonic() - start)
-        # A model that can't be loaded; a full disk keeps the digests that were taken.
-        with _no_trace(manifest, begun, FaceprintError):
-            finished = run.all_parts()
+                return replace(unchanged, seconds=time.monotonic() - start)
+        # For a model that can't be loaded. After an OSError, as of a full disk, the digests stay.
+        with _remove_if_empty(manifest, new, FaceprintError):
+            finished = run.embed_parts()
         totals = manifest.totals()
         if not finished:
             return Summary(*totals, run.skipped, time.monotonic() - start, finished=False)
-        model, dim = fp.embedder.model, fp.embedder_card.dim or 0
+        model, dim = analyzer.embedder.model, analyzer.embedder_card.dim or 0
         failed = manifest.reasons()
         reasons = {reason: number for reason, (number, _) in failed.items()}
         examples = {reason: source for reason, (_, source) in failed.items()}
         summary = Summary(*totals, run.skipped, 0.0, reasons=reasons, examples=examples)
-        head = {"format": 1, "embedder": model, "options": options, "summary": asdict(summary)}
-        head["fingerprint"] = _fingerprint(manifest.stamps(), options)
+        metadata = {"format": 1, "embedder": model, "options": options, "summary": asdict(summary)}
+        metadata["fingerprint"] = _fingerprint(manifest.stamps(), options)
         rows = totals.faces + totals.failed + totals.faceless
-        shape = Shape(rows, dim, *manifest.longest())
-        write_table(out, shape, head, lambda names: groups(manifest, names, dim, model))
+        size = TableSize(rows, dim, *manifest.longest())
+        write_table(out, size, metadata, lambda names: table_groups(manifest, names, dim, model))
     shutil.rmtree(folder)
     return replace(summary, seconds=time.monotonic() - start)
 
 
 @contextlib.contextmanager
-def _no_trace(manifest: Manifest, begun: bool, *errors: type[Exception]) -> Iterator[None]:
-    """On these errors remove a new run in which nothing is done: it must not hinder the next."""
+def _remove_if_empty(manifest: Manifest, new: bool, *errors: type[Exception]) -> Iterator[None]:
+    """On these errors, remove a new run without parts, so that it does not block the next."""
     try:
         yield
     except errors:
-        if not begun and manifest.next_part() == 1:
+        if new and manifest.next_part() == 1:
             manifest.close()
             shutil.rmtree(manifest.folder)
         raise
 
 
-def options_of(fp: FaceAnalyzer, engine: Engine, part: int) -> dict[str, str]:
-    """What rows depend on beside the photographs."""
+def options_of(analyzer: FaceAnalyzer, engine: Engine, part: int) -> dict[str, str]:
+    """What the rows depend on besides the photographs."""
     from faceprint.zoo.card_io import card_hash
 
     return {
-        "detector": f"{fp.detector_card.id} {card_hash(fp.detector_card)[:16]}",
-        "embedder": f"{fp.embedder_card.id} {card_hash(fp.embedder_card)[:16]}",
-        "mirror": str(fp.mirror).lower(),
-        "runtime": fp.runtime,
+        "detector": f"{analyzer.detector_card.id} {card_hash(analyzer.detector_card)[:16]}",
+        "embedder": f"{analyzer.embedder_card.id} {card_hash(analyzer.embedder_card)[:16]}",
+        "mirror": str(analyzer.mirror).lower(),
+        "runtime": analyzer.runtime,
         "faceprint": faceprint.__version__,
         "embedding": str(EMBEDDING_VERSION),
         "batch_size": str(engine.batch_size),
@@ -167,29 +169,31 @@ def options_of(fp: FaceAnalyzer, engine: Engine, part: int) -> dict[str, str]:
     }
 
 
-def _check_free(out: Path, folder: Path, resume: bool, overwrite: bool) -> None:
+def _check_existing(out: Path, folder: Path, resume: bool, overwrite: bool) -> None:
     if resume and overwrite:
-        raise UsageError("resume goes on with a run and overwrite starts anew: not both")
+        raise UsageError("resume continues a run and overwrite starts again; give one of them")
     if overwrite:
         if (folder / "manifest.sqlite").exists():
             shutil.rmtree(folder)
         return
     if folder.exists() and not resume:
-        raise UsageError(f"{folder} is of an unfinished run: --resume goes on, --overwrite anew")
+        raise UsageError(
+            f"{folder} holds an unfinished run; --resume continues it, --overwrite starts again"
+        )
     if out.exists() and not resume:
         raise UsageError(
-            f"{out} exists; --overwrite replaces it, --resume leaves it where nothing changed"
+            f"{out} exists; --overwrite replaces it, --resume keeps it if nothing has changed"
         )
 
 
-def _already(
-    head: dict[str, Any] | None, manifest: Manifest, options: dict[str, str]
+def _unchanged(
+    metadata: dict[str, Any] | None, manifest: Manifest, options: dict[str, str]
 ) -> Summary | None:
-    """The summary of a finished table, when neither a photograph nor an option has changed."""
+    """The summary of a finished table if neither a photograph nor an option has changed."""
     now = ((source, work.stamp_of(source)[0]) for _, source, _ in manifest.inputs())
-    if head is None or head.get("fingerprint") != _fingerprint(now, options):
+    if metadata is None or metadata.get("fingerprint") != _fingerprint(now, options):
         return None
-    summary = Summary(**head["summary"])
+    summary = Summary(**metadata["summary"])
     return replace(summary, skipped=summary.images - summary.duplicates - summary.failed)
 
 
@@ -203,76 +207,76 @@ def _fingerprint(stamps: Iterable[tuple[str, str]], options: dict[str, str]) -> 
 class _Run:
     """The parts of one run, planned as the engine asks for them."""
 
-    def __init__(self, manifest: Manifest, engine: Engine, watch: Watch, part: int) -> None:
-        self._manifest, self._engine, self._watch = manifest, engine, watch
-        self._part, self._planned = part, 0
+    def __init__(self, manifest: Manifest, engine: Engine, progress: Progress, part: int) -> None:
+        self._manifest, self._engine, self._progress = manifest, engine, progress
+        self._part_size, self._planned = part, 0
         self.skipped = 0
         self._stopped = False
 
     def list_inputs(self, sources: Iterable[str]) -> None:
-        """Take down and count the photographs."""
+        """Store and count the photographs."""
         total = self._manifest.list_inputs(sources)
         if not total:
-            raise UsageError("no photographs in what was named")
-        self._watch.begin(total)
+            raise UsageError("no photographs found")
+        self._progress.begin(total)
 
-    def all_parts(self) -> bool:
-        """Do what is not done yet; False when it was stopped before the end."""
+    def embed_parts(self) -> bool:
+        """Embed what is not done yet; False if the run was stopped before the end."""
         number, done = self._manifest.next_part(), 0
-        with contextlib.closing(self._plan()) as parts:
-            for part, outcome in self._engine.outcomes(parts, self._watch.seen):
-                write_part(part_path(self._manifest.folder, number), outcome.rows)
+        with contextlib.closing(self._plan_parts()) as parts:
+            for part, outcome in self._engine.outcomes(parts, self._progress.advance):
+                write_part(part_path(self._manifest.folder, number), outcome)
                 self._manifest.record(number, part.digests, outcome)
                 del outcome
                 give_back_memory()
                 number, done = number + 1, done + 1
-                if self._watch.stopped() and done < self._planned:
+                if self._progress.stopped() and done < self._planned:
                     self._stopped = True
                     break
         self._manifest.commit()
         return not self._stopped
 
-    def _plan(self) -> Generator[Part, None, None]:
+    def _plan_parts(self) -> Generator[Part, None, None]:
         photographs: list[tuple[str, str, bytes]] = []
         size = done = 0
         with contextlib.closing(self._engine.contents(self._manifest.inputs())) as contents:
             for position, source, content in contents:
-                state = self._manifest.pin(position, source, content)
+                state = self._manifest.record_content(position, source, content)
                 if state == "new" and content.digest is not None:
-                    full = len(photographs) == self._part or size + content.size > PART_BYTES
+                    full = len(photographs) == self._part_size or size + content.size > PART_BYTES
                     if photographs and full:
-                        yield self._begun(photographs)
+                        yield self._begin_part(photographs)
                         photographs, size = [], 0
-                        if self._watch.stopped():
+                        if self._progress.stopped():
                             self._stopped = True
                             return
                     photographs.append((source, content.stamp, content.digest))
                     size += content.size
                     continue
                 done += 1
-                self._watch.seen(1)
+                self._progress.advance(1)
                 self.skipped += state == "done"
                 if done % 4096 == 0:
                     self._manifest.commit()
         if photographs:
-            yield self._begun(photographs)
+            yield self._begin_part(photographs)
 
-    def _begun(self, photographs: list[tuple[str, str, bytes]]) -> Part:
+    def _begin_part(self, photographs: list[tuple[str, str, bytes]]) -> Part:
         self._planned += 1
         sources, stamps, digests = zip(*photographs, strict=True)
         return Part(sources, stamps, digests, self._manifest.begin_part(digests))
 
 
 def detector_of(table: Path) -> str:
-    """The id of the detector that found a table's faces; empty where that is not known."""
+    """The id of the detector that found a table's faces; empty where unknown."""
     from faceprint.zoo.card_io import card_hash
     from faceprint.zoo.catalog import get_card
 
-    options = (head_of(table) or {}).get("options", {})
+    options = (read_metadata(table) or {}).get("options", {})
     name, _, digest = str(options.get("detector", "")).partition(" ")
     try:
         card = get_card(name)
     except UnknownModelError:
         return ""
-    # A card that has changed since is another detector's.
+    # A card that has changed since then describes another detector.
     return name if card_hash(card).startswith(digest) else ""

@@ -1,7 +1,7 @@
-"""The one work function: a list of photographs in, their rows out; the same on every engine.
+"""Embeds the photographs of one part; the same on every engine.
 
-What it returns depends on its argument alone (and on the models), never on what was done before:
-that is what makes a resumed run's table equal to an undisturbed run's.
+The result depends on the photographs and the models alone, never on what was done before. So the
+table of a resumed run equals that of an undisturbed one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, overload
 from faceprint._optional import require
 from faceprint._text import printable
 from faceprint.bulk.inputs import is_remote
-from faceprint.bulk.rows import Rows, concatenate, rows_of
+from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.errors import DecodeError, ImageTooLargeError, SourceNotFoundError
 from faceprint.types import AnalyzedImage
 from faceprint.vision import images
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHANGED",
+    "Advance",
     "Content",
-    "Opened",
+    "FetchedSources",
     "Outcome",
-    "Seen",
     "content_of",
     "embed",
     "outcome_of",
@@ -39,18 +39,19 @@ __all__ = [
     "stamp_of",
 ]
 
-Seen = Callable[[int], None]
+Advance = Callable[[int], None]
+"""Called with how many more photographs are done."""
 
 CHANGED = "changed while it was being read"
 
 
 class Content(NamedTuple):
-    """What a photograph's file holds.
+    """The content of a photograph's file.
 
     Attributes:
-        stamp: changes whenever the file does, and costs nothing to look up.
-        size: bytes. digest: SHA-256 of the bytes; None when they can't be read.
-        error: why not, None when they can.
+        stamp: changes whenever the file does, and is found without reading it.
+        size: bytes. digest: SHA-256 of the bytes; None if they can't be read.
+        error: why they can't be read.
     """
 
     stamp: str
@@ -61,40 +62,39 @@ class Content(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
-    """What came of a list of photographs.
+    """The faces of a list of photographs.
 
     Attributes:
-        rows: all faces, photograph by photograph, largest face first.
-        counts: faces of each photograph.
-        errors: why a photograph failed, None where it didn't; without its name.
+        faces: of all photographs in order, the largest of each first.
+        counts: how many faces each photograph has.
+        errors: why each photograph failed, without its name; None if it didn't.
     """
 
-    rows: Rows
+    faces: EmbeddingTable
     counts: tuple[int, ...]
     errors: tuple[str | None, ...]
 
 
 def embed(
-    fp: FaceAnalyzer, sources: Sequence[str], stamps: Sequence[str], batch_size: int
+    analyzer: FaceAnalyzer, sources: Sequence[str], stamps: Sequence[str], batch_size: int
 ) -> Outcome:
-    """Faces and embeddings of these photographs; `stamps` as `outcome_of` wants them."""
-    results = fp.analyze_groups([Opened(sources)], batch_size=batch_size)
-    return outcome_of(results, sources, stamps, fp.embedder_card.dim or 0)
+    """Analyze these photographs; see `outcome_of` for `stamps`."""
+    results = analyzer.analyze_groups([FetchedSources(sources)], batch_size=batch_size)
+    return outcome_of(results, sources, stamps)
 
 
 def outcome_of(
     results: Iterator[AnalyzedImage],
     sources: Sequence[str],
     stamps: Sequence[str],
-    dim: int,
-    seen: Seen | None = None,
+    advance: Advance | None = None,
 ) -> Outcome:
-    """What came of these photographs, from a stream that gives them next.
+    """Collect the next `len(sources)` results of a stream.
 
     Args:
-        stamps: of each photograph when its content was taken; one that differs afterwards is
-            an error, since the embedding may be of other bytes than the digest.
-        seen: called with 1 for every photograph done.
+        stamps: of each photograph when its digest was computed. If it has changed since, the
+            embedding may be of other bytes than the digest, which is an error.
+        advance: called with 1 for every photograph.
     """
     counts, errors, parts = [], [], []
     for source, stamp, result in zip(sources, stamps, islice(results, len(sources)), strict=True):
@@ -105,24 +105,24 @@ def outcome_of(
         faces = result.faces if error is None else []
         counts.append(len(faces))
         if faces:
-            parts.append(rows_of(faces))
-        if seen is not None:
-            seen(1)
-    return Outcome(concatenate(parts, dim), tuple(counts), tuple(errors))
+            parts.append(EmbeddingTable.from_faces(faces, source))
+        if advance is not None:
+            advance(1)
+    return Outcome(EmbeddingTable.concatenate(parts), tuple(counts), tuple(errors))
 
 
 def content_of(source: str, known: Content | None = None) -> Content:
-    """A photograph's stamp, size and digest; never raises for what can't be read.
+    """A photograph's stamp, size and digest; an unreadable file is reported as `error`.
 
     Args:
-        known: from an earlier run; its digest is believed while the stamp is the same.
+        known: from an earlier run; its digest holds while the stamp is the same.
     """
     try:
         stamp, size = stamp_of(source)
         if not stamp and is_remote(source):
             raise SourceNotFoundError(f"{source}: no such file")
         if not stamp:
-            # The one decoder has the better words for what is wrong with the name.
+            # The decoder says best what is wrong with the name.
             images.decode(source)
         if known is not None and known.stamp == stamp:
             return known
@@ -137,10 +137,10 @@ def content_of(source: str, known: Content | None = None) -> Content:
 
 
 def stamp_of(source: str) -> tuple[str, int]:
-    """What changes with the file, and its size; ("", 0) for what is not a readable file.
+    """A text that changes with the file, and the file's size; ("", 0) if it can't be read.
 
-    Size, time of change of the contents and of the entry: the last can't be set back, so that a
-    tool that keeps the first two is noticed. Addresses: what the store says of the object.
+    The text is made of size, mtime and ctime. A tool can keep the first two but not set ctime back.
+    For an address it is the store's own version of the object.
     """
     if is_remote(source):
         system, path = _system(source)
@@ -159,13 +159,13 @@ def stamp_of(source: str) -> tuple[str, int]:
 
 
 def reason(error: str) -> str:
-    """The kind of a failure, for counting: its first clause, without figures."""
+    """The kind of an error, for counting: its first clause, with numbers replaced."""
     general = re.sub(r"\d[\d,.]*\d|\d", "N", error)
     return re.split(r"[:,;(]", general, maxsplit=1)[0].strip()
 
 
-class Opened(Sequence[str | bytes]):
-    """Photographs that are fetched when their turn comes."""
+class FetchedSources(Sequence[str | bytes]):
+    """Photographs, those of a remote store being fetched when they are asked for."""
 
     def __init__(self, sources: Sequence[str]) -> None:
         self._sources = sources
@@ -189,7 +189,7 @@ def _bytes_or_name(source: str) -> str | bytes:
     try:
         return _fetched(source)
     except (OSError, DecodeError):
-        # Gone since its digest was taken; the stamp says so afterwards.
+        # Gone since its digest was computed, which its stamp will show.
         return b""
 
 

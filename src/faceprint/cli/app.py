@@ -1,7 +1,8 @@
-"""The `faceprint` command: groups of commands that load when they are called."""
+"""The `faceprint` command. Each subcommand's module is imported when that command runs."""
 
 from __future__ import annotations
 
+import errno
 import importlib
 import io
 import logging
@@ -21,7 +22,7 @@ from faceprint.errors import FaceprintError, ModelError
 
 __all__ = ["app", "main"]
 
-# command -> (module, function or typer app in it)
+# command -> (module, function or typer app)
 _COMMANDS = {
     "demo": ("faceprint.cli.demo", "demo"),
     "verify": ("faceprint.cli.verify", "verify"),
@@ -40,14 +41,14 @@ _COMMANDS = {
 
 
 class LazyGroup(TyperGroup):
-    """Imports a command's module when that command is asked for, so that `verify` starts fast."""
+    """Imports the module of one command only, so that `verify` starts fast."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Names in the order of the documentation."""
+        """The names, in the order of the documentation."""
         return list(_COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of that name, None when there is none."""
+        """The command of that name, or None."""
         if cmd_name not in _COMMANDS:
             return None
         module, name = _COMMANDS[cmd_name]
@@ -55,10 +56,20 @@ class LazyGroup(TyperGroup):
         if isinstance(target, typer.Typer):
             group = typer.main.get_group(target)
             group.name = cmd_name
+            for command in group.commands.values():
+                _leave_reading_to_readers(command)
             return group
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         single.command(name=cmd_name)(target)
-        return typer.main.get_command(single)
+        return _leave_reading_to_readers(typer.main.get_command(single))
+
+
+def _leave_reading_to_readers(command: Any) -> Any:
+    """Make a file without permission an input that can't be used (3), and not wrong usage (2)."""
+    for parameter in command.params:
+        if hasattr(parameter.type, "readable"):
+            parameter.type.readable = False
+    return command
 
 
 app = typer.Typer(
@@ -69,12 +80,12 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Face recognition on ONNX models: find faces, compare two, search a gallery.",
     epilog="Exit codes: 0 done or match; 1 the answer is no; 2 wrong usage; 3 unusable input; "
-    "4 a model or extra is missing; 5 anything else.",
+    "4 missing model or extra; 5 any other error.",
 )
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         typer.echo(f"faceprint {__version__}")
         raise typer.Exit
 
@@ -91,23 +102,29 @@ def _root(
     ctx.obj = {"debug": debug}
 
 
-def _words(error: Exception) -> str:
-    """What to say of an error that nobody foresaw; of a path that can't be used, just that."""
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def _describe(error: Exception) -> str:
+    """The message of an unexpected error, or of a path that can't be used."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        where = f"{os.fsdecode(error.filename)}: " if error.filename else ""
+        return f"{where}{error.strerror}; make room, and repeat the command"
     if isinstance(error, OSError) and isinstance(error.filename, str | bytes):
         return f"{os.fsdecode(error.filename)}: {error.strerror}"
     return f"unexpected {type(error).__name__}: {error} (--debug shows where)"
 
 
-class _Warnings(logging.Handler):
-    """What prints warnings where nobody configured logging: as messages of ours."""
+class _WarningPrinter(logging.Handler):
+    """Prints warnings like other messages where nobody configured logging."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Print it."""
+        """Print one warning."""
         note(record.getMessage(), lines=True)
 
 
-def _spoken(error: TyperException) -> str:
-    """What typer would print about wrong usage."""
+def _usage_text(error: TyperException) -> str:
+    """The text that typer would print about wrong usage."""
     show = getattr(error, "show", None)
     if show is None:
         return f"faceprint: {error}"
@@ -117,39 +134,65 @@ def _spoken(error: TyperException) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and leave with the documented exit code."""
+    """Run the command line and exit with the documented code."""
+    _open_closed_streams()
     given = sys.argv[1:] if arguments is None else arguments
-    logging.lastResort = _Warnings(logging.WARNING)
-    # `--debug` may stand anywhere before `--`, as people add it to the end of a failed command.
+    logging.lastResort = _WarningPrinter(logging.WARNING)
+    # `--debug` may stand anywhere before `--`: people append it to a failed command.
     end = given.index("--") if "--" in given else len(given)
     debug = "--debug" in given[:end]
     words = [word for i, word in enumerate(given) if i >= end or word != "--debug"]
     try:
         code = app(words, prog_name="faceprint", standalone_mode=False)
+        sys.stdout.flush()
     except typer.Abort:
         sys.exit(130)
     except TyperException as error:
-        note(_spoken(error), lines=True)
+        note(_usage_text(error), lines=True)
         sys.exit(USAGE)
     except BrokenPipeError:
-        # The reader went away (`| head`): not an error; keep the interpreter from saying so.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader closed the pipe (`| head`). That is no error.
+        _drop_answer()
         sys.exit(DONE)
     except KeyboardInterrupt:
         sys.exit(130)
     except FaceprintError as error:
         _show_traceback(debug)
-        # Errors about models have several lines; the names in the others are anybody's.
+        # Errors about models have several lines. Other messages may hold a stranger's file name.
         note(f"faceprint: {error}", lines=isinstance(error, ModelError))
         sys.exit(exit_code(error))
-    except Exception as error:  # noqa: BLE001 - the last line of defence: one line, code 5
+    except Exception as error:  # noqa: BLE001 - the outermost handler: one line, code 5
         _show_traceback(debug)
-        note(f"faceprint: {_words(error)}")
+        note(f"faceprint: {_describe(error)}")
+        if isinstance(error, OSError) and error.errno in _FULL:
+            _drop_answer()
         sys.exit(exit_code(error))
     sys.exit(code if isinstance(code, int) else DONE)
 
 
-def _show_traceback(wanted: bool) -> None:
-    """Print the error that is being handled. Raising it would end in 1, which means "no match"."""
-    if wanted:
+def _open_closed_streams() -> None:
+    """Open streams that were closed at the start (`2>&-`) on the null device.
+
+    Otherwise the next file that is opened is the standard error that libraries write to.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
+
+
+def _drop_answer() -> None:
+    """Drop what stdout did not take, so that the interpreter does not try again at its end."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except io.UnsupportedOperation:  # not a file, in a test
+        return
+
+
+def _show_traceback(debug: bool) -> None:
+    """Print the error being handled. Raising it would exit with 1, which means "no match"."""
+    if debug:
         traceback.print_exc()

@@ -1,4 +1,4 @@
-"""`faceprint cache`: what evaluations keep of photographs."""
+"""`faceprint cache`: the embeddings that evaluations keep."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from faceprint.cli.output import counted, note, print_json, print_table, say
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="What `evaluate` and `calibrate` keep of photographs: faces' places and vectors.",
+    help="The boxes and embeddings that `evaluate` and `calibrate` keep.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -19,7 +19,7 @@ app = typer.Typer(
 
 @app.command()
 def show(as_json: options.Json = False) -> int:
-    """What is kept, and where. JSON: folder, files[]: file, rows, bytes."""
+    """List the cached files. JSON: folder, files[]: file, rows, bytes."""
     from faceprint import settings
     from faceprint.evaluation.embedding_cache import held
 
@@ -28,14 +28,14 @@ def show(as_json: options.Json = False) -> int:
     if as_json:
         print_json({"folder": str(folder), "files": files})
         return DONE
-    note(f"{folder}: read it with care, vectors are biometric data")
+    note(f"{folder} holds biometric data; protect it")
     print_table(("file", "rows", "bytes"), [list(file.values()) for file in files])
     return DONE
 
 
 @app.command()
 def clear(as_json: options.Json = False) -> int:
-    """Remove all of it; the next evaluation computes it again. JSON: files (how many)."""
+    """Delete the cache; the next evaluation computes it again. JSON: files (how many)."""
     from faceprint import settings
     from faceprint.evaluation.embedding_cache import clear
 

@@ -1,4 +1,4 @@
-"""`faceprint calibrate`: operating points on your own photographs."""
+"""`faceprint calibrate`: measures operating points on the user's own photographs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from faceprint._optional import require
 from faceprint._text import json_text
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
-from faceprint.cli.labeled_data import is_record_pack, open_labeled, open_pairs
+from faceprint.cli.labeled_data import (
+    Aligned,
+    Mirror,
+    is_record_pack,
+    open_labeled,
+    open_pairs,
+)
 from faceprint.cli.output import note, print_json, say
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
@@ -23,25 +29,26 @@ if TYPE_CHECKING:
 __all__ = ["calibrate"]
 
 
+@options.with_model_options(*options.MODELS)
 def calibrate(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="A folder a person, or a table of pairs.")
+        Path, typer.Argument(metavar="PATH", help="One folder per person, or a table of pairs.")
     ],
-    name: Annotated[str, typer.Option("--name", metavar="NAME", help="What to save it under.")],
+    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Name to save it under.")],
     pairs: Annotated[
-        Path | None, typer.Option("--pairs", metavar="F", help="A table of pairs below PATH.")
+        Path | None, typer.Option("--pairs", metavar="F", help="A table of pairs in PATH.")
     ] = None,
     fmr: Annotated[
         list[float] | None,
-        typer.Option("--fmr", help="A target; may be given again. [1e-2 to 1e-6]"),
+        typer.Option("--fmr", help="Target FMR; repeatable. [1e-2 to 1e-6]"),
     ] = None,
     groups: Annotated[
         Path | None,
         typer.Option(
             "--groups",
             metavar="FILE",
-            help="Each person's group: lines of a person and a label, parted by a tab or a comma. "
-            "[groups.csv in PATH, where there is one]",
+            help="Group of each person: one person and label per line, separated by a tab or a "
+            "comma. [PATH/groups.csv, if it exists]",
         ),
     ] = None,
     keep: Annotated[
@@ -49,47 +56,36 @@ def calibrate(
         typer.Option(
             "--keep",
             metavar="P",
-            help="How sure to be that as many other people keep the rate; higher is stricter.",
+            help="Probability that the same number of other people stay below the rate.",
         ),
     ] = 0.9,
     report: Annotated[
         Path | None,
         typer.Option("--report", metavar="DIR", help="Write calibration.json and its plots."),
     ] = None,
-    mirror: Annotated[
-        bool, typer.Option("--mirror", help="Average with the mirror image's embedding.")
-    ] = False,
-    aligned: Annotated[
-        bool,
-        typer.Option("--aligned", help="The pictures are aligned crops; use them as they are."),
-    ] = False,
+    mirror: Mirror = False,
+    aligned: Aligned = False,
     exclude: options.Exclude = None,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
-    """Measure thresholds on labeled photographs; `verify --calibration NAME` decides by them.
+    """Measure thresholds on labeled photographs, for `verify --calibration NAME`.
 
-    Exit code 1: the data support no operating point at all, and nothing is saved.
+    Exit code 1: the data support no operating point, and nothing is saved.
     JSON: points[]: fmr, fmr_low, fmr_high, threshold, fnmr, fnmr_by_person, groups[],
     measured_on[], statement; refused[], summary[], file (null when nothing was saved).
     """
     from faceprint.evaluation.calibrate import FMR_TARGETS
-    from faceprint.evaluation.calibration_run import calibrate_data
+    from faceprint.evaluation.calibrate_data import calibrate_data
     from faceprint.recognition.thresholds.saved_calibrations import keep_calibration
-    from faceprint.vision.analyzer import load
 
     if report is not None:
         require("matplotlib", extra="report")
-    fp = load(
-        pack, detector=detector, embedder=embedder, runtime=runtime, threads=threads, mirror=mirror
-    )
+    fp = models.load(mirror=mirror)
     table = pairs is not None or (path.is_file() and not is_record_pack(path))
     if table and groups is not None:
-        raise UsageError("--groups goes with a folder of people, not with a table of pairs")
+        raise UsageError("--groups is for folders of people, not for a table of pairs")
     data = (
         open_pairs("pairs", path, pairs, aligned=aligned)
         if table
@@ -102,37 +98,43 @@ def calibrate(
         targets=fmr or FMR_TARGETS,
         keep=keep,
         progress=progress("pictures"),
-        measuring=lambda: note("finding the operating points; with many pairs this takes a while"),
+        measuring=lambda: note("choosing thresholds; with many pairs this takes a while"),
     )
     # An empty one would replace one of the same name that holds points.
-    file = keep_calibration(found) if found.points else None
-    if report is not None:
-        _write_report(report, found)
-    if as_json:
-        print_json(found.to_json() | {"file": None if file is None else str(file)})
-    else:
-        _print(found, file)
+    file = None
+    try:
+        file = keep_calibration(found) if found.points else None
+        if report is not None:
+            _write_report(report, found)
+    finally:  # where it can't be written, the result is not lost
+        if as_json:
+            print_json(found.to_json() | {"file": None if file is None else str(file)})
+        else:
+            _print(found, file)
     return DONE if found.points else NO
 
 
 def _print(found: CalibrationFile, file: Path | None) -> None:
-    say("The data:")
+    say("Data:")
     for line in found.summary:
         say(f"  {line}")
     if found.points:
-        say("What they support:")
+        say("Supported:")
         for details in found.details:
             say(f"  {details['statement']}")
             groups = cast("list[dict[str, Any]]", details["groups"])
             for group in groups:
                 say(f"    {group['group']}: FMR {group['statement']}")
     if found.refused:
-        say("What they do not:")
+        say("Not supported:")
         for line in found.refused:
             say(f"  {line}")
     if found.points:
         say(f"faceprint verify A B --calibration {found.name}")
-    note("not saved: there is no operating point" if file is None else f"saved: {file}")
+    if not found.points:
+        note("not saved: no operating point")
+    elif file is not None:
+        note(f"saved: {file}")
 
 
 def _write_report(folder: Path, found: CalibrationFile) -> None:
@@ -141,7 +143,7 @@ def _write_report(folder: Path, found: CalibrationFile) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     atomic_write(folder / "calibration.json", json_text(found.to_json(), indent=1) + "\n")
     if found.reliability is None:
-        note("no reliability plot: half of the people do not make both kinds of pairs")
+        note("no reliability plot: half of the people don't have both kinds of pairs")
     else:
         atomic_write(folder / "reliability.svg", svg(reliability_figure(found.reliability)))
     note(f"report: {folder}")

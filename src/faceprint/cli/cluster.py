@@ -34,6 +34,7 @@ _OTHER_TABLES = {".csv", ".tsv", ".json", ".jsonl", ".html", ".htm", ".txt", ".d
 _OTHER_TABLES |= {".pq", ".arrow", ".feather", ".npy", ".xlsx", ".ods", ".zip", ".pdf"}
 
 
+@options.with_model_options(*options.STREAM)
 def cluster(
     paths: Annotated[
         list[Path] | None, typer.Argument(metavar="PATH...", help="Photographs and folders.")
@@ -105,12 +106,8 @@ def cluster(
     ] = 2,
     exclude: options.Exclude = None,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
-    processes: options.Processes = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Sort photographs into people. Exit code 1: no face was found.
 
@@ -134,25 +131,19 @@ def cluster(
     if table is not None and paths:
         raise UsageError("give photographs or --from TABLE, not both")
     state = _check_outputs(out, folders, state)
-    if scratch is not None and (table is None or state is not None):
-        raise UsageError("--scratch goes with --from TABLE, and with --out FILE or --json")
-    if table is None and not paths and (state is None or not state.exists()):
-        raise UsageError("give photographs or folders, --from TABLE, or --state FILE of an album")
+    _check_inputs(paths, table, state, scratch)
     if state is None and (forget or forget_missing):
         option = "--forget" if forget else "--forget-missing"
         raise UsageError(f"{option} needs an album: --out DIR or --state FILE")
     all_corrections = _read_corrections(must_link, cannot_link, corrections)
     how = ClusterOptions(threshold=threshold, fmr=fmr)
-    how = replace(how, run=_task_runner(engine, address, workers, threads))
+    how = replace(how, run=_task_runner(engine, address, workers, models.threads))
     search = SearchReport()
     photographs = find_photographs(paths or [], exclude=exclude or (), report=search)
     search_notes(search)
-    no_photographs = bool(paths) and not photographs
-    if no_photographs:
+    if no_photographs := bool(paths) and not photographs:
         note("no photographs were found")
-    analyzer = (
-        options.analyzer(pack, detector, embedder, runtime, threads, processes) if paths else None
-    )
+    analyzer = models.load() if paths else None
     how = replace(how, detector=_detector(analyzer, table))
     if state is None:
         album = _cluster_faces(analyzer, photographs, table, scratch, all_corrections, how)
@@ -190,6 +181,16 @@ def _check_outputs(out: Path | None, folders: str, state: Path | None) -> Path |
     return state or out / "album.db"
 
 
+def _check_inputs(
+    paths: _Files, table: Path | None, state: Path | None, scratch: Path | None
+) -> None:
+    """Check that there is something to cluster, and that --scratch goes with it."""
+    if scratch is not None and (table is None or state is not None):
+        raise UsageError("--scratch goes with --from TABLE, and with --out FILE or --json")
+    if table is None and not paths and (state is None or not state.exists()):
+        raise UsageError("give photographs or folders, --from TABLE, or --state FILE of an album")
+
+
 def _task_runner(engine: str, address: str | None, workers: int, threads: int | None) -> Run | None:
     if engine not in ("local", "ray"):
         raise UsageError(f"--engine {engine}: there are local and ray")
@@ -215,8 +216,8 @@ def _cluster_faces(
     how: ClusterOptions,
 ) -> Album:
     """Cluster without an album file."""
+    from faceprint.embedding_table.reader import read_table
     from faceprint.recognition.albums.faces import collect
-    from faceprint.recognition.albums.tables import read_table
     from faceprint.recognition.cluster import cluster_table
 
     if analyzer is not None:
@@ -253,7 +254,7 @@ def _sync(
         return done.failed
     if table is None:
         return ()
-    from faceprint.recognition.albums.tables import read_table
+    from faceprint.embedding_table.reader import read_table
 
     return sync_table(file, read_table(table)).failed
 

@@ -36,7 +36,7 @@ def report(album: Album, out: Path | None, folders: str, search: SearchReport | 
             write_folders(album, out / "people", folders)  # type: ignore[arg-type]
         note(f"contact sheet: {out / 'index.html'}")
     if search is not None:
-        print_json(album.to_json() | search.to_json())
+        print_json(album.to_dict() | search.to_json())
         return
     faces = sum(len(person.faces) for person in album.people)
     say(

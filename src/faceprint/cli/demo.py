@@ -1,4 +1,4 @@
-"""`faceprint demo`: the 2018 article's three image sets, end to end."""
+"""`faceprint demo`: the three image sets of the 2018 article, end to end."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 
+@options.with_model_options(*options.MODELS)
 def demo(
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Where the three figures go.")
+        Path, typer.Option("--out", metavar="DIR", help="Folder for the three figures.")
     ] = Path("demo"),
     threshold: Annotated[
         float | None,
-        typer.Option("--threshold", help="Decide at this cosine similarity. [the pack's]"),
+        typer.Option(
+            "--threshold", help="Use this cosine similarity as the threshold. [the pack's]"
+        ),
     ] = None,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
-    """Same person, two people, a face with and without a mask: find, align, embed, compare, draw.
+    """Compare one person twice, two people, and a face with and without a mask.
 
     JSON: sets[]: name, title, similarity, threshold, fmr, match, expected, figure.
     """
@@ -44,7 +44,7 @@ def demo(
     from faceprint.vision.draw import save_png
     from faceprint.vision.figure import comparison_figure
 
-    fp = options.analyzer(pack, detector, embedder, runtime, threads)
+    fp = models.load()
     folder = resources.files("faceprint") / "samples"
     photo = {
         name: images.decode((folder / f"{name}.jpg").read_bytes())

@@ -1,47 +1,49 @@
-"""`faceprint detect`: boxes and landmarks."""
+"""`faceprint detect`: the faces of photographs, with boxes and landmarks."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT, NO
-from faceprint.cli.output import note, print_json, say
-from faceprint.cli.verify import face_json
+from faceprint.cli.output import counted, note, print_json, say
 from faceprint.types import AnalyzedImage
 
 __all__ = ["detect"]
 
 
+@options.with_model_options(*options.MODELS)
 def detect(
     photographs: Annotated[list[Path], typer.Argument(metavar="IMG...", help="Photographs.")],
     draw: Annotated[
         Path | None,
-        typer.Option("--draw", metavar="DIR", help="Write each photograph with its faces drawn."),
+        typer.Option(
+            "--draw", metavar="DIR", help="Write a copy of each photograph with its faces marked."
+        ),
     ] = None,
     quality: Annotated[
         bool,
-        typer.Option("--quality/--no-quality", help="Without it: where faces are, and no more."),
+        typer.Option(
+            "--quality/--no-quality",
+            help="Measure quality; --no-quality is faster and gives places only.",
+        ),
     ] = True,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
-    """Find the faces of photographs; a line each. Exit code 1: nobody was found in any.
+    """Find the faces of photographs. Exit code 1: no face in any of them.
 
-    JSON lines: source, width, height, faces[]: box, score, landmarks, quality (null with
-    --no-quality); error when the photograph can't be used (the others are still done, and the exit
-    code is 3).
+    JSON lines, one per photograph: source, width, height, faces[]: box, score, landmarks, quality
+    (null with --no-quality); error if the photograph can't be used (the others are still analyzed,
+    and the exit code is 3).
     """
-    fp = options.analyzer(pack, detector, embedder, runtime, threads)
+    analyzer = models.load()
     total = failed = 0
-    for result in fp.analyze_many(photographs, embed=False, quality=quality, batch_size=8):
+    for result in analyzer.analyze_many(photographs, embed=False, quality=quality, batch_size=8):
         total += len(result.faces)
         failed += result.error is not None
         if result.error is not None:
@@ -49,7 +51,7 @@ def detect(
         elif draw is not None:
             _draw(draw, result)
         if as_json:
-            print_json(_line(result), stream=True)
+            print_json(result.to_dict(), stream=True)
         elif result.error is None:
             _print(result)
     if failed:
@@ -57,21 +59,8 @@ def detect(
     return DONE if total else NO
 
 
-def _line(result: AnalyzedImage) -> dict[str, Any]:
-    line: dict[str, Any] = {
-        "source": result.source,
-        "width": result.width,
-        "height": result.height,
-        "faces": [face_json(face) for face in result.faces],
-    }
-    if result.error is not None:
-        line["error"] = str(result.error)
-    return line
-
-
 def _print(result: AnalyzedImage) -> None:
-    count = len(result.faces)
-    say(f"{result.source}: {count} face{'s' * (count != 1)}")
+    say(f"{result.source}: {counted(len(result.faces), 'face', 'faces')}")
     for face in result.faces:
         x1, y1, x2, y2 = (round(float(v)) for v in face.box)
         quality = "" if face.quality is None else f"  quality {face.quality.value:.2f}"

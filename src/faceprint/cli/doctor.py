@@ -31,13 +31,11 @@ _EXTRAS = {
 _BASE = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "typer", "requests")
 
 
+@options.with_model_options(*options.MODELS)
 def doctor(
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Show what is installed, which device runs, and whether the models are intact.
 
@@ -48,15 +46,15 @@ def doctor(
         "version": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cores": threads or settings.available_cores(),
+        "cores": models.threads or settings.available_cores(),
         "cpu_flags": _cpu.cpu_flags(),
         "home": str(settings.home()),
         "mirror": settings.mirror(),
         "offline": settings.offline(),
-        "pack": pack or settings.default_pack(),
+        "pack": models.pack or settings.default_pack(),
         "packages": {name: _version(name) for name in _BASE},
         "extras": {extra: _version(name) for extra, name in _EXTRAS.items()},
-        "models": _models(pack, detector, embedder, runtime, threads),
+        "models": _models(models),
     }
     if as_json:
         print_json(report)
@@ -72,26 +70,21 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _models(
-    pack: str | None,
-    detector: str | None,
-    embedder: str | None,
-    runtime: str | None,
-    threads: int | None,
-) -> list[dict[str, Any]]:
-    from faceprint.runtime.session import RuntimeOptions, open_session
+def _models(models: options.ModelOptions) -> list[dict[str, Any]]:
+    from faceprint.runtime.session import open_session
     from faceprint.vision.load import resolve
     from faceprint.zoo import store
 
-    _, *cards = resolve(pack, detector, embedder)
+    _, *cards = resolve(models.pack, models.detector, models.embedder)
     lines = []
     for card in cards:
         line: dict[str, Any] = {"id": card.id, "task": card.task, "ok": True, "problem": None}
         try:
-            path = next(iter(store.ensure(card).values()))
-            info = open_session(path, runtime=runtime, options=RuntimeOptions(threads=threads)).info
+            files = store.ensure(card, accept_license=models.accept_license)
+            path = next(iter(files.values()))
+            info = open_session(path, runtime=models.runtime, options=models.session()).info
             line |= {"runtime": f"{info.runtime} {info.version}", "device": info.device}
-            line["graph"] = _graph(path, info.runtime, threads)
+            line["graph"] = _graph(path, info.runtime, models.threads)
         except FaceprintError as error:
             line |= {"ok": False, "problem": str(error)}
         lines.append(line)

@@ -1,4 +1,4 @@
-"""`faceprint embed`: any number of photographs to a table of embeddings."""
+"""`faceprint embed`: writes the embeddings of any number of photographs into one table."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -32,6 +31,7 @@ __all__ = ["embed"]
 _INTERRUPTED = 130
 
 
+@options.with_model_options(*options.STREAM)
 def embed(
     paths: Annotated[
         list[str],
@@ -43,41 +43,36 @@ def embed(
     out: Annotated[
         Path, typer.Option("--out", metavar="FILE", help="The table: .parquet or .npz.")
     ],
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with a run that was interrupted.")
-    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted run.")] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace FILE, forget an unfinished run.")
+        bool, typer.Option("--overwrite", help="Replace FILE and discard an unfinished run.")
     ] = False,
     engine: Annotated[
-        str, typer.Option("--engine", metavar="NAME", help="local, or ray (a cluster).")
+        str, typer.Option("--engine", metavar="NAME", help="local or ray (a cluster).")
     ] = "local",
     address: Annotated[
         str | None,
-        typer.Option("--address", metavar="HOST:PORT", help="Of a Ray cluster. [this machine]"),
+        typer.Option("--address", metavar="HOST:PORT", help="Ray cluster. [this machine]"),
     ] = None,
     workers: Annotated[
-        int, typer.Option("--workers", metavar="N", min=1, help="Actors of the Ray engine.")
+        int, typer.Option("--workers", metavar="N", min=1, help="Number of Ray actors.")
     ] = 2,
     batch_size: Annotated[
-        int, typer.Option("--batch-size", metavar="N", min=1, help="Photographs in a batch.")
+        int, typer.Option("--batch-size", metavar="N", min=1, help="Photographs per batch.")
     ] = 32,
     part: Annotated[
-        int, typer.Option("--part", metavar="N", min=1, help="Photographs a kill may cost.")
+        int,
+        typer.Option("--part", metavar="N", min=1, help="Photographs a kill loses at most."),
     ] = 512,
     exclude: options.Exclude = None,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
-    processes: options.Processes = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
-    """Embed every face of many photographs into one table; a row a face.
+    """Embed every face of many photographs into one table, one row per face.
 
-    A photograph that fails is a row with its error and the run goes on. Exit code 0: done; 1: no
-    face anywhere; 3: every photograph failed; 5: the table can't be written; 130: interrupted.
+    A photograph that fails gets a row with its error, and the run continues. Exit code 0: done; 1:
+    no face found; 3: every photograph failed; 5: the table can't be written; 130: interrupted.
     JSON: images, faces, failed, faceless, duplicates, skipped, seconds, finished, reasons,
     examples (the first photograph of each reason), out, unreadable{folder: reason},
     passed_over{kind: how many}.
@@ -87,36 +82,39 @@ def embed(
     from faceprint.bulk.run import embed_table
     from faceprint.vision.search_report import SearchReport
 
-    _check_words(paths, out)
+    _check_arguments(paths, out)
     one_arena()
-    fp = options.analyzer(pack, detector, embedder, runtime, threads, processes)
+    analyzer = models.load()
+    chosen: Engine
     if engine == "ray":
-        if processes is not None:
-            raise UsageError("--processes belongs to --engine local; ray has --workers")
-        cpus = threads or 1
-        load = partial(options.analyzer, pack, detector, embedder, runtime, cpus)
-        chosen = _ray(load, batch_size, address, workers, cpus)
+        if models.processes is not None:
+            raise UsageError("--processes is for --engine local; with ray, use --workers")
+        cpus = models.threads or 1
+        load = replace(models, threads=cpus, processes=1).load
+        from faceprint.bulk.ray import RayEngine
+
+        chosen = RayEngine(load, batch_size, address=address, workers=workers, cpus=cpus)
     else:
-        chosen = _local(engine, fp, batch_size, address)
+        chosen = _local(engine, analyzer, batch_size, address)
     report = SearchReport()
 
     def sources() -> Iterator[str]:
         found = False
-        # Bytes: names on standard input may be in another encoding than the terminal's.
+        # Bytes, since names on standard input may have another encoding than the terminal.
         stdin = lines_of(sys.stdin.buffer) if "-" in paths else ()
         for name in expand(paths, stdin, exclude=exclude or (), report=report):
             found = True
             yield name
         search_notes(report)
         if not found and report.unreadable:
-            raise InputError("no photographs: what was named can't be read")
+            raise InputError("no photographs: the named files and folders can't be read")
 
     with _interruptible() as stopped:
         try:
             summary = embed_table(
                 sources,
                 out,
-                fp,
+                analyzer,
                 chosen,
                 _Progress(stopped),
                 resume=resume,
@@ -126,44 +124,35 @@ def embed(
         except OSError as error:
             if isinstance(error, UsageError) or not error.errno:
                 raise
-            where = error.filename or out
             kept = os.path.isdir(f"{out}.parts")  # noqa: PTH112
-            rest = f"; what is done is kept: {_how(out)}" if kept else ""
-            note(f"faceprint: {where}: {error.strerror}{rest}")
+            hint = f"; {_resume_hint(out)}" if kept else ""
+            note(f"faceprint: {error.filename or out}: {error.strerror}{hint}")
             return OTHER
     return _report(summary, out, report, as_json)
 
 
-def _check_words(paths: list[str], out: Path) -> None:
-    """Refuse slips before any work: nothing that was named exists, or the table is a folder."""
+def _check_arguments(paths: list[str], out: Path) -> None:
+    """Before any work, check that some of PATH exists and that the table is not a folder."""
     from faceprint._files import is_gone
     from faceprint.bulk.inputs import is_remote
 
     if os.path.isdir(out):  # noqa: PTH112 - False, and no error, below a closed folder
-        raise UsageError(f"{out} is a folder; --out is the table's file, as {out / 'table.npz'}")
+        raise UsageError(f"{out} is a folder; --out takes a file, as {out / 'table.npz'}")
     if all(
-        word != "-" and not is_remote(word) and not glob.has_magic(word) and is_gone(word)
-        for word in paths
+        path != "-" and not is_remote(path) and not glob.has_magic(path) and is_gone(path)
+        for path in paths
     ):
         raise SourceNotFoundError(f"{', '.join(paths[:3])}: no such file or folder")
 
 
-def _local(name: str, fp: FaceAnalyzer, batch_size: int, address: str | None) -> Engine:
+def _local(name: str, analyzer: FaceAnalyzer, batch_size: int, address: str | None) -> Engine:
     if name != "local":
-        raise UsageError(f"--engine {name}: there are local and ray")
+        raise UsageError(f"--engine {name}: the engines are local and ray")
     if address is not None:
-        raise UsageError("--address belongs to --engine ray")
+        raise UsageError("--address is for --engine ray")
     from faceprint.bulk.local import LocalEngine
 
-    return LocalEngine(fp, batch_size)
-
-
-def _ray(
-    load: Callable[[], FaceAnalyzer], batch_size: int, address: str | None, workers: int, cpus: int
-) -> Engine:
-    from faceprint.bulk.ray import RayEngine
-
-    return RayEngine(load, batch_size, address=address, workers=workers, cpus=cpus)
+    return LocalEngine(analyzer, batch_size)
 
 
 def _report(summary: Summary, out: Path, report: SearchReport, as_json: bool) -> int:
@@ -176,26 +165,26 @@ def _report(summary: Summary, out: Path, report: SearchReport, as_json: bool) ->
             f"{counted(summary.images, 'photograph', 'photographs')}, "
             f"{counted(summary.faces, 'face', 'faces')} in {summary.seconds:.0f} s: "
             f"{summary.failed:,} failed, {summary.faceless:,} without a face, "
-            f"{summary.duplicates:,} named twice, {summary.skipped:,} done before"
+            f"{summary.duplicates:,} duplicates, {summary.skipped:,} done before"
         )
     for reason, number in summary.reasons.items():
-        first = summary.examples.get(reason, "see the table")  # of an older faceprint: none
+        first = summary.examples.get(reason, "see the table")  # older tables have no examples
         note(f"failed: {number:,} x {reason} ({first}{', ...' if number > 1 else ''})")
     if not summary.finished:
-        note(f"faceprint: interrupted; {_how(out)}")
+        note(f"faceprint: interrupted; {_resume_hint(out)}")
         return _INTERRUPTED
     if summary.failed == summary.images:
         return INPUT
     return DONE if summary.faces else NO
 
 
-def _how(out: Path) -> str:
-    return f"the same command with --resume goes on ({out}.parts holds what is done)"
+def _resume_hint(out: Path) -> str:
+    return f"{out}.parts keeps what is done; the same command with --resume continues"
 
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
-    """The first Ctrl-C ends the run after the open part, the second at once."""
+    """The first Ctrl-C ends the run after the open part, the second one immediately."""
     asked = False
 
     def handle(*_: object) -> None:
@@ -204,7 +193,7 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         asked = True
         note("")
-        note("faceprint: finishing the open part; Ctrl-C again ends at once and loses it")
+        note("faceprint: finishing the open part; press Ctrl-C again to stop now and lose it")
 
     before: Any = signal.signal(signal.SIGINT, handle)
     try:
@@ -214,7 +203,7 @@ def _interruptible() -> Iterator[Callable[[], bool]]:
 
 
 class _Progress:
-    """A line that renews itself on a terminal, a line every ten seconds elsewhere."""
+    """A line that is updated on a terminal, or a new line every ten seconds elsewhere."""
 
     _EVERY = 10.0
 
@@ -225,11 +214,11 @@ class _Progress:
         self._start = self._last = time.monotonic()
 
     def begin(self, total: int) -> None:
-        """The photographs are counted."""
+        """Called once, with the number of photographs."""
         self._total, self._start = total, time.monotonic()
 
-    def seen(self, number: int) -> None:
-        """That many more are done."""
+    def advance(self, number: int) -> None:
+        """Called when so many more photographs are done."""
         self._done += number
         now = time.monotonic()
         final = self._done >= self._total

@@ -1,4 +1,4 @@
-"""`faceprint enroll`: people's templates into a gallery."""
+"""`faceprint enroll`: add people's templates to a gallery."""
 
 from __future__ import annotations
 
@@ -26,20 +26,25 @@ if TYPE_CHECKING:
 __all__ = ["enroll"]
 
 
+@options.with_model_options(*options.STREAM)
 def enroll(
     gallery: Location,
     subject: Annotated[
-        str | None, typer.Argument(metavar="[SUBJECT]", help="Whose photographs these are.")
+        str | None, typer.Argument(metavar="[SUBJECT]", help="Who is in the photographs.")
     ] = None,
     images: Annotated[
-        list[Path] | None, typer.Argument(metavar="[IMG...]", help="Photographs, or folders.")
+        list[Path] | None, typer.Argument(metavar="[IMG...]", help="Photographs or folders.")
     ] = None,
     folder: Annotated[
         Path | None,
-        typer.Option("--from", metavar="DIR", help="A folder that holds a folder a subject."),
+        typer.Option("--from", metavar="DIR", help="A folder with one folder per subject."),
     ] = None,
     faces: Annotated[
-        str, typer.Option("--faces", help="Of several faces: largest, or one (else skip).")
+        str,
+        typer.Option(
+            "--faces",
+            help="If there are several faces: take the largest, or one (skip the photograph).",
+        ),
     ] = "largest",
     min_quality: Annotated[
         float | None,
@@ -47,15 +52,17 @@ def enroll(
             "--min-quality",
             min=0,
             max=1,
-            help="Skip faces below this quality; 0 takes all. [what the embedder supports]",
+            help="Skip faces below this quality; 0 takes all. [the least the embedder supports]",
         ),
     ] = None,
     metadata: Annotated[
-        str | None, typer.Option("--metadata", metavar="JSON", help="About the subject.")
+        str | None, typer.Option("--metadata", metavar="JSON", help="Metadata of the subject.")
     ] = None,
     consent: Annotated[
         str | None,
-        typer.Option("--consent", metavar="BASIS", help='On what grounds: "written consent".'),
+        typer.Option(
+            "--consent", metavar="BASIS", help='Basis of the consent, such as "written consent".'
+        ),
     ] = None,
     consent_given: Annotated[
         str | None, typer.Option("--consent-given", metavar="DATE", help="[today]")
@@ -64,37 +71,36 @@ def enroll(
         str | None, typer.Option("--consent-expires", metavar="DATE", help="[never]")
     ] = None,
     consent_reference: Annotated[
-        str, typer.Option("--consent-reference", metavar="TEXT", help="Where the paper lies.")
+        str,
+        typer.Option(
+            "--consent-reference", metavar="TEXT", help="Reference to the signed consent."
+        ),
     ] = "",
     keep_crops: Annotated[
         bool | None,
         typer.Option(
             "--keep-crops/--no-keep-crops",
-            help="Keep aligned crops, so that migrate needs no photographs. [the gallery's policy]",
+            help="Store aligned crops: migrate then needs no photographs. [the gallery's policy]",
         ),
     ] = None,
     require_consent: Annotated[
-        bool, typer.Option("--require-consent", help="Policy of a gallery that is made now.")
+        bool, typer.Option("--require-consent", help="Policy of a new gallery.")
     ] = False,
     fusion: Annotated[
         str | None,
-        typer.Option("--fusion", help="Of several templates: max or mean; fixed when made. [max]"),
+        typer.Option("--fusion", help="How a new gallery combines templates: max or mean. [max]"),
     ] = None,
     exclude: options.Exclude = None,
     key_file: KeyFile = None,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
-    processes: options.Processes = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
-    """Add templates; the gallery is made if there is none. Exit code 3: some could not be used.
+    """Add templates; create the gallery if there is none. Exit code 3: some could not be used.
 
     JSON lines, each once its template is on disk: subject, template, source, new (false: it was
-    there), face_count where it is new; template is null where a photograph was not used, and
-    reason says why.
+    enrolled before), face_count if new. If a photograph was not used, template is null and reason
+    says why.
     """
     from faceprint.recognition.gallery import EnrollOptions, Gallery, Skipped
     from faceprint.recognition.gallery.crypto import read_key_file
@@ -102,13 +108,13 @@ def enroll(
 
     search = SearchReport()
     if min_quality != min_quality:
-        raise UsageError("--min-quality is nan; a quality lies in 0..1")
+        raise UsageError("--min-quality is nan; give a number from 0 to 1")
     pairs = list(_pairs(subject, images or [], folder, exclude or (), search))
     search_notes(search)
     if not pairs and search.unreadable:
-        raise InputError("no photographs: what was named can't be read")
+        raise InputError("no photographs: the files and folders given can't be read")
     if not pairs:
-        raise UsageError("no photographs in what was named")
+        raise UsageError("no photographs found in the files and folders given")
     chosen = EnrollOptions(
         faces=faces,  # type: ignore[arg-type]  # checked there
         min_quality=min_quality,
@@ -116,7 +122,7 @@ def enroll(
         consent=_consent(consent, consent_given, consent_expires, consent_reference),
         keep_crops=keep_crops,
     )
-    fp = options.analyzer(pack, detector, embedder, runtime, threads, processes)
+    fp = models.load()
     opened = announced(
         Gallery.open(
             gallery,
@@ -147,7 +153,7 @@ def enroll(
                 note(f"{line['source']}: {count} faces, the largest was enrolled; see --faces")
             if len(pairs) > 1:
                 show(done, len(pairs))
-    because = f", {poor} of them for the quality of the face" if poor else ""
+    because = f", {poor} of them because of the quality of the face" if poor else ""
     note(f"{new} new, {known} known, {skipped} not used{because}")
     return INPUT if skipped or search.unreadable else DONE
 
@@ -166,7 +172,7 @@ def _pairs(
             raise UsageError("give SUBJECT IMG... or --from DIR, not both")
         return folder_pairs(folder, exclude=exclude, report=search)
     if subject is None or not images:
-        raise UsageError("what is enrolled? SUBJECT IMG..., or --from DIR")
+        raise UsageError("nothing to enroll; give SUBJECT IMG..., or --from DIR")
     return _named(printable(subject), images, exclude, search)
 
 
@@ -179,7 +185,7 @@ def _named(
         raise UsageError(
             f"{subject} is the name of a photograph; whose is it? GALLERY SUBJECT IMG..."
         )
-    # Before the gallery is made: a slip should leave none behind.
+    # Before the gallery is created: a typing error should not leave one behind.
     if all(is_gone(image) for image in images):
         raise SourceNotFoundError(f"{images[0]}: no such file or folder")
     for image in images:
@@ -198,7 +204,7 @@ def _metadata(text: str | None) -> dict[str, Any] | None:
     except (ValueError, RecursionError) as error:
         raise UsageError(f"--metadata is not JSON: {error}") from error
     if not isinstance(values, dict):
-        raise UsageError('--metadata is a JSON object, as {"team": "blue"}')
+        raise UsageError('--metadata is not a JSON object, such as {"team": "blue"}')
     return values
 
 
@@ -210,22 +216,22 @@ def _consent(
 
     if basis is None:
         if given or expires or reference:
-            raise UsageError("a consent needs --consent BASIS, such as 'written consent'")
+            raise UsageError("the consent options need --consent BASIS, such as 'written consent'")
         return None
     try:
         return Consent(basis, given or now(), expires, reference)
-    except OverflowError as error:  # the first and last day of the calendar, in another zone
+    except OverflowError as error:  # the first or last day of the calendar, in another time zone
         raise UsageError(f"a date of the consent is out of range: {given}, {expires}") from error
 
 
 def _policy(location: str, keep_crops: bool | None, require_consent: bool) -> Policy | None:
-    """Of a new gallery; an old one keeps its own, and --require-consent then must be it."""
+    """The policy of a new gallery; None for an existing one, which keeps its own."""
     from faceprint.recognition.gallery import Policy
 
     if gallery_exists(location):
         if require_consent:
             raise UsageError(
-                "--require-consent is for a new gallery; faceprint gallery policy changes this one"
+                "--require-consent is for new galleries; use faceprint gallery policy for this one"
             )
         return None
     return Policy(require_consent=require_consent, keep_crops=bool(keep_crops))

@@ -1,4 +1,4 @@
-"""`faceprint evaluate`: any published figure, measured again with one command."""
+"""`faceprint evaluate`: measures models on labeled photographs, as published figures are."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 from faceprint._optional import require
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE
-from faceprint.cli.labeled_data import open_labeled, open_pairs
+from faceprint.cli.labeled_data import Aligned, Mirror, open_labeled, open_pairs
 from faceprint.cli.output import note, print_json, print_table
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
@@ -18,9 +18,9 @@ from faceprint.errors import UsageError
 if TYPE_CHECKING:
     from faceprint.evaluation.datasets import LabeledSet, PairSet
     from faceprint.evaluation.embeddings import WhichFace
+    from faceprint.evaluation.people_protocols import PeopleResult
     from faceprint.evaluation.result import EvaluationResult
-    from faceprint.evaluation.run import VerificationProtocol, VerificationRun
-    from faceprint.evaluation.run_people import PeopleResult
+    from faceprint.evaluation.verification import VerificationProtocol, VerificationRun
     from faceprint.recognition.thresholds.merge_threshold import ScoreDistributions
     from faceprint.vision.analyzer import FaceAnalyzer
 
@@ -29,6 +29,7 @@ __all__ = ["evaluate"]
 PROTOCOLS = ("lfw", "bin", "pairs", "identification", "clustering", "cropped")
 
 
+@options.with_model_options(*options.STREAM)
 def evaluate(
     protocol: Annotated[
         str,
@@ -42,10 +43,12 @@ def evaluate(
         typer.Option("--pairs", metavar="F", help="lfw: pairs.txt; pairs: a CSV or Parquet table."),
     ] = None,
     report: Annotated[
-        Path | None, typer.Option("--report", metavar="DIR", help="Write report.html and .json.")
+        Path | None,
+        typer.Option("--report", metavar="DIR", help="Write report.html and report.json."),
     ] = None,
     folds: Annotated[
-        int | None, typer.Option("--folds", metavar="N", min=2, help="Consecutive folds to cut.")
+        int | None,
+        typer.Option("--folds", metavar="N", min=2, help="Cut the pairs into N consecutive folds."),
     ] = None,
     threshold: Annotated[
         float | None, typer.Option("--threshold", help="Count errors at this cosine similarity.")
@@ -55,42 +58,35 @@ def evaluate(
         typer.Option(
             "--face",
             metavar="RULE",
-            help="Of several faces: largest, as verify has it, or central. "
-            "[largest; lfw: central, as published figures have it]",
+            help="Which of several faces: largest, as in verify, or central. "
+            "[largest; lfw: central, as in published figures]",
         ),
     ] = None,
-    mirror: Annotated[
-        bool, typer.Option("--mirror", help="Average with the mirror image's embedding.")
-    ] = False,
-    aligned: Annotated[
-        bool,
-        typer.Option("--aligned", help="The pictures are aligned crops; use them as they are."),
-    ] = False,
+    mirror: Mirror = False,
+    aligned: Aligned = False,
     exclude: options.Exclude = None,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
-    processes: options.Processes = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Measure a pack on labeled photographs.
 
-    lfw: a folder a person, and pairs.txt. bin: a pack of InsightFace's. pairs: a table of pairs
-    with labels, and perhaps groups. identification, clustering: a folder a person, or a RecordIO
-    pack; clustering joins as `cluster` does: at --threshold, else by what follows from the model's
-    operating points. cropped: a folder for each person; each photograph is cut close around its
-    face in several ways, to see what is still found and which error rates hold.
+    lfw: one folder per person, and pairs.txt. bin: a .bin pack of InsightFace. pairs: a table of
+    labeled pairs, with groups if it has that column. identification, clustering: one folder per
+    person, or a RecordIO pack. clustering merges as `cluster` does: at --threshold, or at a
+    threshold derived from the model's operating points. cropped: one folder per person; each
+    photograph is cropped close to its face in several ways, to measure detection and error rates.
     """
     from faceprint.evaluation.embeddings import EmbedOptions
-    from faceprint.evaluation.run import evaluate as run
-    from faceprint.evaluation.run_people import evaluate_clustering, evaluate_identification
+    from faceprint.evaluation.people_protocols import evaluate_clustering, evaluate_identification
+    from faceprint.evaluation.verification import evaluate as run
 
     if protocol not in PROTOCOLS:
-        raise UsageError(f"no protocol named {protocol!r}; there are {', '.join(PROTOCOLS)}")
+        raise UsageError(
+            f"no protocol named {protocol!r}; the protocols are {', '.join(PROTOCOLS)}"
+        )
     _check(protocol, report is not None, pairs is not None or folds is not None)
-    fp = options.analyzer(pack, detector, embedder, runtime, threads, processes, mirror=mirror)
+    fp = models.load(mirror=mirror)
     show = progress("pictures")
     rule = _face_rule(face, protocol)
     if protocol in ("lfw", "bin", "pairs"):
@@ -104,12 +100,12 @@ def evaluate(
             options=EmbedOptions(aligned=data.aligned, face=rule),
             progress=show,
         )
-        if report is not None:
-            _write_report(report, data, outcome)
         if as_json:
             print_json(outcome.result.to_json())
         else:
             _print(outcome.result)
+        if report is not None:  # last: where it can't be written, the result is not lost
+            _write_report(report, data, outcome)
         return DONE
     people = open_labeled(path, aligned=aligned, exclude=exclude or ())
     if protocol == "cropped":
@@ -157,9 +153,9 @@ def _cropped(data: LabeledSet, fp: FaceAnalyzer, as_json: bool) -> int:
 
 
 def _check(protocol: str, report: bool, pairs: bool) -> None:
-    """Refuse before the work what would be refused after it."""
+    """Check options and extras before any work."""
     if protocol in ("identification", "clustering", "cropped") and (report or pairs):
-        raise UsageError(f"--pairs, --folds and --report do not go with {protocol}")
+        raise UsageError(f"--pairs, --folds and --report can't be used with {protocol}")
     if report:
         require("jinja2", extra="report")
         require("matplotlib", extra="report")
@@ -172,14 +168,14 @@ def _face_rule(given: str | None, protocol: str) -> WhichFace:
 
 
 def _similarities(fp: FaceAnalyzer) -> ScoreDistributions | None:
-    """What `cluster` goes by: the points of these very models; None tells it from the pictures."""
+    """The score distributions that `cluster` uses for these models; None if not measured."""
     from faceprint.recognition.thresholds.default_threshold import model_points
     from faceprint.recognition.thresholds.merge_threshold import score_distributions
 
     known = model_points(fp)
     found = None if known.provisional else score_distributions(known.points)
     if found is None:
-        note("nobody measured these models: the threshold is estimated from the pictures")
+        note("these models were not measured; the threshold is estimated from the pictures")
     return found
 
 
@@ -229,7 +225,7 @@ def _by_person(result: EvaluationResult) -> str:
     from faceprint.evaluation.intervals import share
 
     mean = result.rates.fnmr_by_person
-    return "nobody is named" if mean is None else f"{share(mean)}, each person counting once"
+    return "people unknown" if mean is None else f"{share(mean)}, each person counted once"
 
 
 def _print_people(result: PeopleResult) -> None:
@@ -247,7 +243,7 @@ def _print_people(result: PeopleResult) -> None:
         rows.append(("people", f"{clusters.people:,}, in {clusters.clusters:,} clusters"))
         scores = [("BCubed", clusters.bcubed), ("pairwise", clusters.pairwise)]
         if result.several is not None:
-            scores.insert(1, ("BCubed, of two pictures or more", result.several.bcubed))
+            scores.insert(1, ("BCubed, people with two or more", result.several.bcubed))
         for name, score in scores:
             told = f"precision {score.precision:.4f}, recall {score.recall:.4f}, F {score.f:.4f}"
             rows.append((name, told))

@@ -1,4 +1,4 @@
-"""One table from errors to exit codes (docs/cli.md)."""
+"""The exit code of each error (docs/cli.md)."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _TABLE: tuple[tuple[type[FaceprintError], int], ...] = (
 
 
 def exit_code(error: BaseException) -> int:
-    """The exit code for an error; 5 for what is not ours.
+    """The exit code of an error; 5 for an unexpected one.
 
-    A path that was named and can't be used (no permission, too long, a file for a folder) is an
-    input that can't be used, whoever tried it first.
+    A path that can't be used (no permission, too long, a file instead of a folder) is unusable
+    input, whichever library raised the error.
     """
     if isinstance(error, OSError) and not isinstance(error, FaceprintError):
         return INPUT if error.errno in _PATHS and isinstance(error.filename, str | bytes) else OTHER

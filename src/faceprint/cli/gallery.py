@@ -1,4 +1,4 @@
-"""`faceprint gallery`: housekeeping."""
+"""`faceprint gallery`: list, show, remove, verify, audit."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Galleries: who is in them, removal, export, another model, keys, checks.",
+    help="Maintain galleries: list, remove, export, migrate, encrypt, verify.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -41,7 +41,7 @@ app.command()(gallery_data.backup)
 def list_subjects(
     gallery: Location, key_file: KeyFile = None, as_json: options.Json = False
 ) -> int:
-    """Everybody in a gallery.
+    """List the subjects of a gallery.
 
     JSON: gallery, model, subjects[]: subject, templates, created, metadata, consent.
     """
@@ -62,18 +62,17 @@ def list_subjects(
 def show(
     gallery: Location,
     subject: Annotated[
-        str | None, typer.Argument(metavar="[SUBJECT]", help="A person; without: the gallery.")
+        str | None,
+        typer.Argument(metavar="[SUBJECT]", help="A subject; by default the gallery itself."),
     ] = None,
     export: Annotated[
         Path | None,
-        typer.Option(
-            "--export", metavar="FILE.json", help="All that is held about this person, for them."
-        ),
+        typer.Option("--export", metavar="FILE.json", help="Write all data about this person."),
     ] = None,
     key_file: KeyFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """A person and their templates, or the gallery itself.
+    """Show a subject and its templates, or the gallery itself.
 
     JSON: subject, created, metadata, consent, templates[]: template, source, box, quality, created,
     crop; of a gallery: model, dim, fusion, encrypted, policy, subjects, templates.
@@ -81,14 +80,13 @@ def show(
     with open_gallery(gallery, key_file) as opened:
         if subject is None:
             if export is not None:
-                raise UsageError("--export is for one SUBJECT; faceprint gallery export takes all")
+                raise UsageError(
+                    "--export needs a SUBJECT; faceprint gallery export writes the whole gallery"
+                )
             document = _header(opened.location, opened.header) | opened.counts()
         elif export is not None:
             _write_private(export, opened.person_data(printable(subject)))
-            note(
-                f"{export}: all that {opened.location} holds about {subject}, vectors and crops "
-                "included"
-            )
+            note(f"{export}: all data of {opened.location} about {subject}, with vectors and crops")
             return DONE
         else:
             person, rows = opened.show(printable(subject))
@@ -109,34 +107,39 @@ def show(
 def remove(
     gallery: Location,
     subjects: Annotated[
-        list[str] | None, typer.Argument(metavar="[SUBJECT...]", help="People.")
+        list[str] | None, typer.Argument(metavar="[SUBJECT...]", help="Subjects to remove.")
     ] = None,
     template: Annotated[
-        list[str] | None, typer.Option("--template", metavar="N", help="One template; repeatable.")
+        list[str] | None,
+        typer.Option("--template", metavar="N", help="Remove this template; repeatable."),
     ] = None,
     older_than: Annotated[
         str | None,
-        typer.Option("--older-than", metavar="DATE|90d", help="Templates made before that."),
+        typer.Option("--older-than", metavar="DATE|90d", help="Remove templates made before."),
     ] = None,
     expired: Annotated[
         bool,
-        typer.Option("--expired", help="What the retention period and consents no longer cover."),
+        typer.Option(
+            "--expired", help="Remove what the retention period and consents no longer cover."
+        ),
     ] = False,
     key_file: KeyFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Delete, and leave none of the bytes in the gallery's files.
+    """Remove subjects or templates, and overwrite their bytes in the gallery's files.
 
-    The whole file is written anew: 1.2 s of processor time for 100,000 templates. What `evaluate`
-    keeps of the same photographs is forgotten too. JSON: templates (how many), cached (rows of
-    evaluations).
+    The whole file is rewritten: 1.2 s of processor time for 100,000 templates. Embeddings of the
+    same photographs are removed from the evaluation cache too. JSON: templates (their number),
+    cached (rows removed from the evaluation cache).
     """
     from faceprint import settings
     from faceprint.evaluation.embedding_cache import forget
-    from faceprint.recognition.gallery.store import is_postgres
+    from faceprint.recognition.gallery.factory import is_postgres
 
     if not (subjects or template or older_than or expired):
-        raise UsageError("what is removed? SUBJECT..., --template N, --older-than or --expired")
+        raise UsageError(
+            "nothing to remove; give SUBJECT..., --template N, --older-than or --expired"
+        )
     before = None if older_than is None else moment(older_than)
     count = cached = 0
     with open_gallery(gallery, key_file) as opened:
@@ -151,16 +154,16 @@ def remove(
             if expired:
                 count += opened.expire()
         finally:
-            # Also when the gallery's file could not be written anew: the rows are gone.
+            # Also if the gallery's file could not be rewritten: the rows are deleted.
             cached = forget(settings.home() / "embeddings", opened.forgotten)
     if as_json:
         print_json({"templates": count, "cached": cached})
     else:
         say(f"{counted(count, 'template', 'templates')} removed")
         if is_postgres(gallery):
-            note("the server may keep the bytes in its pages until VACUUM FULL: docs/scaling.md")
+            note("the bytes may stay in the server's pages until VACUUM FULL: docs/scaling.md")
         if cached:
-            note(f"and {counted(cached, 'row', 'rows')} of the evaluation cache")
+            note(f"{counted(cached, 'row', 'rows')} removed from the evaluation cache")
     return DONE
 
 
@@ -169,15 +172,15 @@ def verify(
     gallery: Location,
     accept: Annotated[
         bool,
-        typer.Option("--accept", help="Take all rows as they are for right; look at them first."),
+        typer.Option("--accept", help="Accept all rows as they are, after you checked them."),
     ] = False,
     key_file: KeyFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Read everything and check it. Exit code 1: problems were found. JSON: ok, problems[]."""
+    """Read and check everything. Exit code 1: problems were found. JSON: ok, problems[]."""
     with open_gallery(gallery, key_file) as opened:
         if accept:
-            note(f"{counted(opened.accept(), 'row', 'rows')} taken for right")
+            note(f"{counted(opened.accept(), 'row', 'rows')} accepted")
         problems = opened.verify()
     if as_json:
         print_json({"ok": not problems, "problems": problems})
@@ -191,15 +194,15 @@ def verify(
 @app.command()
 def audit(
     gallery: Location,
-    check: Annotated[bool, typer.Option("--verify", help="Check the chain of hashes.")] = False,
+    check: Annotated[bool, typer.Option("--verify", help="Verify the chain of hashes.")] = False,
     anchor: Annotated[
         str | None,
-        typer.Option("--anchor", metavar="N:HASH", help="What an earlier --verify printed."),
+        typer.Option("--anchor", metavar="N:HASH", help="Anchor that an earlier --verify printed."),
     ] = None,
     key_file: KeyFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """The audit log. Exit code 1: with --verify, it was changed.
+    """Show or verify the audit log. Exit code 1: with --verify, it was changed.
 
     JSON lines: seq, time, actor, action, subject (a random id), detail, prev, hash; with --verify
     one document: ok, entries, anchor (keep it elsewhere), problems[].

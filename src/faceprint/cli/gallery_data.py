@@ -1,4 +1,4 @@
-"""`faceprint gallery export|import|migrate|rekey|keygen|policy`: what touches every record."""
+"""`faceprint gallery export|import|migrate|rekey|keygen|backup|policy`."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ File = Annotated[Path, typer.Argument(metavar="FILE", help="Ends in .jsonl or .p
 def export(
     gallery: Location, file: File, key_file: KeyFile = None, as_json: options.Json = False
 ) -> int:
-    """Write every template in clear. JSON: file, templates."""
+    """Write all templates, unencrypted. JSON: file, templates."""
     with open_gallery(gallery, key_file) as opened:
         count = opened.export(file)
     if as_json:
         print_json({"file": str(file), "templates": count})
     else:
-        say(f"{file}: {count} templates, vectors in clear")
+        say(f"{file}: {count} templates, unencrypted")
     return DONE
 
 
 def import_(
     gallery: Location, file: File, key_file: KeyFile = None, as_json: options.Json = False
 ) -> int:
-    """Take in an export; all or nothing. A gallery that is not there is made for its model.
+    """Import an export, all or nothing. A missing gallery is created for its model.
 
     JSON: file, templates (new), known, subjects.
     """
@@ -60,6 +60,7 @@ def import_(
     return DONE
 
 
+@options.with_model_options(*options.MODELS)
 def migrate(
     gallery: Location,
     drop_missing: Annotated[
@@ -68,17 +69,14 @@ def migrate(
     ] = False,
     key_file: KeyFile = None,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
-    """Embed everything again with another model, from kept crops or the photographs.
+    """Embed all templates with another model, from kept crops or the photographs.
 
     JSON: model, from_crops, from_sources, missing[]: template, subject, reason.
     """
-    fp = options.analyzer(pack, detector, embedder, runtime, threads)
+    fp = models.load()
     with open_gallery(gallery, key_file) as opened:
         done = opened.migrate(fp, drop_missing=drop_missing, progress=progress("templates"))
         model = opened.header.model.id
@@ -98,13 +96,13 @@ def migrate(
 def rekey(
     gallery: Location,
     new_key_file: Annotated[
-        Path | None, typer.Option("--new-key-file", metavar="FILE", help="Seal with this key.")
+        Path | None, typer.Option("--new-key-file", metavar="FILE", help="Encrypt with this key.")
     ] = None,
-    decrypt: Annotated[bool, typer.Option("--decrypt", help="Leave the records in clear.")] = False,
+    decrypt: Annotated[bool, typer.Option("--decrypt", help="Remove the encryption.")] = False,
     key_file: KeyFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Encrypt a gallery, give it another key, or take the encryption away. JSON: templates, key."""
+    """Encrypt a gallery, change its key, or remove the encryption. JSON: templates, key."""
     from faceprint.recognition.gallery.crypto import read_key_file
 
     if (new_key_file is None) != decrypt:
@@ -115,38 +113,42 @@ def rekey(
     if as_json:
         print_json({"templates": count, "key": None if key is None else key.id})
     else:
-        how = "in clear" if key is None else f"sealed with key {key.id}"
+        how = "decrypted" if key is None else f"encrypted with key {key.id}"
         say(f"{count} templates {how}")
     return DONE
 
 
 def keygen(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the new key goes.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="New file for the key.")],
 ) -> int:
-    """Make a key; an existing file is never replaced. Lose it, and the gallery is lost."""
+    """Create a key. An existing file is never replaced. Without its key a gallery is lost."""
     from faceprint.recognition.gallery import new_key
 
     try:
         handle = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as out:
-            out.write(new_key().text() + "\n")
-            out.flush()
-            # Before anything is sealed with it.
-            os.fsync(out.fileno())
+        try:
+            with os.fdopen(handle, "w", encoding="ascii") as out:
+                out.write(new_key().text() + "\n")
+                out.flush()
+                # Before anything is encrypted with it.
+                os.fsync(out.fileno())
+        except OSError:
+            file.unlink(missing_ok=True)  # half a key stands in the way of a whole one
+            raise
         sync_folder(file.absolute().parent)
     except OSError as error:
-        raise UsageError(f"{file} can't be made: {error.strerror}") from error
-    say(f"{file}: a new key; keep a copy in another place than the gallery's backups")
+        raise UsageError(f"{file} can't be created: {error.strerror}") from error
+    say(f"{file}: a new key; keep a copy apart from the gallery's backups")
     return DONE
 
 
 def backup(
     gallery: Location,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A file that is not there yet.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A new file.")],
     key_file: KeyFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Copy a gallery that others may be writing at the moment; sealed records stay sealed.
+    """Copy a gallery, even while others write it; encrypted records stay encrypted.
 
     JSON: file, templates.
     """
@@ -167,17 +169,17 @@ def policy(
         bool | None, typer.Option("--require-consent/--no-require-consent")
     ] = None,
     retention_days: Annotated[
-        int | None, typer.Option("--retention-days", min=0, max=365_000, help="0: for ever.")
+        int | None, typer.Option("--retention-days", min=0, max=365_000, help="0: forever.")
     ] = None,
     keep_crops: Annotated[bool | None, typer.Option("--keep-crops/--no-keep-crops")] = None,
     max_templates: Annotated[
         int | None,
-        typer.Option("--max-templates", min=0, max=1_000_000, help="A subject; 0: no limit."),
+        typer.Option("--max-templates", min=0, max=1_000_000, help="Per subject; 0: no limit."),
     ] = None,
     key_file: KeyFile = None,
     as_json: options.Json = False,
 ) -> int:
-    """Show or change what a gallery asks of enrollments. JSON: the policy's fields."""
+    """Show or change what a gallery requires of enrollments. JSON: the policy's fields."""
     with open_gallery(gallery, key_file) as opened:
         held = opened.header.policy
         wanted = held

@@ -1,4 +1,4 @@
-"""What the commands on galleries share: keys, moments, opening."""
+"""What the gallery commands share: options, opening, dates."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 __all__ = ["KeyFile", "Location", "announced", "gallery_exists", "moment", "open_gallery"]
 
 Location = Annotated[
-    str, typer.Argument(metavar="GALLERY", help="A file, or postgresql://... (one schema of it).")
+    str, typer.Argument(metavar="GALLERY", help="A file, or postgresql://...?schema=NAME.")
 ]
 KeyFile = Annotated[
     Path | None,
     typer.Option(
-        "--key-file", metavar="FILE", help="The key of an encrypted gallery. [FACEPRINT_KEY_FILE]"
+        "--key-file", metavar="FILE", help="Key of an encrypted gallery. [FACEPRINT_KEY_FILE]"
     ),
 ]
 
 
 def open_gallery(location: str, key_file: Path | None) -> Gallery:
-    """A gallery that exists, for housekeeping: without models."""
+    """Open an existing gallery, without models."""
     from faceprint.recognition.gallery.crypto import read_key_file
     from faceprint.recognition.gallery.gallery import Gallery
 
@@ -39,21 +39,21 @@ def open_gallery(location: str, key_file: Path | None) -> Gallery:
 
 
 def announced(gallery: Gallery) -> Gallery:
-    """The gallery, once its user was told what opening it did."""
+    """Print the notices of the opening; give the gallery."""
     for notice in gallery.notices:
         note(notice)
     return gallery
 
 
 def gallery_exists(location: str) -> bool:
-    """Whether a file is there; a server is asked when it is opened."""
-    from faceprint.recognition.gallery.store import is_postgres
+    """Whether the file exists; a server is only asked when it is opened."""
+    from faceprint.recognition.gallery.factory import is_postgres
 
     return is_postgres(location) or settings.expanded(location).exists()
 
 
 def moment(text: str) -> datetime:
-    """`2025-01-31`, an ISO moment, or `90d` for that many days ago; UTC where no zone is given.
+    """Parse `2025-01-31`, an ISO date and time, or `90d` (90 days ago); UTC by default.
 
     Raises:
         UsageError: none of these.
@@ -66,7 +66,7 @@ def moment(text: str) -> datetime:
             raise UsageError(f"{text!r} is before the year 1") from error
     try:
         found = datetime.fromisoformat(text)
-        # In UTC here, as the first and last day of the calendar have no place in other zones.
+        # In UTC: the first and last day of the calendar do not exist in every time zone.
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise UsageError(f"{text!r} is neither a date such as 2025-01-31 nor 90d") from error

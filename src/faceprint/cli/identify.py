@@ -1,4 +1,4 @@
-"""`faceprint identify`: who is this, or a stranger?"""
+"""`faceprint identify`: find the people of photographs in a gallery."""
 
 from __future__ import annotations
 
@@ -19,16 +19,19 @@ if TYPE_CHECKING:
 __all__ = ["identify"]
 
 
+@options.with_model_options(*options.MODELS)
 def identify(
     gallery: Location,
     photographs: Annotated[list[Path], typer.Argument(metavar="IMG...", help="Photographs.")],
-    top: Annotated[int, typer.Option("--top", min=1, help="Candidates to report.")] = 5,
+    top: Annotated[int, typer.Option("--top", min=1, help="Number of candidates.")] = 5,
     fpir: Annotated[
         float | None,
-        typer.Option("--fpir", help="Strangers that may be taken for somebody. [1e-2]"),
+        typer.Option(
+            "--fpir", help="Share of strangers that may be identified as somebody. [1e-2]"
+        ),
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option("--threshold", help="Decide at this cosine similarity instead.")
+        float | None, typer.Option("--threshold", help="Use this cosine similarity instead.")
     ] = None,
     calibration: Annotated[
         str | None,
@@ -40,31 +43,28 @@ def identify(
     index: Annotated[
         str,
         typer.Option(
-            "--index", help="exact, exact-i8, signs, usearch, or auto: by the gallery's size."
+            "--index", help="exact, signs (binary LSH), usearch, or auto: by the gallery's size."
         ),
     ] = "auto",
     key_file: KeyFile = None,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    embedder: options.Embedder = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
-    """Search every face of photographs; a line each. Exit code 1: nobody was recognized.
+    """Search every face of the photographs. Exit code 1: nobody was recognized.
 
     JSON lines: source, box, subject (null for a stranger), similarity, threshold, evidence,
-    provisional (true: nobody measured the threshold for these models), decidable (false where the
-    face is too poor to say anything; reason says why), candidates[]: subject, template, similarity,
-    rank; error where a photograph can't be used (exit code 3).
+    provisional (true: the threshold was not measured for these models), decidable (false if the
+    quality of the face is too low; reason says why), candidates[]: subject, template, similarity,
+    rank; error if a photograph can't be used (exit code 3).
     """
     from faceprint.recognition.gallery import Gallery
     from faceprint.recognition.gallery.crypto import read_key_file
     from faceprint.recognition.thresholds.saved_calibrations import calibration_for
 
-    fp = options.analyzer(pack, detector, embedder, runtime, threads)
+    fp = models.load()
     if not gallery_exists(gallery):
-        raise UsageError(f"there is no gallery at {gallery}; faceprint enroll makes one")
+        raise UsageError(f"there is no gallery at {gallery}; create one with faceprint enroll")
     key = None if key_file is None else read_key_file(key_file)
     points = None if calibration is None else calibration_for(calibration, fp).points
     found = failed = 0
@@ -104,28 +104,8 @@ def _evidence(point: OperatingPoint) -> str:
 
 
 def _line(source: str, face: Face, answer: Identification) -> dict[str, Any]:
-    best = answer.candidates[0].similarity if answer.candidates else None
-    point = answer.operating_point
-    return {
-        "source": source,
-        "box": [round(float(value), 2) for value in face.box],
-        "subject": answer.subject,
-        "similarity": None if best is None else round(best, 6),
-        "threshold": round(answer.threshold, 6),
-        "evidence": None if point is None else point.evidence,
-        "provisional": None if point is None else point.provisional,
-        "decidable": answer.decidable,
-        "reason": answer.reason or None,
-        "candidates": [
-            {
-                "subject": match.subject,
-                "template": match.template,
-                "similarity": round(match.similarity, 6),
-                "rank": match.rank,
-            }
-            for match in answer.candidates
-        ],
-    }
+    box = [round(float(value), 2) for value in face.box]
+    return {"source": source, "box": box} | answer.to_dict()
 
 
 def _failure(result: AnalyzedImage) -> dict[str, Any]:

@@ -1,10 +1,12 @@
-"""Data sets as the command line names them."""
+"""Labeled data sets of `evaluate`, `calibrate` and `models validate`, and their options."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from faceprint.cli.output import search_notes
 from faceprint.errors import UsageError
@@ -12,7 +14,14 @@ from faceprint.errors import UsageError
 if TYPE_CHECKING:
     from faceprint.evaluation.datasets import LabeledSet, PairSet
 
-__all__ = ["is_record_pack", "open_labeled", "open_pairs"]
+__all__ = ["Aligned", "Mirror", "is_record_pack", "open_labeled", "open_pairs"]
+
+Mirror = Annotated[
+    bool, typer.Option("--mirror", help="Average with the embedding of the mirror image.")
+]
+Aligned = Annotated[
+    bool, typer.Option("--aligned", help="The pictures are aligned crops; don't detect faces.")
+]
 
 _TABLES = {".csv", ".parquet", ".pq"}
 
@@ -20,14 +29,14 @@ _TABLES = {".csv", ".parquet", ".pq"}
 def open_labeled(
     path: Path, *, aligned: bool, exclude: Sequence[str] = (), groups: Path | None = None
 ) -> LabeledSet:
-    """A folder a person, or a RecordIO pack, whose pictures are aligned crops."""
+    """One folder per person, or a RecordIO pack of aligned crops."""
     from faceprint.evaluation.folders import open_folder
     from faceprint.evaluation.recordio import open_record_pack
     from faceprint.vision.search_report import SearchReport
 
     if is_record_pack(path):
         if groups is not None:
-            raise UsageError("a RecordIO pack names nobody; --groups goes with a folder of people")
+            raise UsageError("--groups is for folders of people; a RecordIO pack has no names")
         return open_record_pack(path)
     search = SearchReport()
     try:
@@ -45,7 +54,7 @@ def open_pairs(protocol: str, path: Path, pairs: Path | None, *, aligned: bool) 
         return open_lfw(path, pairs or path / "pairs.txt", aligned=aligned)
     if protocol == "bin":
         if pairs is not None:
-            raise UsageError("a .bin pack holds its own pairs; leave --pairs out")
+            raise UsageError("a .bin pack has its own pairs; omit --pairs")
         return open_bin(path)
     if pairs is None:
         return open_pair_table(path, aligned=aligned)

@@ -223,14 +223,14 @@ def list_licenses(as_json: options.Json = False) -> int:
 def _cards(ids: list[str]) -> list[ModelCard]:
     """Return the cards of ids and packs, each once."""
     pack_names = {pack.name for pack in packs.all_packs()}
-    wanted: list[str] = []
+    card_ids: list[str] = []
     for name in ids:
         if name in pack_names:
             pack = packs.get_pack(name)
-            wanted += [pack.detector, pack.embedder]
+            card_ids += [pack.detector, pack.embedder]
         else:
-            wanted.append(name)
-    return [catalog.get_card(name) for name in dict.fromkeys(wanted)]
+            card_ids.append(name)
+    return [catalog.get_card(name) for name in dict.fromkeys(card_ids)]
 
 
 def _row(card: ModelCard) -> dict[str, Any]:

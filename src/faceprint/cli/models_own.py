@@ -36,25 +36,26 @@ def add(
     if not path.is_file():
         raise UsageError(f"{path} is not a file")
     card = catalog.add_card(path, replace)
-    taken = store.adopt(card, path.resolve().parent)
+    copied = store.adopt(card, path.resolve().parent)
     if as_json:
         document: dict[str, Any] = {
             "id": card.id,
             "card": card.origin,
             "hash": card_hash(card),
-            "files": [str(item) for item in taken],
+            "files": [str(item) for item in copied],
             "ready": store.is_ready(card),
         }
         print_json(document)
     else:
         say(f"{card.id}: {card.origin}")
-        for item in taken:
+        for item in copied:
             say(f"copied: {item}")
         if not store.is_ready(card):
             note(f"`faceprint models pull {card.id}` downloads its files")
     return DONE
 
 
+@options.with_model_options(*options.SESSION)
 def lint(
     path: Annotated[Path, typer.Argument(metavar="FILE.onnx", help="A graph.")],
     card_path: Annotated[
@@ -64,9 +65,9 @@ def lint(
     golden: Annotated[
         bool, typer.Option("--golden", help="Print the golden values for the card.")
     ] = False,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
     as_json: options.Json = False,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Inspect a graph, and propose a card or check one. Exit code 1: something is wrong.
 
@@ -85,10 +86,9 @@ def lint(
         raise UsageError("--golden needs --card: the card defines the graph's input")
 
     def open_graph(graph: Path) -> Run:
-        from faceprint.runtime.session import RuntimeOptions, open_session
+        from faceprint.runtime.session import open_session
 
-        chosen = RuntimeOptions(threads=threads)
-        return open_session(graph, runtime=runtime, options=chosen).run
+        return open_session(graph, runtime=models.runtime, options=models.session()).run
 
     report = inspect(path, card=card, open_graph=open_graph)
     values: tuple[float, ...] = ()

@@ -1,28 +1,42 @@
-"""Options that many commands share, spelled once."""
+"""Options that several commands share, and the decorator that gives a command its models."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
+from faceprint import settings
+
 if TYPE_CHECKING:
+    from faceprint.runtime.session import RuntimeOptions
     from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = [
-    "Detector",
-    "Embedder",
+    "MODELS",
+    "SESSION",
+    "STREAM",
     "Exclude",
     "Json",
     "MinQuality",
-    "Pack",
-    "Processes",
-    "Runtime",
-    "Threads",
-    "analyzer",
+    "ModelOptions",
+    "with_model_options",
 ]
 
+MODELS = ("pack", "detector", "embedder", "runtime", "device", "threads", "accept_license")
+"""Options of a command that looks at a few photographs."""
+
+STREAM = (*MODELS, "processes")
+"""Options of a command that looks at many photographs."""
+
+SESSION = ("runtime", "device", "threads")
+"""Options of a command that opens a graph of its own."""
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
 MinQuality = Annotated[
     float | None,
     typer.Option(
@@ -30,38 +44,7 @@ MinQuality = Annotated[
         metavar="X",
         min=0,
         max=1,
-        help="Least quality of a face that decides; 0: any. [what the embedder supports]",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON on stdout.")]
-Pack = Annotated[
-    str | None,
-    typer.Option("--pack", metavar="NAME", help="Detector and embedder by one name. [starter]"),
-]
-Detector = Annotated[
-    str | None, typer.Option("--detector", metavar="ID", help="Another detector than the pack's.")
-]
-Embedder = Annotated[
-    str | None, typer.Option("--embedder", metavar="ID", help="Another embedder than the pack's.")
-]
-Runtime = Annotated[
-    str | None,
-    typer.Option(
-        "--runtime", metavar="NAME", help="onnxruntime, openvino, pytorch, opencv, mxnet."
-    ),
-]
-Threads = Annotated[
-    int | None,
-    typer.Option("--threads", metavar="N", min=1, max=1024, help="Cores to use. [all it may]"),
-]
-Processes = Annotated[
-    int | None,
-    typer.Option(
-        "--processes",
-        metavar="N",
-        min=1,
-        max=1024,
-        help="Share the cores among so many, on long runs. [one for two cores]",
+        help="Do not decide on faces below this quality; 0 decides on all. [the embedder's limit]",
     ),
 ]
 Exclude = Annotated[
@@ -72,28 +55,119 @@ Exclude = Annotated[
         help="Skip names ('*.png') or paths ('raw/*') in folders; repeatable.",
     ),
 ]
-Output = Annotated[Path | None, typer.Option("--out", metavar="PATH")]
 
 
-def analyzer(
-    pack: str | None,
-    detector: str | None,
-    embedder: str | None,
-    runtime: str | None,
-    threads: int | None,
-    processes: int | None = 1,
-    *,
-    mirror: bool = False,
-) -> FaceAnalyzer:
-    """What the shared options mean; `processes` None: as many as pay."""
-    from faceprint.vision.analyzer import load
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """Which models a command runs, and how. Each field is the option of that name."""
 
-    return load(
-        pack,
-        detector=detector,
-        embedder=embedder,
-        runtime=runtime,
-        threads=threads,
-        processes=processes,
-        mirror=mirror,
-    )
+    pack: Annotated[
+        str | None,
+        typer.Option("--pack", metavar="NAME", help="A detector and an embedder. [starter]"),
+    ] = None
+    detector: Annotated[
+        str | None,
+        typer.Option("--detector", metavar="ID", help="Use this detector, not the pack's."),
+    ] = None
+    embedder: Annotated[
+        str | None,
+        typer.Option("--embedder", metavar="ID", help="Use this embedder, not the pack's."),
+    ] = None
+    runtime: Annotated[
+        str | None,
+        typer.Option(
+            "--runtime",
+            metavar="NAME",
+            help="onnxruntime, openvino, pytorch, opencv or mxnet. [onnxruntime]",
+        ),
+    ] = None
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device",
+            metavar="NAME",
+            help="cpu, cuda, coreml, openvino, if the runtime has it. [cpu]",
+        ),
+    ] = None
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            metavar="N",
+            min=1,
+            max=1024,
+            help="Number of threads. [all available cores]",
+        ),
+    ] = None
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            "--processes",
+            metavar="N",
+            min=1,
+            max=1024,
+            help="Number of processes that share a long run. [one per two threads]",
+        ),
+    ] = None
+    accept_license: Annotated[
+        bool, typer.Option("--accept-license", help="Accept the licenses of the models.")
+    ] = False
+
+    def load(self, *, mirror: bool = False) -> FaceAnalyzer:
+        """The models; `mirror` averages each embedding with its mirror image's."""
+        from faceprint.vision.analyzer import load
+
+        return load(
+            self.pack,
+            detector=self.detector,
+            embedder=self.embedder,
+            runtime=self.runtime,
+            device=self.device,
+            threads=self.threads,
+            processes=self.processes,
+            accept_license=self.accept_license,
+            mirror=mirror,
+        )
+
+    def session(self) -> RuntimeOptions:
+        """How a single graph is run."""
+        from faceprint.runtime.session import RuntimeOptions
+
+        return RuntimeOptions(threads=self.threads, device=self.device or settings.default_device())
+
+
+def with_model_options(*names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Replace a command's parameter `models: ModelOptions` by the options of these names.
+
+    Args:
+        names: fields of `ModelOptions`; a field without an option keeps its default, and
+            `processes` is then 1.
+    """
+    kinds = get_type_hints(ModelOptions, include_extras=True)
+    defaults = {field.name: field.default for field in fields(ModelOptions)}
+    chosen = [
+        inspect.Parameter(
+            name, inspect.Parameter.KEYWORD_ONLY, default=defaults[name], annotation=kinds[name]
+        )
+        for name in names
+    ]
+
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        @functools.wraps(command)
+        def run(*args: Any, **given: Any) -> int:
+            picked = {name: given.pop(name) for name in names if name in given}
+            return command(*args, **given, models=ModelOptions(**{"processes": 1} | picked))
+
+        hints = get_type_hints(command, include_extras=True)
+        signature = inspect.signature(command)
+        kept = [
+            item.replace(annotation=hints[name])
+            for name, item in signature.parameters.items()
+            if name != "models"
+        ]
+        parameters = [*kept, *chosen]
+        run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        run.__annotations__ = {item.name: item.annotation for item in parameters}
+        return run
+
+    return decorate

@@ -1,4 +1,4 @@
-"""How commands speak: results on stdout, for people or as JSON; everything else on stderr."""
+"""Printing: results go to stdout, as text or JSON; everything else goes to stderr."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["counted", "note", "print_json", "print_table", "say", "search_notes"]
 
 _PIPE_WIDTH = 1000
-"""Columns of a table that goes to a pipe: nothing is folded there."""
+"""Width of a table that goes to a pipe, where nothing is wrapped."""
 
 _LAST_COLUMN = 20
-"""Columns that the last one of a table needs at least to be read with ease."""
+"""Smallest readable width of a table's last column."""
 
 _JSON = {True: (",", ":"), False: (",", ": ")}
 
@@ -28,39 +28,39 @@ def print_json(document: Any, *, stream: bool = False) -> None:
 
     Args:
         document: plain data; NaN and infinity are refused, since JSON has neither.
-        stream: one compact line, flushed, so that a reader sees it at once.
+        stream: print one compact line and flush it.
     """
     text = json_text(document, indent=None if stream else 2, separators=_JSON[stream])
     print(text, flush=stream)  # noqa: T201 - typer.echo does not flush a pipe
 
 
 def counted(number: int, one: str, many: str) -> str:
-    """A number with its noun, as `1 face` and `2,000 faces`."""
+    """A number with its noun, such as `1 face` and `2,000 faces`."""
     return f"{number:,} {one if number == 1 else many}"
 
 
 def note(message: str, *, lines: bool = False) -> None:
-    """A message for people, on stderr; control characters in it are shown and not obeyed.
+    """Print a message on stderr; control characters are escaped.
 
     Args:
-        lines: it is meant to have several lines, and holds no name that a stranger chose.
+        lines: the message may have several lines, and holds no name that a stranger chose.
     """
     typer.echo(shown(message, lines=lines), err=True)
 
 
 def search_notes(report: SearchReport) -> None:
-    """What a search for photographs skipped and could not read."""
+    """Print what a search for photographs skipped and could not read."""
     for line in report.messages():
         note(f"faceprint: {line}")
 
 
 def say(message: str, *, lines: bool = False) -> None:
-    """A line of the answer, on stdout; otherwise as `note`."""
+    """Print a line of the result on stdout; otherwise like `note`."""
     typer.echo(shown(message, lines=lines))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table for people on stdout; cells are never cut, also where stdout is a pipe."""
+    """Print a table on stdout; cells are never cut, not even in a pipe."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -74,16 +74,16 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     fits = _width(columns[:-1], cells) + _LAST_COLUMN <= console.width
     for index, column in enumerate(columns):
         last = index == len(columns) - 1
-        # Where they can't all stand side by side, each is folded: rich would drop some of them.
+        # Wrap every column when they don't fit side by side: rich would drop some of them.
         table.add_column(shown(column), no_wrap=fits and not last, overflow="fold")
     for row in cells:
-        # Text, not str: what a card says is never markup.
+        # Text, not str: a card's text is never markup.
         table.add_row(*map(Text, row))
     console.print(table)
 
 
 def _width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-    """What these columns take unfolded, with the space between them."""
+    """The width of these columns without wrapping, with the space between them."""
     from rich.cells import cell_len
 
     return sum(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["parity"]
 
 
+@options.with_model_options("threads", "accept_license")
 def parity(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A card id, or an ONNX file.")],
     runtimes: Annotated[
@@ -29,11 +30,9 @@ def parity(
     yes: Annotated[
         bool, typer.Option("--yes", help="Install the MXNet environment without asking.")
     ] = False,
-    accept_license: Annotated[
-        bool, typer.Option("--accept-license", help="Accept the license of the weights.")
-    ] = False,
-    threads: options.Threads = None,
     as_json: options.Json = False,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Compare runtimes with ONNX Runtime: agreement, speed, memory. Exit code 1: one disagrees.
 
@@ -44,17 +43,17 @@ def parity(
     peak_mb, load_s.
     """
     from faceprint.runtime.parity import INPUTS, compare
-    from faceprint.runtime.session import RUNTIMES, RuntimeOptions
+    from faceprint.runtime.session import RUNTIMES
 
     named = runtimes != "all"
     chosen = [name.strip() for name in runtimes.split(",")] if named else list(RUNTIMES)
     unknown = [name for name in chosen if name not in RUNTIMES]
     if unknown:
         raise UsageError(f"no runtime named {unknown[0]!r}; there are {', '.join(RUNTIMES)}")
-    graphs = _graphs(model, accept_license)
+    graphs = _graphs(model, models.accept_license)
     if "mxnet" in chosen:
         _offer_mxnet(yes=yes, named=named)
-    session = RuntimeOptions(threads=threads)
+    session = models.session()
     note(f"inputs: {INPUTS}; {session.thread_count()} threads")
     files, ok = [], True
     for path, given in graphs:

@@ -1,4 +1,4 @@
-"""Progress on stderr: a line that renews itself on a terminal, now and then a line elsewhere."""
+"""Progress on stderr: one line that is overwritten on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable
 __all__ = ["progress"]
 
 _EVERY = 10.0
-"""Seconds between two lines where stderr is no terminal."""
+"""Seconds between two lines where stderr is not a terminal."""
 
 
 def progress(what: str) -> Callable[[int, int], None]:
-    """A function to call with how many are done, of how many."""
+    """A function that takes how many are done and the total."""
     start = last = time.monotonic()
 
     def show(done: int, total: int) -> None:

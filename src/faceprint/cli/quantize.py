@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["quantize"]
 
 
+@options.with_model_options("detector", "threads")
 def quantize(
     card_id: Annotated[str, typer.Argument(metavar="ID", help="Card id of an embedder.")],
     out: Annotated[
@@ -58,8 +59,8 @@ def quantize(
         bool, typer.Option("--replace", help="Overwrite FILE and the card of the same id.")
     ] = False,
     as_json: options.Json = False,
-    detector: options.Detector = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
     """Make an int8 model of an embedder. Exit code 1: not worth it here, nothing is kept.
 
@@ -75,10 +76,10 @@ def quantize(
     new_id = name or f"{card_id}-int8"
     if out.suffix != ".onnx" or not out.parent.is_dir():
         raise UsageError(f"{out}: expected a file FILE.onnx in an existing folder")
-    taken = [str(out)] if out.exists() else []
-    taken += [f"the card {new_id}"] if new_id in catalog.card_ids() else []
-    if taken and not replace:
-        raise UsageError(f"{' and '.join(taken)}: exists already; --replace overwrites")
+    existing = [str(out)] if out.exists() else []
+    existing += [f"the card {new_id}"] if new_id in catalog.card_ids() else []
+    if existing and not replace:
+        raise UsageError(f"{' and '.join(existing)}: exists already; --replace overwrites")
     pairs_file = None if speed_only else pairs or on / "pairs.txt"
     if pairs_file is not None and not pairs_file.is_file():
         raise UsageError(
@@ -91,7 +92,7 @@ def quantize(
         out,
         on,
         pairs_file,
-        options=TrialOptions(photographs, detector, threads, limit, min_speedup),
+        options=TrialOptions(photographs, models.detector, models.threads, limit, min_speedup),
         progress=progress,
     )
     document = _document(trial, card_id) | asdict(decision)

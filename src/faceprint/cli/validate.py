@@ -1,7 +1,8 @@
-"""`faceprint models validate`: is what was published about a model so?"""
+"""`faceprint models validate`: compares a card's published figures with measured ones."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -9,7 +10,7 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
-from faceprint.cli.labeled_data import open_pairs
+from faceprint.cli.labeled_data import Mirror, open_pairs
 from faceprint.cli.output import note, print_json, print_table
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
@@ -17,42 +18,41 @@ from faceprint.errors import UsageError
 __all__ = ["register", "validate"]
 
 
+@options.with_model_options("pack", "detector", "runtime", "device", "threads", "accept_license")
 def validate(
     card_id: Annotated[str, typer.Argument(metavar="ID", help="An embedder's card id.")],
     on: Annotated[
         Path,
-        typer.Option("--on", metavar="DATA", help="LFW's folder, or a .bin pack as cfp_fp.bin."),
+        typer.Option(
+            "--on", metavar="DATA", help="The folder of LFW, or a .bin pack as cfp_fp.bin."
+        ),
     ],
     pairs: Annotated[
         Path | None, typer.Option("--pairs", metavar="F", help="LFW's pairs.txt. [DATA/pairs.txt]")
     ] = None,
     data_set: Annotated[
         str | None,
-        typer.Option("--data-set", metavar="NAME", help="As the card calls it. [by DATA's name]"),
+        typer.Option("--data-set", metavar="NAME", help="Its name in the card. [from DATA]"),
     ] = None,
-    mirror: Annotated[
-        bool, typer.Option("--mirror", help="Average with the mirror image, as papers often do.")
-    ] = False,
+    mirror: Mirror = False,
     as_json: options.Json = False,
-    pack: options.Pack = None,
-    detector: options.Detector = None,
-    runtime: options.Runtime = None,
-    threads: options.Threads = None,
+    *,
+    models: options.ModelOptions,
 ) -> int:
-    """Published figures of a card against measured ones. Exit code 1: they disagree.
+    """Compare the published figures of a card with measured ones. Exit code 1: they disagree.
 
-    They disagree where the published value lies outside the measured one's interval (95 %).
+    They disagree if the published value is outside the interval (95 %) of the measured one.
     JSON: id, data_set, agrees, figures[]: protocol, metric, published, source, measured, low, high,
     agrees (null: this data cannot tell); result: as of `evaluate`.
     """
     from faceprint.evaluation.embeddings import EmbedOptions
-    from faceprint.evaluation.run import evaluate
     from faceprint.evaluation.validate import compare_published, data_set_name
+    from faceprint.evaluation.verification import evaluate
 
-    fp = options.analyzer(pack, detector, card_id, runtime, threads, None, mirror=mirror)
+    fp = replace(models, embedder=card_id, processes=None).load(mirror=mirror)
     published = fp.embedder_card.published
     if not published:
-        raise UsageError(f"the card of {card_id} names no published figure")
+        raise UsageError(f"the card of {card_id} has no published figure")
     data = open_pairs("lfw" if on.is_dir() else "bin", on, pairs, aligned=False)
     name = data_set or data_set_name(on.stem)
     run = evaluate(
@@ -68,7 +68,7 @@ def validate(
         known = ", ".join(dict.fromkeys(figure.protocol for figure in published))
         raise UsageError(
             f"the card of {card_id} has no accuracy on {name}; it has figures on {known} "
-            "(--data-set says what DATA is)"
+            "(name the data set with --data-set)"
         )
     agrees = all(comparison.agrees for comparison in compared)
     if as_json:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from faceprint._files import refuse_pipes
 from faceprint.errors import DatasetError
 from faceprint.evaluation.datasets import PairSet, Picture
 from faceprint.evaluation.plain_pickle import read_plain_pickle
@@ -30,6 +31,7 @@ def open_bin(pack: Path, *, aligned: bool = True) -> PairSet:
         DatasetError: not such a pack, or too large; nothing in the file is ever executed.
     """
     try:
+        refuse_pipes(pack)
         size = pack.stat().st_size
         if size > MAX_FILE_BYTES:
             raise DatasetError(f"{pack}: {size:,} bytes; at most {MAX_FILE_BYTES:,} are read")

@@ -1,9 +1,9 @@
-"""Operating points from labeled similarities, with what the data can and cannot promise.
+"""Operating points from labeled similarities, with what the data support.
 
-The promise is about people who were not measured. A threshold at which exactly the asked share of
-the people at hand match lets more than that share of other people match in half of all cases. The
-threshold taken here is the lowest that other people keep in most cases (`keep`), by a bootstrap
-over people (see `thresholds`). With several data sets it is the highest that any of them needs.
+An operating point is for people who were not measured. A threshold that gives exactly the target
+FMR on the people measured exceeds it on other people in half of all cases. So the threshold is the
+lowest that other people keep in most cases (`keep`), by a bootstrap over people (see
+`resampled_scores`). With several data sets it is the highest that any of them needs.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from faceprint.errors import UsageError
 from faceprint.evaluation.intervals import RULE_OF_30, Rate, share
-from faceprint.evaluation.labeled import LabeledScores
-from faceprint.evaluation.thresholds import KEEP, RatesAt, ResampledScores
+from faceprint.evaluation.labeled_scores import LabeledScores
+from faceprint.evaluation.resampled_scores import KEEP, RatesAt, ResampledScores
 from faceprint.types import OperatingPoint
 
 __all__ = [
@@ -34,10 +34,10 @@ class CalibratedPoint:
     Attributes:
         fmr: the target, which `threshold` keeps.
         rates: both error rates at the threshold on each data set that can show the target.
-        decided_by: the place in `rates` of the data set that needs the highest threshold.
-        promised: whether as many other people keep the target as surely as was asked; False where
-            the people are too few to promise it.
-        statement: all of it in a sentence.
+        decided_by: index in `rates` of the data set that needs the highest threshold.
+        promised: whether other people keep the target with the probability asked for; False if
+            there are too few people to show that.
+        statement: the same in a sentence.
     """
 
     fmr: float
@@ -49,12 +49,12 @@ class CalibratedPoint:
 
     @property
     def worst(self) -> RatesAt:
-        """The rates on the data set where the FMR of other people may be highest."""
+        """The rates on the data set with the highest upper end of the FMR."""
         return max(self.rates, key=lambda each: each.high)
 
     @property
     def fmr_low(self) -> float:
-        """Lower end of the FMR of as many other people (95 %) on the worst data set."""
+        """Lower end of the FMR of other people (95 %) on the worst data set."""
         return self.worst.low
 
     @property
@@ -69,11 +69,11 @@ class CalibratedPoint:
 
     @property
     def fnmr(self) -> Rate:
-        """What was missed, on the data set where that is most."""
+        """The highest FNMR of all data sets."""
         return max((each.fnmr for each in self.rates), key=lambda rate: rate.observed)
 
     def operating_point(self, name: str, source: str) -> OperatingPoint:
-        """The same as verification and identification take it."""
+        """The operating point for verification and identification."""
         return OperatingPoint(
             self.threshold,
             self.fmr,
@@ -89,14 +89,14 @@ class CalibratedPoint:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What came of a calibration.
+    """The outcome of a calibration.
 
     Attributes:
-        points: one for each target that the data support, loosest first.
+        points: one for each target that the data support, highest FMR first.
         refused: a sentence for each target that no data set supports.
-        left_out: a sentence for each data set that is too small for a target which another one
-            supports; it takes no part in that point.
-        summary: what the data are and what they can say, in sentences.
+        left_out: a sentence for each data set that is too small for a target that another one
+            supports; the point does not use it.
+        summary: sentences about the data and what they support.
     """
 
     points: tuple[CalibratedPoint, ...]
@@ -113,24 +113,24 @@ def calibrate(
     replicates: int = 1000,
     seed: int = 0,
 ) -> Calibration:
-    """Find the lowest threshold that keeps each FMR target, and what can be said of it.
+    """Find the lowest threshold that keeps each FMR target, with the error rates there.
 
-    A target is refused when even no false match could not show it (rule of 3), or when fewer than
-    three of its false matches share nobody. With fewer than 30 such the point stands, but its FMR
-    is "at most".
+    A target is refused if there are too few pairs to show it even without a false match (rule of
+    3), or if fewer than three of its false matches share no person. With fewer than 30 of those,
+    the FMR of the point is an upper bound.
 
     Args:
         scores: of one data set, or of several by name.
-        keep: how sure to be that as many other people stay at or below the target; None takes the
-            lowest threshold at which no more was seen on the people at hand.
+        keep: probability that the same number of other people stay at or below the target; None
+            takes the lowest threshold that keeps it on the people measured.
 
     Raises:
-        UsageError: no data set, scores that cannot be judged (see `checked_scores`), a target or
-            `keep` not in 0..1.
+        UsageError: no data set, unusable scores (see `checked_scores`), or a target or `keep` that
+            is not in 0..1.
     """
     named = {"": scores} if isinstance(scores, LabeledScores) else dict(scores)
     if not named:
-        raise UsageError("there is no data set to calibrate on")
+        raise UsageError("no data set to calibrate on")
     for target in targets:
         if not 0 < target < 1:
             raise UsageError(f"fmr is {target}; a rate lies between 0 and 1, as 1e-3")

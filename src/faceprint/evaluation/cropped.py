@@ -1,9 +1,8 @@
-"""Photographs cut close around their faces: what still holds where a face fills the frame.
+"""Evaluates models on photographs that are cropped close to the face.
 
-Profile pictures, scans and the crops of other detectors look like that; data sets of wide
-photographs do not show what happens to them. Each photograph is cut around the face in it, in
-several ways, and what a detector and an embedder make of the cut is held against what they make of
-the whole.
+Profile pictures, scans and crops of other detectors look like that, and data sets of uncropped
+photographs don't represent them. Each photograph is cropped around its face in several ways, and
+detection and recognition are compared with those in the whole photograph.
 """
 
 from __future__ import annotations
@@ -17,7 +16,8 @@ from numpy.typing import NDArray
 
 from faceprint.errors import DatasetError
 from faceprint.evaluation.datasets import LabeledSet
-from faceprint.evaluation.labeled import all_pairs
+from faceprint.evaluation.embeddings import central_face
+from faceprint.evaluation.labeled_scores import all_pairs
 from faceprint.types import AnalyzedImage, Array, Face, Image, OperatingPoint
 from faceprint.vision import images
 
@@ -49,7 +49,7 @@ CUTS: Mapping[str, Cut] = {
     "three sides": Cut(0, 0, 0, None),
     "half outside": Cut(-0.5, None, None, None),
 }
-"""How photographs are cut; the first is the photograph itself."""
+"""The ways to crop; the first keeps the whole photograph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +64,10 @@ class PointRates:
 
 @dataclass(frozen=True, slots=True)
 class CutResult:
-    """What became of the photographs, cut in one way.
+    """The results for one way to crop.
 
     Attributes:
-        found: photographs in which a face was found; lost: found in the whole and not here.
+        found: photographs with a detected face. lost: those with one in the whole photograph only.
         landmark_error: mean distance of the landmarks from the reference detector's in the whole
             photograph, as a share of the distance between the eyes; landmark_shift: the same from
             the detector's own. None for detectors without landmarks.
@@ -88,7 +88,7 @@ class CutResult:
 
 
 def cut_out(image: Image, box: Array, cut: Cut) -> tuple[Image, NDArray[np.int64]]:
-    """The photograph cut around a (4,) xyxy box, and where (x, y) its corner was; a copy."""
+    """A copy of the photograph cropped around a (4,) xyxy box, and the (x, y) of its corner."""
     height, width = image.shape[:2]
     w, h = box[2] - box[0], box[3] - box[1]
     left = 0 if cut.left is None else int(np.floor(box[0] - cut.left * w))
@@ -109,12 +109,12 @@ def evaluate_cropped(
     cuts: Mapping[str, Cut] = CUTS,
     progress: Callable[[int, int], None] | None = None,
 ) -> tuple[CutResult, ...]:
-    """Cut every photograph in every way, and measure what is found, where, and what it is worth.
+    """Crop every photograph in every way, and measure detection, landmarks and error rates.
 
     Args:
         points: thresholds at which errors are counted.
-        reference: its detector says where the face of each photograph is; None for the analyzer's.
-        progress: called with how many photographs were analyzed, of how many.
+        reference: its detector locates the face of each photograph; default: `analyzer`.
+        progress: called with the number of photographs analyzed, and their total.
 
     Raises:
         DatasetError: the reference finds no face in any photograph.
@@ -137,7 +137,10 @@ def evaluate_cropped(
 
     everything = range(len(data.pictures))
     fp = reference or analyzer
-    marked = [_central(each) for each in through(fp, pictures(everything), embed=False)]
+    marked = [
+        central_face(each.faces, np.asarray((each.width, each.height)) / 2)
+        for each in through(fp, pictures(everything), embed=False)
+    ]
     kept = [index for index, face in enumerate(marked) if face is not None]
     truth = [face for face in marked if face is not None]
     if not kept:
@@ -155,7 +158,7 @@ def evaluate_cropped(
                 yield cutting
 
         found = [
-            _nearest(each, face, corners[index])
+            central_face(each.faces, (face.box[:2] + face.box[2:]) / 2 - corners[index])
             for index, (each, face) in enumerate(
                 zip(through(analyzer, cuttings(), embed=True), truth, strict=True)
             )
@@ -178,33 +181,17 @@ def evaluate_cropped(
     return tuple(results)
 
 
-def _central(analyzed: AnalyzedImage) -> Face | None:
-    middle = np.asarray((analyzed.width, analyzed.height)) / 2
-    return _best(analyzed.faces, middle)
-
-
-def _nearest(analyzed: AnalyzedImage, face: Face, corner: NDArray[np.int64]) -> Face | None:
-    return _best(analyzed.faces, (face.box[:2] + face.box[2:]) / 2 - corner)
-
-
-def _best(faces: Sequence[Face], place: NDArray[np.floating]) -> Face | None:
-    """The face whose area less twice its squared distance from a place is largest."""
-
-    def merit(face: Face) -> float:
-        away = (face.box[:2] + face.box[2:]) / 2 - place
-        return face.area - 2 * float(away @ away)
-
-    return max(faces, key=merit, default=None)
-
-
 def _distance(
     found: Sequence[Face | None],
-    wanted: Sequence[Face | None],
+    reference: Sequence[Face | None],
     corners: Sequence[NDArray[np.int64]],
 ) -> float | None:
-    """Mean distance of landmarks, in distances between the eyes; `wanted` is in the whole."""
+    """Mean distance of landmarks, as a share of the distance between the eyes.
+
+    `reference` has the coordinates of the whole photographs.
+    """
     shares = []
-    for face, right, corner in zip(found, wanted, corners, strict=True):
+    for face, right, corner in zip(found, reference, corners, strict=True):
         if face is None or right is None or face.landmarks is None or right.landmarks is None:
             continue
         eyes = float(np.linalg.norm(right.landmarks[1] - right.landmarks[0]))

@@ -1,8 +1,7 @@
-"""What every data set comes down to: pictures, and pairs or people over them.
+"""Data sets in memory: pictures, and labeled pairs or people over them.
 
-The readers are in `pairs` (pairs.txt, CSV, Parquet), `folders` (a folder a person), `bin_pack`
-(InsightFace's .bin) and `recordio` (MXNet's .rec). Pictures are read when they are asked for, never
-before; each is held once however many pairs it is in.
+The readers are in `pairs` (pairs.txt, CSV, Parquet), `folders` (one folder per person), `bin_pack`
+(InsightFace's .bin) and `recordio` (MXNet's .rec). A picture is read only when it is used.
 """
 
 from __future__ import annotations
@@ -16,10 +15,12 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint._files import read_bounded
+from faceprint._text import decoded
 from faceprint.errors import DatasetError
-from faceprint.evaluation.people import people_of_pairs
+from faceprint.evaluation.person_bootstrap import people_of_pairs
 
-__all__ = ["FileSpan", "LabeledSet", "Pair", "PairSet", "Picture"]
+__all__ = ["FileSpan", "LabeledSet", "Pair", "PairSet", "Picture", "read_text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class FileSpan:
             return self.read_from(file)
 
     def read_from(self, file: BinaryIO) -> bytes:
-        """The same from a file that is open already."""
+        """The bytes, from the open file."""
         file.seek(self.offset)
         data = file.read(self.size)
         if len(data) != self.size:
@@ -53,7 +54,7 @@ class Picture:
     """A picture of a data set: a name for reports, and a file or encoded bytes.
 
     Attributes:
-        name: unique in its set; never a path outside of it.
+        name: unique in its data set.
     """
 
     name: str
@@ -131,7 +132,7 @@ class PairSet:
 
     @cached_property
     def people(self) -> NDArray[np.int64]:
-        """(pictures,) person numbers; guessed from the mated pairs where the set names nobody."""
+        """(pictures,) person numbers; derived from the mated pairs if the set names no people."""
         if self.subjects is not None:
             return self.subjects
         return people_of_pairs(self.left, self.right, self.mated, len(self.pictures))
@@ -160,3 +161,18 @@ class LabeledSet:
     def __iter__(self) -> Iterator[tuple[Picture, int]]:
         for i in range(len(self)):
             yield self.pictures[i], int(self.subjects[i])
+
+
+_MOST_BYTES = 256 << 20
+
+
+def read_text(path: Path) -> str:
+    """The text of a protocol file, without a byte-order mark.
+
+    Raises:
+        DatasetError: not readable, too large, or not text.
+    """
+    try:
+        return decoded(read_bounded(path, _MOST_BYTES))
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror or error}") from error

@@ -1,8 +1,8 @@
-"""What was computed for a picture, kept in SQLite so that a second run need not compute it again.
+"""Caches the results of pictures in SQLite, so that a second run does not compute them again.
 
-Keys are hashes: of everything that decides the value (`cache_key`), and of the picture's bytes. A
-run that is cut off loses at most its last batch. Nothing is pickled; a file that is no longer a
-database, or not one of these, is thrown away and made again, being a cache.
+Keys are hashes: of everything that determines the value (`cache_key`), and of the picture's bytes.
+An interrupted run loses at most its last batch. Nothing is pickled. A damaged or foreign file is
+deleted and created again.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ __all__ = ["FileHashes", "RowCache", "cache_key", "clear", "forget", "held"]
 
 _SCHEMA = 1
 _CHUNK = 500
-"""Keys in one question: SQLite of old allows 999."""
+"""Keys per query; old versions of SQLite allow 999."""
 
 _FRESH_NS = 2_000_000_000
-"""A file changed within this time may change again without a new time stamp, on coarse clocks."""
+"""With a coarse clock, a file changed so recently may change again with the same time stamp."""
 
 
 def cache_key(facts: Mapping[str, object]) -> str:
-    """Hex sha256 over plain facts, whatever their order."""
+    """Hex sha256 of JSON values, independent of their order."""
     text = json.dumps(facts, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 class RowCache:
-    """float32 rows by (key, sha256 of the picture); rows of no values stand for "nothing found".
+    """float32 rows by (key, sha256 of the picture); an empty row stands for "nothing found".
 
     Raises:
         DatasetError: the folder cannot be written, or the file is locked for a minute.
@@ -51,7 +51,7 @@ class RowCache:
         self._connection = _open(path, "rows(key TEXT, sha256 BLOB, value BLOB")
 
     def get(self, hashes: Iterable[bytes]) -> dict[bytes, Array]:
-        """What is known: hash to (width,) or (0,) float32."""
+        """The known rows: hash to (width,) or (0,) float32."""
         found: dict[bytes, Array] = {}
         for part in _parts(list(dict.fromkeys(hashes))):
             marks = ",".join("?" * len(part))
@@ -66,18 +66,18 @@ class RowCache:
         return found
 
     def put(self, rows: Mapping[bytes, Array]) -> None:
-        """Keep rows, durably, all or none."""
+        """Store rows, all or none."""
         values = [(self._key, h, row.astype("<f4").tobytes()) for h, row in rows.items()]
         with _speaking(), self._connection:
             self._connection.executemany("INSERT OR REPLACE INTO rows VALUES (?, ?, ?)", values)
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self._connection.close()
 
 
 class FileHashes:
-    """sha256 of files, remembered while path, size and time of change stay the same."""
+    """sha256 of files, cached while path, size and modification time are the same."""
 
     def __init__(self, path: Path) -> None:
         self._connection = _open(
@@ -85,7 +85,7 @@ class FileHashes:
         )
 
     def of(self, paths: Sequence[Path]) -> list[bytes]:
-        """The digest of each file; empty for one that we have no permission to read.
+        """The digest of each file; empty without permission to read it.
 
         Raises:
             DatasetError: a file is gone or damaged.
@@ -116,7 +116,7 @@ class FileHashes:
         return digests
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the file."""
         self._connection.close()
 
     def _known(self) -> dict[tuple[str | bytes, int, int], bytes]:
@@ -126,7 +126,7 @@ class FileHashes:
 
 
 def forget(folder: Path, hashes: Collection[bytes]) -> int:
-    """Remove what is kept of these pictures, and leave none of the bytes; how many rows.
+    """Remove the rows of these pictures, overwrite their bytes, and return their number.
 
     Args:
         folder: of the cache (`embed_pictures`).
@@ -154,7 +154,7 @@ def forget(folder: Path, hashes: Collection[bytes]) -> int:
 
 
 def held(folder: Path) -> list[tuple[Path, int, int]]:
-    """The files of the cache, with their rows and bytes; none where nothing was kept."""
+    """The files of the cache with their numbers of rows and bytes."""
     found = []
     for path in _databases(folder):
         table = "files" if path.name.startswith("hashes") else "rows"
@@ -165,7 +165,7 @@ def held(folder: Path) -> list[tuple[Path, int, int]]:
 
 
 def clear(folder: Path) -> int:
-    """Remove the whole cache; how many files."""
+    """Remove the cache, and return the number of files."""
     count = 0
     with _speaking(folder):
         for path in folder.glob("*.sqlite*"):
@@ -179,7 +179,7 @@ def _databases(folder: Path) -> list[Path]:
 
 
 def _name(path: Path) -> str | bytes:
-    """As SQLite can hold it: a name that is not UTF-8 as its bytes."""
+    """The path as SQLite can store it: as bytes if it is not UTF-8."""
     name = str(path.absolute())
     return name if printable(name) == name else os.fsencode(name)
 
@@ -214,7 +214,7 @@ def _open(path: Path, table: str) -> sqlite3.Connection:
 
 
 def _make_private(path: Path) -> None:
-    """Let nobody but the owner read what faces became; SQLite's other files follow the first."""
+    """Let only the owner read the file; SQLite creates its other files with the same mode."""
     os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
     for suffix in ("", "-wal", "-shm"):
         file = path.with_name(path.name + suffix)

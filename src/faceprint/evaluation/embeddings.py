@@ -1,8 +1,7 @@
-"""Embeds the pictures of a data set with any analyzer, resumably.
+"""Embeds the pictures of a data set; what is done is cached, so that a run can be resumed.
 
-Two caches under FACEPRINT_HOME: the face that was chosen in each picture (by detector), and its
-embedding (by detector, embedder and options). Another embedder over the same pictures need not
-find the faces again.
+Two caches under FACEPRINT_HOME hold the face chosen in each picture (by detector) and its embedding
+(by detector, embedder and options). Another embedder does not detect the faces again.
 """
 
 from __future__ import annotations
@@ -36,6 +35,7 @@ __all__ = [
     "EmbeddedPictures",
     "Progress",
     "WhichFace",
+    "central_face",
     "embed_pictures",
 ]
 
@@ -50,8 +50,8 @@ _FACE = 2 + _BOX + _POINTS
 _NO_FACE, _WITH_POINTS, _BOX_ALONE = 0.0, 1.0, 2.0
 
 MIDDLE = 0.36
-"""Side of the box around the middle, as a share of the shorter side, where no face was found: on
-LFW it gives crops of the scale that the median face has there."""
+"""Without a detected face, the box around the center has this share of the shorter side. On LFW
+its crops have the scale of the median face."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,10 @@ class EmbedOptions:
     """How the pictures of a data set become embeddings.
 
     Attributes:
-        aligned: pictures are crops aligned to the embedder's template; no face is looked for.
-        face: of several faces, the largest, as `verify`, `enroll` and `calibrate` take it, or the
-            central one, as published figures on LFW take it: the area less twice the squared
-            distance from the middle of the picture decides (as InsightFace has it).
-        batch_size: pictures at a time.
+        aligned: pictures are crops aligned to the embedder's template; faces are not detected.
+        face: which of several faces: the largest, as in `verify`, `enroll` and `calibrate`, or the
+            central one, as in published figures on LFW (see `central_face`).
+        batch_size: pictures per batch.
     """
 
     aligned: bool = False
@@ -76,12 +75,12 @@ class EmbeddedPictures:
     """Embeddings of a data set's pictures.
 
     Attributes:
-        vectors: (n, d) float32 of unit length; zero for pictures that cannot be decoded.
-        found: (n,) bool, whether a face was found; where not, the middle of the picture was
-            embedded in its place.
-        usable: (n,) bool, whether there is an embedding at all.
-        hashes: sha256 of each picture's bytes; empty where they can't be read.
-        computed: how many were not in the cache.
+        vectors: (n, d) float32 of unit length; zero for pictures that can't be decoded.
+        found: (n,) bool, whether a face was found; otherwise the center of the picture was
+            embedded instead.
+        usable: (n,) bool, whether there is an embedding.
+        hashes: sha256 of each picture's bytes; empty if they can't be read.
+        computed: number of pictures that were not in the cache.
     """
 
     vectors: Array
@@ -92,7 +91,7 @@ class EmbeddedPictures:
 
     @property
     def failed(self) -> int:
-        """Pictures in which no face was found, those that cannot be decoded among them."""
+        """Number of pictures without a detected face, including those that can't be decoded."""
         return int((~self.found).sum())
 
 
@@ -104,15 +103,15 @@ def embed_pictures(
     progress: Progress | None = None,
     folder: Path | None = None,
 ) -> EmbeddedPictures:
-    """Embed every picture, taking from the cache what is there.
+    """Embed every picture that is not in the cache.
 
     Args:
-        progress: told after each batch.
-        folder: of the cache; FACEPRINT_HOME/embeddings when None.
+        progress: called after each batch.
+        folder: of the cache; default FACEPRINT_HOME/embeddings.
 
     Raises:
-        DatasetError: a picture's file is gone, a crop has another size than the embedder takes, or
-            the cache cannot be used.
+        DatasetError: a picture's file is missing, a crop does not have the embedder's size, or the
+            cache can't be used.
         ModelError: the models cannot be loaded.
     """
     chosen = options or EmbedOptions()
@@ -187,7 +186,7 @@ class _Work:
         ]
 
     def _embed(self, pictures: Sequence[Picture], hashes: Sequence[bytes]) -> Iterator[Array]:
-        """A row for each picture: how its face was found, and the embedding; empty without one."""
+        """A row per picture: how its face was found, and its embedding; empty if undecodable."""
         if self._options.aligned:
             marks = [_WITH_POINTS] * len(pictures)
             crops = [self._aligned(picture) for picture in pictures]
@@ -250,7 +249,7 @@ def _source(picture: Picture) -> Path | bytes:
 
 
 def _face_row(analyzed: AnalyzedImage, rule: WhichFace) -> Array:
-    """[how it was found, how many faces there are, box, points]; empty when undecodable."""
+    """[how it was found, number of faces, box, landmarks]; empty if undecodable."""
     if analyzed.error is not None:
         return np.zeros(0, np.float32)
     row = np.zeros(_FACE, np.float32)
@@ -260,9 +259,8 @@ def _face_row(analyzed: AnalyzedImage, rule: WhichFace) -> Array:
         half = min(analyzed.width, analyzed.height) * MIDDLE / 2
         row[0], row[2:6] = _NO_FACE, np.concatenate([middle - half, middle + half])
         return row
-    face = analyzed.faces[0]
-    if rule == "central":
-        face = max(analyzed.faces, key=lambda face: _centrality(face, middle))
+    face = analyzed.faces[0] if rule == "largest" else central_face(analyzed.faces, middle)
+    assert face is not None
     row[2:6] = face.box
     row[0] = _BOX_ALONE
     if face.landmarks is not None:
@@ -270,6 +268,14 @@ def _face_row(analyzed: AnalyzedImage, rule: WhichFace) -> Array:
     return row
 
 
-def _centrality(face: Face, middle: NDArray[np.float64]) -> float:
-    away = (face.box[:2] + face.box[2:]) / 2 - middle
-    return face.area - 2.0 * float(away @ away)
+def central_face(faces: Sequence[Face], point: NDArray[np.floating]) -> Face | None:
+    """The face whose area less twice its squared distance from an (x, y) point is largest.
+
+    With the middle of the photograph as the point, this is InsightFace's rule for LFW.
+    """
+
+    def merit(face: Face) -> float:
+        offset = (face.box[:2] + face.box[2:]) / 2 - point
+        return face.area - 2.0 * float(offset @ offset)
+
+    return max(faces, key=merit, default=None)

@@ -1,4 +1,4 @@
-"""Data sets with one folder per person."""
+"""Reads data sets with one folder per person."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def open_folder(
     groups: Path | None = None,
     report: SearchReport | None = None,
 ) -> LabeledSet:
-    """Every folder of `root` is a person, every picture in it or below it shows that person.
+    """Every folder in `root` is a person, and every picture at any depth in it shows that person.
 
     Args:
         minimum: people with fewer pictures are left out.

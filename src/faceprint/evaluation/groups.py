@@ -15,11 +15,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint._text import printable
 from faceprint.errors import DatasetError
+from faceprint.evaluation.datasets import read_text
 from faceprint.evaluation.intervals import RULE_OF_3, Rate
-from faceprint.evaluation.people import rate_over_people
+from faceprint.evaluation.person_bootstrap import rate_over_people
 
 __all__ = ["ACROSS", "GROUPS_FILE", "GroupFmr", "group_fmrs", "labels_of", "read_groups"]
+
 
 GROUPS_FILE = "groups.csv"
 """In a folder with one folder for each person, the file that names each person's group."""
@@ -37,7 +40,7 @@ class GroupFmr:
         within: whether both people are of one group.
         people: how many people it has in such pairs.
         fmr: with its interval over people.
-        enough: whether its pairs could show the rate that was asked for (rule of 3).
+        enough: whether its pairs could show the target rate (rule of 3).
     """
 
     group: str
@@ -77,23 +80,17 @@ def group_fmrs(
 
 
 def read_groups(path: Path) -> dict[str, str]:
-    """Each person's group from a file with a line for each person: name and label.
+    """Each person's group from a file with one line per person: name and label.
 
-    Tabs or commas part the two columns; a first line `person,group` is passed over. Labels are best
-    given in the plural, as "women", since reports say "two women".
+    The columns are separated by a tab or a comma; a first line `person,group` is skipped. Labels
+    should be plural, as "women", since reports say "two women".
 
     Raises:
         DatasetError: not readable, a line that has not two columns, an empty name or label, or a
             person with two labels; the message names the file and the line.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not text in UTF-8 ({error.reason})") from error
-    except OSError as error:
-        raise DatasetError(f"{path}: {error.strerror or error}") from error
     groups: dict[str, str] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(printable(read_text(path)).splitlines(), 1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
@@ -103,7 +100,7 @@ def read_groups(path: Path) -> dict[str, str]:
             continue
         if len(words) != 2 or not all(words):
             raise DatasetError(
-                f"{where}: expected a person and a group, parted by a tab or a comma, got "
+                f"{where}: expected a person and a group, separated by a tab or a comma, got "
                 f"{line.strip()[:80]!r}"
             )
         name, label = words

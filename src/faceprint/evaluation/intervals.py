@@ -1,8 +1,8 @@
-"""What a count of errors allows to be said: intervals, and "at most" where a number would be a lie.
+"""Error rates with intervals, or with an upper bound where the errors are too few for a number.
 
-Two rules of thumb of ISO/IEC 19795-1 decide. The rule of 3: no error in N trials shows, at 95 %,
-that the rate is at most 3 / N. The rule of 30 (Doddington et al. 2000): only from 30 errors on is
-the rate known to within 30 % of itself, at 90 %; with fewer, an upper bound is all there is.
+Two rules of ISO/IEC 19795-1 decide. Rule of 3: no error in N trials shows, at 95 %, that the rate
+is at most 3 / N. Rule of 30 (Doddington et al. 2000): with 30 errors or more the rate is known to
+within 30 % of itself, at 90 %; with fewer there is only an upper bound.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Rate:
 
     Attributes:
         errors, trials: the counts.
-        low, high: the interval; from 0 to the upper bound when the rate is only bounded.
-        value: errors / trials, None when the errors are too few for a number.
+        low, high: the interval, or 0 and the upper bound.
+        value: errors / trials; None if there are too few errors.
         statement: the same in a sentence.
     """
 
@@ -41,7 +41,7 @@ class Rate:
 
     @property
     def observed(self) -> float:
-        """errors / trials whatever the support, for drawing; NaN without trials."""
+        """errors / trials however few they are, for plots; NaN without trials."""
         return self.errors / self.trials if self.trials else math.nan
 
 
@@ -49,7 +49,7 @@ def wilson(errors: int, trials: int, confidence: float = 0.95) -> tuple[float, f
     """Wilson's score interval of a proportion of independent trials (Wilson 1927).
 
     Raises:
-        UsageError: counts or confidence that cannot be.
+        UsageError: impossible counts or confidence.
     """
     _check(errors, trials, confidence)
     if trials == 0:
@@ -71,7 +71,7 @@ def upper_bound(errors: int, trials: int, confidence: float = 0.95) -> float:
     it is 1 - (1 - confidence)^(1 / trials), the rule of 3.
 
     Raises:
-        UsageError: counts or confidence that cannot be.
+        UsageError: impossible counts or confidence.
     """
     _check(errors, trials, confidence)
     if errors == trials:
@@ -99,15 +99,14 @@ def measured_rate(
     interval: tuple[float, float] | None = None,
     independent: int | None = None,
 ) -> Rate:
-    """The rate as a number with its interval, or as an upper bound when errors are too few.
+    """The rate with its interval, or with an upper bound if there are too few errors.
 
     Args:
-        interval: one that was found by other means, as the bootstrap over people; Wilson's else.
-        independent: errors that have nothing to do with one another (no person in two of them),
-            when fewer than `errors`; the rule of 30 counts these.
+        interval: found by other means, as by a bootstrap over people; default: Wilson's.
+        independent: number of errors that share no person; the rule of 30 counts these.
 
     Raises:
-        UsageError: counts or confidence that cannot be.
+        UsageError: impossible counts or confidence.
     """
     _check(errors, trials, confidence)
     percent = f"{100 * confidence:g} %"
@@ -134,7 +133,7 @@ def measured_rate(
 
 
 def share(value: float) -> str:
-    """A rate for people: percent, or the power of ten below 0.01 %."""
+    """A rate as text: in percent, below 0.01 % as a power of ten."""
     if value == 0:
         return "0"
     return f"{100 * value:.3g} %" if value >= 1e-4 else f"{value:.2g}"
@@ -142,6 +141,6 @@ def share(value: float) -> str:
 
 def _check(errors: int, trials: int, confidence: float) -> None:
     if not 0 <= errors <= trials:
-        raise UsageError(f"{errors} errors in {trials} trials cannot be")
+        raise UsageError(f"{errors} errors in {trials} trials are impossible")
     if not 0 < confidence < 1:
         raise UsageError(f"confidence is {confidence}; it lies between 0 and 1, as 0.95")

@@ -1,8 +1,8 @@
-"""Error rates of a verifier from labeled similarities; numpy alone.
+"""Error rates of verification from labeled similarities.
 
-A pair matches when its similarity is at or above the threshold, so pairs of one similarity stand or
-fall together: every curve has one point for each distinct similarity and none in between. Words and
-definitions as in ISO/IEC 19795-1 and ISO/IEC 2382-37.
+A pair matches when its similarity is at or above the threshold. Pairs of equal similarity match
+together, so a curve has one point per distinct similarity. Terms as in ISO/IEC 19795-1 and ISO/IEC
+2382-37.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from faceprint.errors import UsageError
 from faceprint.evaluation.intervals import RULE_OF_3, RULE_OF_30, Rate, measured_rate, share
-from faceprint.evaluation.labeled import LabeledScores
-from faceprint.evaluation.people import rate_by_person, rate_over_people
+from faceprint.evaluation.labeled_scores import LabeledScores
+from faceprint.evaluation.person_bootstrap import rate_by_person, rate_over_people
 
 __all__ = [
     "EqualError",
@@ -39,13 +39,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Roc:
-    """Both error rates at every threshold that makes a difference, strictest first.
+    """Both error rates at every distinct threshold, highest first.
 
     Attributes:
         thresholds: (k,) float64 falling; the first is infinite, where nothing matches.
-        false_matches: (k,) non-mated pairs at or above each threshold (or their weight).
+        false_matches: (k,) non-mated pairs at or above each threshold.
         false_non_matches: (k,) mated pairs below it.
-        mated, non_mated: how many pairs there are (or their weight).
+        mated, non_mated: how many pairs there are.
     """
 
     thresholds: Floats
@@ -67,7 +67,7 @@ class Roc:
 
 @dataclass(frozen=True, slots=True)
 class EqualError:
-    """The equal error rate and the threshold where it is met."""
+    """The equal error rate and its threshold."""
 
     value: float
     threshold: float
@@ -90,7 +90,7 @@ class ErrorRates:
 
 @dataclass(frozen=True, slots=True)
 class TarAtFar:
-    """The true accept rate at the loosest threshold that keeps to a false accept rate.
+    """The true accept rate at the lowest threshold that keeps a false accept rate.
 
     Attributes:
         far: the rate that was asked for.
@@ -128,7 +128,7 @@ def checked_scores(
             "a similarity is NaN; leave failed pairs out and count them, or give them -1"
         )
     if labels.dtype != np.bool_ and not np.isin(labels, (0, 1)).all():
-        raise UsageError("a label is neither 0 nor 1; 1 is a mated pair, 0 a non-mated one")
+        raise UsageError("a label is neither 0 nor 1; 1 means mated, 0 non-mated")
     labels = labels.astype(np.bool_)
     if labels.all() or not labels.any():
         kind = "mated" if not labels.any() else "non-mated"
@@ -136,24 +136,22 @@ def checked_scores(
     return scores, labels
 
 
-def roc(similarities: ArrayLike, mated: ArrayLike, weights: ArrayLike | None = None) -> Roc:
+def roc(similarities: ArrayLike, mated: ArrayLike) -> Roc:
     """Count both errors at every distinct similarity, exactly, ties included.
 
     Args:
         similarities: (n,) higher is closer.
         mated: (n,) bool, whether both pictures show one person.
-        weights: (n,) how often each pair counts; the bootstrap's.
 
     Raises:
         UsageError: see `checked_scores`.
     """
     scores, labels = checked_scores(similarities, mated)
-    share_of = np.ones(len(scores)) if weights is None else np.asarray(weights, np.float64)
     order = np.argsort(-scores, kind="stable")
-    scores, labels, share_of = scores[order], labels[order], share_of[order]
+    scores, labels = scores[order], labels[order]
     last_of_tie = np.append(np.flatnonzero(scores[1:] != scores[:-1]), len(scores) - 1)
-    matched = np.cumsum(np.where(labels, share_of, 0.0))
-    false = np.cumsum(np.where(labels, 0.0, share_of))
+    matched = np.cumsum(labels, dtype=np.float64)
+    false = np.cumsum(~labels, dtype=np.float64)
     total, others = float(matched[-1]), float(false[-1])
     return Roc(
         np.concatenate([[np.inf], scores[last_of_tie]]),
@@ -165,7 +163,7 @@ def roc(similarities: ArrayLike, mated: ArrayLike, weights: ArrayLike | None = N
 
 
 def auc(curve: Roc) -> float:
-    """Area under the ROC: how often a mated pair beats a non-mated one, a tie counting half."""
+    """Area under the ROC: probability that a mated pair scores higher, ties counting half."""
     tar = 1 - curve.fnmr
     return float((np.diff(curve.fmr) * (tar[1:] + tar[:-1]) / 2).sum())
 
@@ -194,7 +192,7 @@ def threshold_at_fmr(curve: Roc, fmr: float) -> float:
     """
     if not 0 <= fmr <= 1:
         raise UsageError(f"fmr is {fmr}; a rate lies in 0..1")
-    # A millionth of a pair forgives the rounding of targets such as 0.07 * 300.
+    # A millionth of a pair allows for the rounding of targets such as 0.07 * 300.
     allowed = fmr * curve.non_mated + 1e-6
     i = int(np.searchsorted(curve.false_matches, allowed, side="right")) - 1
     if i == 0:

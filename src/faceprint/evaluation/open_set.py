@@ -1,4 +1,4 @@
-"""Open-set identification: probes whose person is enrolled, and probes whose is not.
+"""Open-set identification, with probes of enrolled people and probes of strangers.
 
 Words as in ISO/IEC 19795-1 and the face recognition vendor tests: the CMC counts at which rank an
 enrolled probe finds its subject; TPIR is the share of enrolled probes that find it at rank 1 at or
@@ -9,24 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from faceprint.errors import UsageError
 from faceprint.evaluation.intervals import RULE_OF_3, Rate, share
-from faceprint.evaluation.people import rate_over_people
+from faceprint.evaluation.person_bootstrap import rate_over_people
 
-__all__ = ["Fusion", "Identified", "TpirAtFpir", "cmc", "open_set", "subject_scores"]
-
-Fusion = Literal["max", "mean"]
-"""How the templates of a subject make one score: the closest one, or the mean of all."""
+__all__ = ["Identified", "TpirAtFpir", "cmc", "open_set", "subject_scores"]
 
 
 @dataclass(frozen=True, slots=True)
 class TpirAtFpir:
-    """How many enrolled probes are found where at most this share of strangers is "found".
+    """The identification rate at the threshold that keeps a false positive identification rate.
 
     Attributes:
         fpir: the rate that was asked for.
@@ -62,9 +58,9 @@ class Identified:
 
 
 def subject_scores(
-    similarities: ArrayLike, template_subjects: ArrayLike, fusion: Fusion = "max"
+    similarities: ArrayLike, template_subjects: ArrayLike
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Fuse the templates of each subject.
+    """The highest score among the templates of each subject.
 
     Args:
         similarities: (p, t) of probes and templates.
@@ -74,18 +70,14 @@ def subject_scores(
         (p, s) one score a subject, and (s,) the subject numbers, rising.
 
     Raises:
-        UsageError: shapes that do not fit, or another fusion.
+        UsageError: shapes that do not fit.
     """
     scores, subjects = np.asarray(similarities, np.float64), np.asarray(template_subjects, np.int64)
     if scores.ndim != 2 or scores.shape[1:] != subjects.shape or not len(subjects):
         raise UsageError(f"similarities {scores.shape} do not fit {len(subjects)} templates")
-    if fusion not in ("max", "mean"):
-        raise UsageError(f"fusion is {fusion!r}; it is 'max' or 'mean'")
     order = np.argsort(subjects, kind="stable")
-    names, starts, counts = np.unique(subjects[order], return_index=True, return_counts=True)
-    if fusion == "max":
-        return np.maximum.reduceat(scores[:, order], starts, axis=1), names
-    return np.add.reduceat(scores[:, order], starts, axis=1) / counts, names
+    names, starts = np.unique(subjects[order], return_index=True)
+    return np.maximum.reduceat(scores[:, order], starts, axis=1), names
 
 
 def cmc(ranks: ArrayLike, up_to: int) -> tuple[float, ...]:
@@ -100,7 +92,6 @@ def open_set(
     gallery: ArrayLike,
     gallery_subjects: ArrayLike,
     *,
-    fusion: Fusion = "max",
     fpirs: Sequence[float] = (1e-1, 1e-2, 1e-3),
     ranks: int = 20,
 ) -> Identified:
@@ -123,12 +114,12 @@ def open_set(
     step = max(1, 16_000_000 // max(1, len(templates)))  # some 128 MB of similarities at a time
     for start in range(0, len(rows), step):
         part = slice(start, start + step)
-        scores, names = subject_scores(rows[part] @ templates.T, gallery_subjects, fusion)
+        scores, names = subject_scores(rows[part] @ templates.T, gallery_subjects)
         top[part], rank[part] = scores.max(axis=1), _ranks(scores, owners[part], names)
     enrolled = rank > 0
     if not enrolled.any():
-        raise UsageError("no probe shows a subject of the gallery; nobody can be found")
-    # An enrolled probe that is not the closest to its own subject is found at no threshold.
+        raise UsageError("no probe shows a subject of the gallery")
+    # An enrolled probe that is closer to another subject is found at no threshold.
     found = np.where(rank == 1, top, -np.inf)[enrolled]
     mates, strangers = (found, owners[enrolled]), (top[~enrolled], owners[~enrolled])
     return Identified(
@@ -145,12 +136,12 @@ def _ranks(
 ) -> NDArray[np.int64]:
     place = np.minimum(np.searchsorted(names, owners), len(names) - 1)
     own = scores[np.arange(len(scores)), place]
-    # The subject itself is among those that reach its score, so a lone best one has rank 1.
+    # The subject itself reaches its score, so a single best one has rank 1.
     return np.where(names[place] == owners, (scores >= own[:, None]).sum(axis=1), 0)
 
 
 _Probes = tuple[NDArray[np.float64], NDArray[np.int64]]
-"""The best similarity of each probe, and whom it shows."""
+"""The best similarity of each probe, and its person number."""
 
 
 def _at_fpir(mates: _Probes, strangers: _Probes, fpir: float) -> TpirAtFpir:
@@ -164,7 +155,7 @@ def _at_fpir(mates: _Probes, strangers: _Probes, fpir: float) -> TpirAtFpir:
     allowed = int(fpir * n + 1e-6)
     threshold = float(rising[0])
     if allowed < n:
-        # The lowest threshold that keeps the next stranger out, ties with it included.
+        # The lowest threshold that rejects the next stranger and those of the same similarity.
         threshold = float(np.nextafter(rising[n - 1 - allowed], np.inf))
     seen = rate_over_people(strangers[0] >= threshold, strangers[1], strangers[1])
     missed = rate_over_people(mates[0] < threshold, mates[1], mates[1])

@@ -1,8 +1,9 @@
-"""Lists of pairs: LFW's pairs.txt, and tables (CSV or Parquet) of anybody's."""
+"""Reads lists of pairs: LFW's pairs.txt, and tables in CSV or Parquet."""
 
 from __future__ import annotations
 
 import csv
+import io
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,13 +14,13 @@ import numpy as np
 from faceprint._optional import require
 from faceprint._text import printable
 from faceprint.errors import DatasetError
-from faceprint.evaluation.datasets import PairSet, Picture
+from faceprint.evaluation.datasets import PairSet, Picture, read_text
 from faceprint.vision.sources import IMAGE_SUFFIXES
 
 __all__ = ["open_lfw", "open_pair_table"]
 
 _DIGITS = 18
-"""Of a number that a list may hold."""
+"""Digits that a number in a list may have."""
 
 _MATED = {"1", "true", "yes", "same", "mated", "genuine"}
 _NON_MATED = {"0", "false", "no", "different", "non-mated", "impostor"}
@@ -27,7 +28,7 @@ _NON_MATED = {"0", "false", "no", "different", "non-mated", "impostor"}
 
 @dataclass(slots=True)
 class _Gathered:
-    """Pairs as they are read, each picture and person numbered at its first appearance."""
+    """Collects pairs; pictures and people are numbered in order of appearance."""
 
     pictures: dict[str, Picture] = field(default_factory=dict)
     number: dict[str, int] = field(default_factory=dict)
@@ -63,14 +64,14 @@ class _Gathered:
 def open_lfw(root: Path, pairs: Path, *, aligned: bool = False) -> PairSet:
     """Folders as `Name/Name_0001.jpg` with a list of pairs in the format of LFW's pairs.txt.
 
-    The first line holds the number of folds and of pairs in each half of one, or that number alone;
-    then come, for each fold, as many lines `name i j` of one person and `name i name j` of two.
+    The first line has the number of folds and of pairs in half a fold, or the latter alone. Each
+    fold has as many lines `name i j` (one person) and then `name i name j` (two people).
 
     Raises:
-        DatasetError: a line that is not so, too few or too many, or a picture that is not there;
-            the message names the file and the line.
+        DatasetError: an invalid line, a wrong number of lines, or a missing picture; the message
+            names the file and the line.
     """
-    lines = _text(pairs).splitlines()
+    lines = read_text(pairs).splitlines()
     while lines and not lines[-1].strip():
         lines.pop()
     folds, half = _lfw_head(lines[0] if lines else "", f"{pairs}, line 1")
@@ -101,7 +102,7 @@ def open_lfw(root: Path, pairs: Path, *, aligned: bool = False) -> PairSet:
             if key not in found:
                 found[key] = _lfw_picture(root, *key, where)
             path = found[key]
-            sides.append(gathered.add(f"{name}/{path.name}", path, name, where))
+            sides.append(gathered.add(printable(f"{name}/{path.name}"), path, name, where))
         gathered.rows.append((sides[0], sides[1], mated))
         fold_of.append(k // (2 * half))
     folds_of_pairs = np.asarray(fold_of, np.int64) if folds > 1 else None
@@ -138,8 +139,8 @@ def _lfw_picture(root: Path, name: str, index: int, where: str) -> Path:
 def open_pair_table(table: Path, *, root: Path | None = None, aligned: bool = False) -> PairSet:
     """Pairs from a CSV file, or a Parquet file (extra `bulk`), with a header.
 
-    Columns: `a` and `b`, paths relative to `root` (the table's folder); `label`, 1 for one person
-    and 0 for two; and, where wanted, `group`, `fold`, and `subject_a` with `subject_b`.
+    Columns: `a` and `b`, paths relative to `root` (default: the table's folder); `label`, 1 for one
+    person and 0 for two; optionally `group`, `fold`, and `subject_a` with `subject_b`.
 
     Raises:
         DatasetError: a column is missing, a value is not so, or a picture is not there; the message
@@ -164,7 +165,7 @@ def open_pair_table(table: Path, *, root: Path | None = None, aligned: bool = Fa
             person = row.get(f"subject_{side}") if "subject_a" in columns else None
             if person == "":
                 raise DatasetError(f"{where}: subject_{side} is empty")
-            sides.append(gathered.add(str(PurePosixPath(name)), path, person, where))
+            sides.append(gathered.add(printable(str(PurePosixPath(name))), path, person, where))
         mated = _label(row["label"], where)
         if "subject_a" in columns and (row["subject_a"] == row["subject_b"]) != mated:
             raise DatasetError(f"{where}: the label contradicts subject_a and subject_b")
@@ -189,11 +190,11 @@ def _columns(row: Mapping[str, str], table: Path) -> frozenset[str]:
     missing = [name for name in ("a", "b", "label") if name not in row]
     if missing:
         raise DatasetError(
-            f"{table}, line 1: no column {', '.join(missing)}; expected a, b, label and, where "
-            f"wanted, group, fold, subject_a, subject_b; there are: {', '.join(row)}"
+            f"{table}, line 1: no column {', '.join(missing)}; expected a, b, label and "
+            f"optionally group, fold, subject_a, subject_b; found {', '.join(row)}"
         )
     if ("subject_a" in row) != ("subject_b" in row):
-        raise DatasetError(f"{table}, line 1: subject_a and subject_b come together")
+        raise DatasetError(f"{table}, line 1: subject_a and subject_b must be given together")
     return frozenset(row)
 
 
@@ -205,7 +206,7 @@ def _label(text: str, where: str) -> bool:
 
 
 def _csv_rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    reader = csv.reader(_text(table).splitlines())
+    reader = csv.reader(io.StringIO(read_text(table), newline=""))
     header = [name.strip().lower() for name in next(reader, [])]
     for row in reader:
         where = f"{table}, line {reader.line_num}"
@@ -229,12 +230,3 @@ def _parquet_rows(table: Path) -> Iterator[tuple[str, dict[str, str]]]:
             str(name).lower(): "" if value is None else str(value) for name, value in row.items()
         }
         yield f"{table}, row {k + 1}", text
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: not text in UTF-8 ({error.reason})") from error
-    except OSError as error:
-        raise DatasetError(f"{path}: {error.strerror or error}") from error

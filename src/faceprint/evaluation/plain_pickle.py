@@ -1,9 +1,9 @@
 """Read pickles of bytes, text, lists, tuples, booleans and integers, and refuse all others.
 
-The opcodes are checked before the standard library's `Unpickler` runs. Restricting `find_class`
-alone would not be enough: a memo index near 2**32 makes CPython's unpickler fill gigabytes, from a
-file of ten bytes. One call is allowed, `_codecs.encode(text, "latin1")`: Python 3 writes bytes so
-for protocols 0 to 2. Text strings of Python 2 are read as bytes.
+The opcodes are checked before the standard library's `Unpickler` runs. A restricted `find_class`
+would not be enough: a memo index near 2**32 makes CPython's unpickler fill gigabytes, from a file
+of ten bytes. One call is allowed, `_codecs.encode(text, "latin1")`, because Python 3 writes bytes
+this way for protocols 0 to 2. Text strings of Python 2 are read as bytes.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _check_opcodes(data: bytes, name: str) -> None:
             raise ValueError(f"byte {at}")
         if opcode.name == "STOP":
             return
-        if opcode.name == "STRING":  # pickletools reads ASCII alone
+        if opcode.name == "STRING":  # pickletools only reads ASCII
             stream.readline()
             continue
         argument: Any = opcode.arg.reader(stream) if opcode.arg else None

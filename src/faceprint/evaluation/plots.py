@@ -1,4 +1,4 @@
-"""Figures of a report, as SVG. Extra `report` (matplotlib); no global state of it is touched."""
+"""Figures of a report, as SVG, with matplotlib (extra `report`) and none of its global state."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ __all__ = [
     "det_figure",
     "groups_figure",
     "histogram_figure",
-    "png",
     "reliability_figure",
     "roc_figure",
     "svg",
@@ -93,7 +92,7 @@ def histogram_figure(similarities: ArrayLike, mated: ArrayLike, threshold: float
     )  # fmt: skip
     axes.set_yticks([])
     axes.set_xlabel("similarity")
-    # Above the axes, where no bar can be.
+    # Above the axes, so that no bar is covered.
     axes.legend(frameon=False, fontsize=9, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
     return figure
 
@@ -118,7 +117,7 @@ def groups_figure(groups: Sequence[GroupRates]) -> Any:
             )  # fmt: skip
         axes.set_yticks(places, [_shortened(entry.group) for entry in groups])
         axes.set_ylim(-0.6, len(groups) - 0.4)
-        # A group of a few pairs, about which nothing can be said, shall not dwarf the others.
+        # A group of few pairs has a wide interval, which must not set the scale.
         rates = [getattr(entry.rates, name) for entry in groups]
         told = [100 * rate.high for rate in rates if rate.trials >= RULE_OF_30]
         axes.set_xlim(0, 1.1 * max(told) if told else 100)
@@ -154,13 +153,6 @@ def svg(figure: Any) -> bytes:
     return out.getvalue()
 
 
-def png(figure: Any, dpi: int = 120) -> bytes:
-    """The figure as a PNG file."""
-    out = io.BytesIO()
-    figure.savefig(out, format="png", dpi=dpi)
-    return out.getvalue()
-
-
 def _figure(columns: int = 1, height: float = 3.6) -> tuple[Any, Any]:
     figures = require("matplotlib.figure", extra="report")
     figure = figures.Figure(
@@ -186,7 +178,7 @@ def _line(
 
 
 def _visible(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Indices of as many points of a curve of millions as the eye can tell apart."""
+    """Indices of the points of a long curve that can be told apart in the plot."""
     along = np.zeros(len(x))
     for axis in (x, y):
         along += np.cumsum(np.abs(np.diff(axis, prepend=axis[:1]))) / (np.ptp(axis) or 1.0)
@@ -199,6 +191,6 @@ def _percent(rate: float) -> str:
 
 
 def _shortened(name: str) -> str:
-    # A dollar sign would be read as mathematics.
+    # A dollar sign would start mathematics.
     text = name if len(name) <= 24 else name[:23] + "…"
     return text.replace("$", r"\$") or "(none)"

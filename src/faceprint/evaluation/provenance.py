@@ -1,4 +1,4 @@
-"""All that is needed to repeat a measurement: models, versions, data, machine."""
+"""Facts that are needed to repeat a measurement: models, versions, data, machine."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def engine_facts(analyzer: FaceAnalyzer, options: EmbedOptions) -> dict[str, obj
 
 
 def data_facts(name: str, hashes: Sequence[bytes], protocol: Path | None) -> dict[str, object]:
-    """A data set by name, its pictures by one hash whatever their order, its protocol file."""
+    """The data set's name, one hash of all pictures in any order, and the protocol file."""
     facts: dict[str, object] = {
         "name": name,
         "pictures": len(hashes),
@@ -81,7 +81,7 @@ def _versions() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """The processor's name: last bits of an embedding differ between kinds of it."""
+    """The processor's name; the last bits of an embedding depend on it."""
     try:
         for line in Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines():
             if line.startswith("model name"):

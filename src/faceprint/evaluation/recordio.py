@@ -32,7 +32,7 @@ _MAX_RECORD = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record: its labels (one, or as many as its flag says), id and content."""
+    """One record: its labels (one, or `flag` of them), id and content."""
 
     flag: int
     labels: tuple[float, ...]
@@ -55,7 +55,7 @@ class RecordFile:
 
     @classmethod
     def open(cls, rec: Path) -> RecordFile:
-        """Open with the .idx file of the same name, or by walking through the records.
+        """Open with the .idx file of the same name, or by scanning the records.
 
         Raises:
             DatasetError: a file that cannot be read, or is not such a file.
@@ -178,7 +178,7 @@ def _unpack(content: bytes, where: str) -> Record:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RecordPictures(Sequence[Picture]):
-    """Pictures of a pack, each read when it is asked for; millions of them cost two arrays."""
+    """Pictures of a pack, each read when it is used; only keys and offsets are held."""
 
     file: RecordFile
     keys: NDArray[np.int64]
@@ -202,7 +202,7 @@ def open_record_pack(source: Path, *, aligned: bool = True) -> LabeledSet:
     """A pack of labeled faces, as `faces_ms1m_112x112`.
 
     Args:
-        source: the .rec file, or the folder that holds `train.rec` (or the only .rec file).
+        source: the .rec file, or a folder with `train.rec` or one .rec file.
 
     Raises:
         DatasetError: not such a pack; the message names the file and the byte or line.
@@ -252,9 +252,7 @@ def _rec_of(source: Path) -> Path:
         found = sorted(source.glob("*.rec"))
         named = [path for path in found if path.name == "train.rec"] or found
         if len(named) != 1:
-            raise DatasetError(
-                f"{source} holds {len(found)} .rec files; name the one that is meant"
-            )
+            raise DatasetError(f"{source} holds {len(found)} .rec files; name one of them")
         return named[0]
     if not source.is_file():
         raise DatasetError(f"{source}: there is no such file or folder")

@@ -1,7 +1,7 @@
-"""One HTML file that shows an evaluation: figures, errors as pictures, groups, how to repeat it.
+"""Writes an evaluation as one HTML file: figures, the worst pairs as pictures, groups, provenance.
 
-Extra `report` (matplotlib, jinja2). The file needs no script and fetches nothing; its own policy
-forbids both. Every name is escaped.
+Needs the extra `report` (matplotlib, jinja2). The page runs no script and fetches nothing, which
+its content security policy enforces. Every name is escaped.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _EMPTY = (
 
 @dataclass(frozen=True, slots=True)
 class WorstPairs:
-    """Indices of the pairs that went most wrong, worst first."""
+    """Indices of the worst errors, worst first."""
 
     false_matches: tuple[int, ...]
     false_non_matches: tuple[int, ...]
@@ -81,7 +81,7 @@ def worst_pairs(
 def pictured(
     data: PairSet, similarities: ArrayLike, chosen: Sequence[int]
 ) -> tuple[PairPicture, ...]:
-    """The chosen pairs of a data set with their thumbnails; none where a picture is unreadable."""
+    """The chosen pairs of a data set with thumbnails; None for an unreadable picture."""
     scores = np.asarray(similarities, np.float64)
     found = []
     for i in chosen:

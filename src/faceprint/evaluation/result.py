@@ -1,4 +1,4 @@
-"""The outcome of an evaluation as a frozen value, with the keys that scripts read."""
+"""The result of verification as a frozen value, with the keys of `evaluate --json`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from faceprint.errors import UsageError
-from faceprint.evaluation.labeled import LabeledScores
+from faceprint.evaluation.fold_accuracy import FoldAccuracy
+from faceprint.evaluation.labeled_scores import LabeledScores
 from faceprint.evaluation.metrics import (
     ErrorRates,
     auc,
@@ -20,7 +21,6 @@ from faceprint.evaluation.metrics import (
     roc,
     tar_at_far,
 )
-from faceprint.evaluation.protocols import FoldAccuracy
 
 __all__ = ["About", "EvaluationResult", "GroupRates", "group_rates", "verification_result"]
 
@@ -54,7 +54,7 @@ class About:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
-    """What a verification protocol found.
+    """The result of a verification protocol.
 
     Attributes:
         protocol, dataset, pack: names.
@@ -132,7 +132,7 @@ def verification_result(
     groups: Sequence[str] | None = None,
     people: tuple[ArrayLike, ArrayLike] | None = None,
 ) -> EvaluationResult:
-    """Gather every figure of a verification protocol.
+    """Compute all figures of a verification protocol.
 
     Args:
         similarities, mated: (n,) of the pairs; failed ones take -1, which matches nowhere.

@@ -1,4 +1,4 @@
-"""A card's published figures beside measured ones."""
+"""Compares a card's published figures with measured ones."""
 
 from __future__ import annotations
 
@@ -60,14 +60,14 @@ class Comparison:
 
 
 def data_set_name(name: str) -> str:
-    """How cards call a data set whose folder or file has this name: `cfp_fp` is `CFP-FP`."""
+    """The name in cards of a data set with this folder or file name: `CFP-FP` for `cfp_fp`."""
     return _KNOWN.get(_plain(name), name)
 
 
 def compare_published(
     published: Sequence[PublishedFigure], result: EvaluationResult, protocol: str
 ) -> tuple[Comparison, ...]:
-    """Hold every published figure against a measurement on the data set `protocol`.
+    """Compare every published figure with a measurement on the data set `protocol`.
 
     An accuracy is compared where its protocol begins with that name, as "LFW, 6,000 pairs" does
     with LFW; other figures come out as not measured.

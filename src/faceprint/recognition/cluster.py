@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.errors import UsageError
 from faceprint.recognition.albums.corrections import Corrections, locate_corrections
 from faceprint.recognition.albums.corrections_store import load_constraints, store_corrections
-from faceprint.recognition.albums.faces import FaceTable, collect
+from faceprint.recognition.albums.faces import collect
 from faceprint.recognition.albums.people import Album, MissingPhotograph, arrange
 from faceprint.recognition.albums.people_store import (
     missing_photographs,
@@ -73,7 +74,7 @@ class ClusterOptions:
         if self.fmr is not None:
             check_fmr(self.fmr)
 
-    def merge_threshold(self, table: FaceTable) -> MergeThreshold:
+    def merge_threshold(self, table: EmbeddingTable) -> MergeThreshold:
         """The merge threshold for these faces.
 
         Raises:
@@ -126,7 +127,9 @@ def cluster(
         return cluster_album(album, corrections, options, failed=failed)
 
 
-def cluster_table(table: FaceTable, corrections: Corrections, options: ClusterOptions) -> Album:
+def cluster_table(
+    table: EmbeddingTable, corrections: Corrections, options: ClusterOptions
+) -> Album:
     """Cluster the faces of a table; ids count from 1, the most photographed person first."""
     threshold = options.merge_threshold(table)
     constraints, names, missing = locate_corrections(corrections, table.sources, table.boxes)
@@ -181,7 +184,7 @@ def cluster_album(
 
 
 def _label_faces(
-    table: FaceTable,
+    table: EmbeddingTable,
     constraints: FaceConstraints,
     threshold: MergeThreshold,
     options: ClusterOptions,

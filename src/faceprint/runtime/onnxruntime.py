@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from faceprint.runtime.blobs import (
 from faceprint.runtime.session import RuntimeOptions, SessionInfo, TensorSpec
 from faceprint.types import Array
 
-__all__ = ["OnnxRuntimeSession", "open_session"]
+__all__ = ["OnnxRuntimeSession", "check_graph", "open_session"]
 
 _CPU = "CPUExecutionProvider"
 # device -> (provider, the distribution that brings it)
@@ -100,6 +101,34 @@ class OnnxRuntimeSession:
 
 
 open_session = OnnxRuntimeSession
+
+
+def check_graph(model: Path) -> None:
+    """Refuse a graph that ONNX Runtime does not take; nothing is optimized or run.
+
+    Raises:
+        ModelMissingError, ChecksumError, CardError: no file, a damaged one, a graph that is not
+            valid or that ONNX Runtime has no operators for.
+    """
+    path = require_file(model)
+    status = path.stat()
+    _check(path, status.st_size, status.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _check(path: Path, size: int, mtime_ns: int) -> None:
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 4
+    options.enable_cpu_mem_arena = False
+    options.add_session_config_entry("session.disable_prepacking", "1")
+    try:
+        ort.InferenceSession(str(path), options, providers=[_CPU])
+    except _ERRORS as error:
+        raise _translated(error, path) from error
+    except UnicodeDecodeError as error:
+        raise ChecksumError(f"{path.name}: damaged: a name is not text ({error})") from error
 
 
 def _provider(device: str) -> tuple[str, str]:

@@ -80,11 +80,11 @@ class OpenVinoSession:
 open_session = OpenVinoSession
 
 
-def _device(wanted: str, available: list[str]) -> str:
-    device = wanted.upper()
+def _device(requested: str, available: list[str]) -> str:
+    device = requested.upper()
     if not any(name.split(".")[0] == device.split(".")[0] for name in available):
         instead = f"OpenVINO has {', '.join(available) or 'none'} here"
-        raise no_device(wanted, instead, "install that device's driver")
+        raise no_device(requested, instead, "install that device's driver")
     return device
 
 

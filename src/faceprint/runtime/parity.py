@@ -1,6 +1,6 @@
 """Compare runtimes on one graph: agreement with ONNX Runtime, speed and memory.
 
-Each runtime is measured in its own process (parity_child.py). So its memory is counted alone, and a
+Each runtime is measured in its own process (parity_child.py). So only its own memory counts, and a
 crash only shows in its row.
 """
 
@@ -219,10 +219,10 @@ def _differences(
         shapes = [part.shape for part in outputs]
         return None, -1.0, f"outputs of shapes {shapes}, not {[p.shape for p in reference]}"
     difference, cosine = 0.0, 1.0
-    for part, wanted in zip(outputs, reference, strict=True):
+    for part, expected in zip(outputs, reference, strict=True):
         rows = _BATCH if len(part) % _BATCH == 0 else 1
         a = part.reshape(rows, -1).astype(np.float64)
-        b = wanted.reshape(rows, -1).astype(np.float64)
+        b = expected.reshape(rows, -1).astype(np.float64)
         if not (np.isfinite(a).all() and np.isfinite(b).all()):
             return None, -1.0, "NaN or infinity in the outputs"
         difference = max(difference, float(np.abs(a - b).max(initial=0.0)))

@@ -73,7 +73,7 @@ class PyTorchSession:
             for step, attributes, dead in self._steps:
                 self._step(step, attributes, values)
                 for name in dead:
-                    del values[name]
+                    values.pop(name, None)  # an operator may have given less than was asked for
             missing = [item.name for item in self._outputs if item.name not in values]
             if missing:
                 raise CardError(f"{self._name}: no node makes its output {missing[0]!r}")
@@ -111,17 +111,17 @@ class PyTorchSession:
 open_session = PyTorchSession
 
 
-def _device(torch: Any, wanted: str) -> Any:
+def _device(torch: Any, requested: str) -> Any:
     here = {
         "cpu": True,
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
     }
-    if not here.get(wanted.split(":")[0], False):
+    if not here.get(requested.split(":")[0], False):
         running = ", ".join(name for name, there in here.items() if there)
         instead = f"this PyTorch runs on {running} here"
-        raise no_device(wanted, instead, "install the build for that device")
-    return torch.device(wanted)
+        raise no_device(requested, instead, "install the build for that device")
+    return torch.device(requested)
 
 
 def _last_uses(graph: Graph) -> list[tuple[str, ...]]:

@@ -17,6 +17,9 @@ __all__ = ["RUNTIMES", "RuntimeOptions", "Session", "SessionInfo", "TensorSpec",
 
 RUNTIMES = ("onnxruntime", "openvino", "pytorch", "opencv", "mxnet")
 
+_ENDS_THE_PROCESS = ("openvino", "opencv")
+"""Their readers end the process on some graphs that are not valid."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
@@ -79,13 +82,19 @@ class Session(Protocol):
 
 
 def open_session(
-    model: Path, *, runtime: str | None = None, options: RuntimeOptions | None = None
+    model: Path,
+    *,
+    runtime: str | None = None,
+    options: RuntimeOptions | None = None,
+    trusted: bool = False,
 ) -> Session:
     """Load an ONNX file on a runtime.
 
     Args:
         model: path of the ONNX file.
         runtime: one of `RUNTIMES`; None for FACEPRINT_RUNTIME, else `onnxruntime`.
+        trusted: the graph is known to be valid. Other graphs must be valid for ONNX Runtime
+            before OpenVINO and OpenCV read them, as both can crash on invalid ones.
 
     Raises:
         UsageError: no runtime of that name.
@@ -98,6 +107,8 @@ def open_session(
         raise UsageError(f"no runtime named {name!r}; there are {', '.join(RUNTIMES)}")
     if model.is_file():  # if not, the runtime says so
         refuse_outside(model)
+        if name in _ENDS_THE_PROCESS and not trusted:
+            importlib.import_module("faceprint.runtime.onnxruntime").check_graph(model)
     place = "mxnet.runtime" if name == "mxnet" else name
     module = importlib.import_module(f"faceprint.runtime.{place}")
     return cast("Session", module.open_session(model, options or RuntimeOptions()))

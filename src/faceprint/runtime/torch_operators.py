@@ -1,7 +1,7 @@
-"""The ONNX operators that face models are made of, each in terms of PyTorch.
+"""The ONNX operators of face models, implemented with PyTorch.
 
-The standard's words are at https://onnx.ai/onnx/operators/ ; an operator takes a `Call` and gives
-one tensor, or a tuple of them.
+The standard is at https://onnx.ai/onnx/operators/. An operator takes a `Call` and returns a tensor
+or a tuple of tensors.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["OPERATORS"]
 
 
 def _pads(call: Call, x: Tensor, value: float = 0.0) -> tuple[Tensor, list[int]]:
-    """The input padded where the two sides differ, and the symmetric rest for PyTorch."""
+    """Pad the input where the two sides differ; return it with the symmetric rest."""
     mode = call.get("auto_pad", b"NOTSET")
     call.require(mode in (b"NOTSET", b"VALID"), f"auto_pad {mode!r}")
     pads = call.get("pads", [0, 0, 0, 0])
@@ -177,7 +177,7 @@ def _resize(call: Call) -> Tensor:
     else:
         given = call.attributes.get("scales") or call.inputs[min(2, len(call.inputs) - 1)].tolist()
         factors = [float(item) for item in given]
-    # By whole factors alone, where all the standard's ways to round a coordinate agree.
+    # Only integer factors: for those, all of the standard's rounding modes agree.
     whole = factors[:2] == [1, 1] and all(f == int(f) for f in factors)
     call.require(whole, f"Resize by {factors}")
     return x.repeat_interleave(int(factors[2]), 2).repeat_interleave(int(factors[3]), 3)
@@ -188,7 +188,7 @@ def _softmax(call: Call) -> Tensor:
     if call.opset >= 13:
         return torch.softmax(x, call.get("axis", -1))
     axis = call.get("axis", 1) % x.dim()
-    # Until opset 13 everything from the axis on was one long row.
+    # Before opset 13, all axes from this one on were flattened into one.
     return torch.softmax(x.flatten(axis), -1).reshape(x.shape)
 
 

@@ -1,1 +1,1 @@
-"""Makes models out of models: so far, int8 out of float32."""
+"""Make models from other models: int8 from float32."""

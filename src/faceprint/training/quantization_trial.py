@@ -19,7 +19,7 @@ from faceprint.errors import CardError, DatasetError, UsageError
 from faceprint.evaluation.datasets import PairSet
 from faceprint.evaluation.embeddings import EmbedOptions
 from faceprint.evaluation.pairs import open_lfw
-from faceprint.evaluation.run import evaluate
+from faceprint.evaluation.verification import evaluate
 from faceprint.runtime.session import RuntimeOptions, open_session
 from faceprint.training.quantize import (
     Agreement,

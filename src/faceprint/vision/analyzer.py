@@ -165,7 +165,7 @@ def load(  # noqa: PLR0913 - all but the first are keywords
     embedder: str | None = None,
     runtime: str | None = None,
     threads: int | None = None,
-    device: str = "cpu",
+    device: str | None = None,
     accept_license: bool = False,
     mirror: bool = False,
     processes: int | None = 1,
@@ -177,7 +177,8 @@ def load(  # noqa: PLR0913 - all but the first are keywords
         detector, embedder: card ids; each replaces its half of the pack.
         runtime: None for FACEPRINT_RUNTIME, else `onnxruntime`.
         threads: cores to use; None for all that the process may use.
-        device: `cpu`, or an accelerator's name as the runtime knows it.
+        device: `cpu`, or an accelerator as the runtime names it. None for FACEPRINT_DEVICE, else
+            `cpu`.
         accept_license: accept licenses that forbid commercial use, or are unclear.
         mirror: average each embedding with that of the mirror image.
         processes: number of processes that share long streams, at most one per thread. None for
@@ -191,7 +192,7 @@ def load(  # noqa: PLR0913 - all but the first are keywords
     options = LoadOptions(
         runtime=runtime,
         threads=threads,
-        device=device,
+        device=device or settings.default_device(),
         accept_license=accept_license,
         mirror=mirror,
         processes=processes,

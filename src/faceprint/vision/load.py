@@ -133,10 +133,10 @@ def load_detector(card: ModelCard, options: LoadOptions) -> Detector:
         # Small calls in parallel beat calls spread over threads: see detect/cascade_batching.py.
         threads = options.session.thread_count() if options.can_share_sessions else 1
         each = options.with_threads(1) if threads > 1 else options
-        pnet, rnet, onet = (_open(files[role], each) for role in ("pnet", "rnet", "onet"))
+        pnet, rnet, onet = (_open(card, files[role], each) for role in ("pnet", "rnet", "onet"))
         chosen = MtcnnSettings.from_options(card.options)
         return MtcnnDetector(pnet, rnet, onet, chosen, threads=threads)
-    return SingleShotDetector(_open(files["model"], options), card)
+    return SingleShotDetector(_open(card, files["model"], options), card)
 
 
 def load_embedder(card: ModelCard, options: LoadOptions) -> VectorEmbedder:
@@ -148,13 +148,13 @@ def load_embedder(card: ModelCard, options: LoadOptions) -> VectorEmbedder:
     if card.alignment is None:
         raise CardError(f"{card.id}: an embedder's card needs an alignment template")
     files = store.ensure(card, accept_license=options.accept_license)
-    session = _open(files["model"], options)
+    session = _open(card, files["model"], options)
     if options.can_share_sessions and options.session.thread_count() == 1:
         return VectorEmbedder(session, card, mirror=options.mirror, batch=IN_CACHE)
     return VectorEmbedder(session, card, mirror=options.mirror)
 
 
-def _open(path: Path, options: LoadOptions) -> Session:
+def _open(card: ModelCard, path: Path, options: LoadOptions) -> Session:
     prepared = legacy.prepare(path, settings.home() / "prepared")
     if options.can_share_sessions:
         prepared = optimize.prepare(
@@ -163,4 +163,6 @@ def _open(path: Path, options: LoadOptions) -> Session:
             lambda graph: open_session(graph, options=options.session, runtime="onnxruntime").run,
             threads=options.session.thread_count(),
         )
-    return open_session(prepared, runtime=options.runtime, options=options.session)
+    # The packaged cards' graphs are known by their sha256, which the store has compared.
+    known = card.origin == "packaged" and all(file.sha256 or file.bundled for file in card.files)
+    return open_session(prepared, runtime=options.runtime, options=options.session, trusted=known)

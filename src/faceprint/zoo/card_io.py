@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import tomllib
 from pathlib import Path
 from typing import Literal, cast
 from urllib.parse import urlsplit
 
+from faceprint._files import read_bounded
 from faceprint.errors import CardError
 from faceprint.zoo.card import (
     Alignment,
@@ -68,10 +70,10 @@ def read_card(path: Path, *, origin: str | None = None) -> ModelCard:
         CardError: not readable, not TOML, or not a valid card; names the file and the key.
     """
     try:
-        if path.stat().st_size > _CARD_LIMIT:
-            raise CardError(f"{path}: a card is a small text; this file is over 1 MiB")
-        text = path.read_text("utf-8")
+        text = read_bounded(path, _CARD_LIMIT).decode("utf-8")
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise CardError(f"{path}: a card is a small text; this file is over 1 MiB") from error
         raise CardError(f"{path}: cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise CardError(f"{path}: not UTF-8 text") from error
@@ -132,9 +134,9 @@ def _check_consistency(card: ModelCard, fields: Fields) -> None:
         if len(set(values)) != len(values):
             raise fields.fail("files", f"has two entries of the same {key}")
     roles = {file.role for file in card.files}
-    wanted = {"pnet", "rnet", "onet"} if card.decoder == "mtcnn" else {"model"}
-    if not wanted <= roles:
-        missing = ", ".join(sorted(wanted - roles))
+    required = {"pnet", "rnet", "onet"} if card.decoder == "mtcnn" else {"model"}
+    if not required <= roles:
+        missing = ", ".join(sorted(required - roles))
         raise fields.fail("files", f"has no file of role {missing}; {card.decoder} needs it")
     if card.task == "embed":
         if card.dim is None:

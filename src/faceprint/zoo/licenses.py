@@ -60,8 +60,8 @@ def is_accepted(card: ModelCard) -> bool:
     """
     if card.license.commercial_use == "yes" or all(file.bundled for file in card.files):
         return True
-    wanted = (card.id, card.license.weights, _files(card))
-    return any((item.card, item.license, item.files) == wanted for item in accepted())
+    current = (card.id, card.license.weights, _files(card))
+    return any((item.card, item.license, item.files) == current for item in accepted())
 
 
 def describe(card: ModelCard) -> str:

@@ -231,11 +231,11 @@ def _test_vectors(path: Path, run: Run) -> list[Finding]:
     return found
 
 
-def _compare(name: str, outputs: Sequence[Array], wanted: Sequence[Array]) -> Finding:
-    if len(outputs) < len(wanted):
-        return Finding("error", name, f"{len(outputs)} outputs instead of {len(wanted)}")
+def _compare(name: str, outputs: Sequence[Array], expected: Sequence[Array]) -> Finding:
+    if len(outputs) < len(expected):
+        return Finding("error", name, f"{len(outputs)} outputs instead of {len(expected)}")
     largest, cosine = 0.0, 1.0
-    for mine, other in zip(outputs, wanted, strict=False):
+    for mine, other in zip(outputs, expected, strict=False):
         a, b = np.asarray(mine, np.float64).ravel(), np.asarray(other, np.float64).ravel()
         if a.shape != b.shape:
             return Finding("error", name, f"{a.size} values instead of {b.size}")

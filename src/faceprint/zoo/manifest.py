@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from faceprint._files import read_bounded
 from faceprint.errors import CardError, UnknownModelError
 from faceprint.zoo import catalog, store
 from faceprint.zoo.card import ModelCard, ModelFile
@@ -63,9 +64,7 @@ def read_manifest(path: Path) -> tuple[ManifestEntry, ...]:
         CardError: not readable, or not a manifest.
     """
     try:
-        if path.stat().st_size > _LIMIT:
-            raise CardError(f"{path}: over {_LIMIT} bytes; not a manifest")
-        rows = json.loads(path.read_text("utf-8"))
+        rows = json.loads(read_bounded(path, _LIMIT))
     except OSError as error:
         raise CardError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
@@ -81,12 +80,12 @@ def find_entry(entries: Iterable[ManifestEntry], name: str) -> ManifestEntry:
     Raises:
         UnknownModelError: no such entry.
     """
-    wanted = name.lower()
+    key = name.lower()
     found = [
         entry
         for entry in entries
-        if wanted in {entry.name.lower(), entry.file_name.lower(), entry.path.lower()}
-        or wanted == PurePosixPath(entry.path).stem.lower()
+        if key in {entry.name.lower(), entry.file_name.lower(), entry.path.lower()}
+        or key == PurePosixPath(entry.path).stem.lower()
     ]
     if not found:
         raise UnknownModelError(f"the manifest has no model named {name!r}")

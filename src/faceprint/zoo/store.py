@@ -131,14 +131,14 @@ def adopt(card: ModelCard, folder: Path) -> tuple[Path, ...]:
     """
     from faceprint.zoo.download import DownloadRequest, copy_in
 
-    taken = []
+    copied = []
     for file in card.files:
         source = folder / file.name
         if not file.bundled and source.is_file() and _verified_path(file) is None:
             copy_in(source, DownloadRequest(file.name, file.sha256, file.size, (), _place(file)))
             _pin_if_unpinned(file)
-            taken.append(_place(file))
-    return tuple(taken)
+            copied.append(_place(file))
+    return tuple(copied)
 
 
 def file_sha256(path: Path) -> str:

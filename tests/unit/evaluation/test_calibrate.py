@@ -7,7 +7,7 @@ import pytest
 
 from faceprint.errors import UsageError
 from faceprint.evaluation.calibrate import calibrate
-from faceprint.evaluation.labeled import LabeledScores, all_pairs
+from faceprint.evaluation.labeled_scores import LabeledScores, all_pairs
 
 
 def population(people: int, seed: int, each: int = 2, noise: float = 0.45) -> LabeledScores:

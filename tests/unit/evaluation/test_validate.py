@@ -14,7 +14,7 @@ from faceprint.zoo.card import PublishedFigure
     ("value", "agrees"), [(0.98, True), (0.995, False), (0.93, False), (0.9512, True)]
 )
 def test_published_figures_agree_inside_the_interval(value: float, agrees: bool) -> None:
-    from faceprint.evaluation.protocols import fold_accuracy
+    from faceprint.evaluation.fold_accuracy import fold_accuracy
 
     mated = np.tile([True] * 25 + [False] * 25, 4)
     similarities = np.where(mated, 0.9, 0.1)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.errors import UsageError
-from faceprint.recognition.albums.faces import FaceTable
 from faceprint.recognition.cluster import ClusterOptions, cluster
 from faceprint.recognition.thresholds.min_quality import QualityFilter
 from faceprint.types import AnalyzedImage, Embedding, Face, Quality
@@ -39,10 +39,10 @@ def home(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FACEPRINT_HOME", str(tmp_path / "home"))
 
 
-def faces(embedder: str, count: int = 3, yaw: float = 0.0) -> FaceTable:
+def faces(embedder: str, count: int = 3, yaw: float = 0.0) -> EmbeddingTable:
     rows = np.eye(count, 128, dtype=np.float32)
     quality = np.tile(np.asarray([60.0, 90.0, yaw, 0.8], np.float32), (count, 1))
-    return FaceTable(
+    return EmbeddingTable(
         tuple(f"{i}.jpg" for i in range(count)),
         np.zeros((count, 4), np.float32),
         np.ones(count, np.float32),

@@ -20,6 +20,7 @@ from faceprint.errors import MissingExtraError
 from faceprint.runtime.session import RuntimeOptions, open_session
 from faceprint.vision import load as vision_load
 from faceprint.zoo import graph_editing, legacy, optimize, optimize_passes
+from faceprint.zoo.catalog import get_card
 from faceprint.zoo.graph_traits import has_slow_prelu, legacy_traits
 
 Array = np.ndarray[Any, Any]
@@ -333,7 +334,8 @@ def test_only_onnxruntime_on_the_cpu_takes_it(
         return open_session(path, runtime="onnxruntime", options=RuntimeOptions(threads=1))
 
     monkeypatch.setattr(vision_load, "open_session", opens)
-    vision_load._open(model, vision_load.LoadOptions(runtime=runtime, threads=1))
+    options = vision_load.LoadOptions(runtime=runtime, threads=1)
+    vision_load._open(get_card("dlib-resnet"), model, options)
     assert (paths[-1].parent == tmp_path / "home" / "prepared") == uses
     assert (paths[-1] == model) != uses
 

@@ -14,12 +14,14 @@ heading `source_a,box_a,source_b,box_b`, a box as four numbers separated by spac
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 from pathlib import Path
 from typing import Any, Literal
 
-from faceprint._text import printable
+from faceprint._files import read_bounded
+from faceprint._text import decoded, printable
 from faceprint.errors import InputError, SourceNotFoundError
 from faceprint.recognition.albums.corrections import Corrections, FaceKey
 
@@ -43,12 +45,10 @@ def read_corrections(
         InputError: it is not a corrections file; says why.
     """
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise InputError(f"{path}: too large for a corrections file")
-        text = path.read_text("utf-8-sig")
+        text = printable(decoded(read_bounded(path, _MAX_BYTES)))
     except FileNotFoundError as error:
         raise SourceNotFoundError(f"{path}: no such file") from error
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise InputError(f"{path}: can't be read as text: {error}") from error
     if path.suffix.lower() == ".csv":
         if kind is None:
@@ -108,7 +108,7 @@ def _box(values: Any, path: Path) -> tuple[float, float, float, float]:
 
 
 def _from_csv(text: str, path: Path) -> tuple[tuple[FaceKey, FaceKey], ...]:
-    reader = csv.DictReader(text.splitlines())
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     columns = ["source_a", "box_a", "source_b", "box_b"]
     if reader.fieldnames is None or not set(columns) <= set(reader.fieldnames):
         raise InputError(f"{path}: the heading is not {','.join(columns)}")

@@ -7,6 +7,7 @@ from itertools import combinations, pairwise
 
 import numpy as np
 
+from faceprint.errors import GalleryCorruptError
 from faceprint.recognition.albums.corrections import (
     Corrections,
     connected_faces,
@@ -53,7 +54,9 @@ def load_constraints(album: AlbumFile, stored: Stored) -> FaceConstraints:
     row = {int(key): i for i, key in enumerate(stored.keys)}
     pairs: dict[str, _Pairs] = {"must": [], "cannot": []}
     for kind, a, b in album.rows("SELECT kind, a, b FROM links ORDER BY key"):
-        pairs[str(kind)].append((row[int(str(a))], row[int(str(b))]))
+        if a not in row or b not in row:
+            raise GalleryCorruptError(f"{album.path}: a correction of a face that does not exist")
+        pairs[str(kind)].append((row[a], row[b]))
     must, cannot = pairs["must"], pairs["cannot"]
     removed = {a for a, _ in cannot}
     together: _Pairs = []

@@ -105,6 +105,8 @@ def _made_here(folder: Path) -> dict[str, str]:
 
     A list that was copied here along with another folder has that folder's inode and is ignored.
     """
+    if not (folder / _MANIFEST).is_file():
+        return {}
     try:
         document = json.loads((folder / _MANIFEST).read_text("utf-8"))
     except (FileNotFoundError, ValueError, RecursionError):

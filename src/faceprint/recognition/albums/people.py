@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from faceprint.recognition.albums.faces import FaceTable
+from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.recognition.clustering.int8_neighbors import Ints
 from faceprint.recognition.clustering.mapped_rows import group_sums, slices
 from faceprint.recognition.thresholds.merge_threshold import MergeThreshold
@@ -37,7 +37,7 @@ class AlbumFace:
     reason: str = ""
     thumbnail: bytes | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """As JSON values, without the thumbnail."""
         line: dict[str, Any] = {"source": self.source, "box": list(self.box)}
         if self.reason:
@@ -82,14 +82,14 @@ class Album:
     notes: tuple[str, ...] = ()
     missing: tuple[MissingPhotograph, ...] = ()
 
-    def to_json(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """The document of `cluster --json`."""
         return {
             "people": [
-                {"id": p.id, "name": p.name, "faces": [face.to_json() for face in p.faces]}
+                {"id": p.id, "name": p.name, "faces": [face.to_dict() for face in p.faces]}
                 for p in self.people
             ],
-            "unassigned": [face.to_json() for face in self.unassigned],
+            "unassigned": [face.to_dict() for face in self.unassigned],
             "failed": [{"source": source, "error": error} for source, error in self.failed],
             "threshold": round(self.merge_threshold.pair, 6),
             "threshold_many": round(self.merge_threshold.large, 6),
@@ -103,7 +103,7 @@ class Album:
 
 
 def arrange(
-    table: FaceTable,
+    table: EmbeddingTable,
     labels: Ints,
     reasons: Sequence[str],
     threshold: MergeThreshold,

@@ -117,7 +117,7 @@ def check_schema(connection: sqlite3.Connection, location: str) -> int:
 
     Raises:
         GalleryCorruptError: another application's file, a newer album, or anything added or
-            changed: a trigger or view of a stranger would run with our rights.
+            changed: a trigger or view of a stranger would run with our rights. And damaged rows.
     """
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     if application != APPLICATION_ID:
@@ -135,6 +135,7 @@ def check_schema(connection: sqlite3.Connection, location: str) -> int:
             f"{location}: the schema is not an album's ({', '.join(odd)}); refused, as it could "
             "run a stranger's code"
         )
+    _check_rows(connection, location)
     return int(version)
 
 
@@ -154,6 +155,24 @@ def _expected(version: int) -> _Schema:
         return _read(connection)
     finally:
         connection.close()
+
+
+def _check_rows(connection: sqlite3.Connection, location: str) -> None:
+    """Refuse rows that refer to rows that are gone, and values that their columns don't take.
+
+    The faces' own values are left to `check_face`, which sees each of them once.
+
+    Raises:
+        GalleryCorruptError: such a row.
+    """
+    for table, _, parent, _ in connection.execute("PRAGMA foreign_key_check"):
+        raise GalleryCorruptError(
+            f"{location}: a row of {table} refers to a {parent} row that is gone"
+        )
+    for table in ("album", "photos", "people", "links", "joined"):
+        for (found,) in connection.execute(f"PRAGMA quick_check({table})"):
+            if found != "ok":
+                raise GalleryCorruptError(f"{location} is damaged: {found}")
 
 
 def check_face(row: Sequence[object], width: int, path: Path) -> None:

@@ -13,6 +13,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint._files import read_start
+from faceprint._sqlite import connect, sqlite_errors
+from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.errors import (
     GalleryCorruptError,
     GalleryError,
@@ -21,11 +24,9 @@ from faceprint.errors import (
 )
 from faceprint.geometry import iou_matrix
 from faceprint.recognition.albums import schema
-from faceprint.recognition.albums.faces import FaceTable
 from faceprint.recognition.albums.photographs import Content, Found, Photograph, shown
 from faceprint.recognition.clustering.int8_neighbors import Ints
 from faceprint.recognition.gallery.records import now
-from faceprint.recognition.gallery.sqlite_connect import configured, plain_errors
 from faceprint.types import Array
 
 __all__ = ["AlbumFile", "Stored"]
@@ -50,7 +51,7 @@ class Stored:
         missing: (n,) whether their photograph was not found.
     """
 
-    table: FaceTable
+    table: EmbeddingTable
     keys: Ints
     people: Ints
     photos: Ints
@@ -64,9 +65,9 @@ class AlbumFile:
         self.path = path
         if not path.exists():
             _create(path)
-        with plain_errors(str(path)):
+        with sqlite_errors(str(path)):
             _check_header(path)
-            self._connection = configured(path)
+            self._connection = connect(path)
             try:
                 if schema.check_schema(self._connection, str(path)) < schema.VERSION:
                     schema.migrate(self._connection)
@@ -88,7 +89,7 @@ class AlbumFile:
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
         """A transaction."""
-        with plain_errors(str(self.path)):
+        with sqlite_errors(str(self.path), "write"):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -99,7 +100,7 @@ class AlbumFile:
 
     def rows(self, sql: str, values: Iterable[object] = ()) -> list[tuple[object, ...]]:
         """The rows of a query."""
-        with plain_errors(str(self.path)):
+        with sqlite_errors(str(self.path)):
             return self._connection.execute(sql, tuple(values)).fetchall()
 
     def photographs(self) -> list[Photograph]:
@@ -110,7 +111,7 @@ class AlbumFile:
             for key, source, name, digest, size, modified, missing in found
         ]
 
-    def put_photos(self, photos: Iterable[tuple[Found, FaceTable, Photograph | None]]) -> None:
+    def put_photos(self, photos: Iterable[tuple[Found, EmbeddingTable, Photograph | None]]) -> None:
         """Add photographs in one transaction, including those without faces.
 
         Args:
@@ -165,7 +166,7 @@ class AlbumFile:
             schema.check_face(row, width, self.path)
         n = len(rows)
         names = {row[8]: shown(str(row[0]), str(row[10])) for row in rows}
-        table = FaceTable(
+        table = EmbeddingTable(
             tuple(names[row[8]] for row in rows),
             _floats([row[1] for row in rows], n, 4),
             np.asarray([row[2] for row in rows], np.float32),
@@ -185,11 +186,11 @@ class AlbumFile:
 
     def scrub(self) -> None:
         """Rewrite the file, so that removed data leaves no trace."""
-        with plain_errors(str(self.path)):
+        with sqlite_errors(str(self.path)):
             self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def _check_model(self, connection: sqlite3.Connection, faces: FaceTable) -> None:
+    def _check_model(self, connection: sqlite3.Connection, faces: EmbeddingTable) -> None:
         if not len(faces):
             return
         embedder, dim = connection.execute("SELECT embedder, dim FROM album").fetchone()
@@ -203,7 +204,7 @@ class AlbumFile:
 
 
 def _put(
-    connection: sqlite3.Connection, found: Found, faces: FaceTable, kept: Mapping[int, int]
+    connection: sqlite3.Connection, found: Found, faces: EmbeddingTable, kept: Mapping[int, int]
 ) -> None:
     """Insert a photograph; faces in `kept` (row -> key) move to it from another one."""
     content = found.content
@@ -238,7 +239,7 @@ def _mark(connection: sqlite3.Connection, missing: Iterable[int]) -> None:
     )
 
 
-def _carried(connection: sqlite3.Connection, photo: int, faces: FaceTable) -> dict[int, int]:
+def _carried(connection: sqlite3.Connection, photo: int, faces: EmbeddingTable) -> dict[int, int]:
     """Faces at the place of an earlier face that look the same: row -> key of that face."""
     rows = connection.execute(
         "SELECT key, box, vector FROM faces WHERE photo = ? ORDER BY key", (photo,)
@@ -270,9 +271,9 @@ def _create(path: Path) -> None:
         raise SourceNotFoundError(f"{path.parent}: no such folder")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")
     try:
-        with plain_errors(str(path)):
+        with sqlite_errors(str(path)):
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-            connection = configured(temporary)
+            connection = connect(temporary)
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 schema.create(connection)
@@ -291,8 +292,7 @@ def _create(path: Path) -> None:
 
 def _check_header(path: Path) -> None:
     try:
-        with path.open("rb") as file:
-            start = file.read(100)
+        start = read_start(path, 100)
     except OSError as error:
         raise GalleryError(f"{path} can't be opened: {error.strerror}") from error
     application = int.from_bytes(start[68:72], "big")

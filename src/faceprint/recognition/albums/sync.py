@@ -13,8 +13,9 @@ import numpy as np
 
 from faceprint._files import is_gone
 from faceprint._text import printable
+from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.errors import ModelMismatchError, SourceNotFoundError, UsageError
-from faceprint.recognition.albums.faces import FaceTable, collect, with_thumbnails
+from faceprint.recognition.albums.faces import collect, with_thumbnails
 from faceprint.recognition.albums.photographs import (
     Found,
     Register,
@@ -139,7 +140,7 @@ def sync_results(album: AlbumFile, results: Iterable[AnalyzedImage]) -> SyncResu
     return SyncResult(added, known, failed=tuple(failed))
 
 
-def sync_table(album: AlbumFile, table: FaceTable) -> SyncResult:
+def sync_table(album: AlbumFile, table: EmbeddingTable) -> SyncResult:
     """Add the photographs of an embedding table that the album does not hold.
 
     Raises:

@@ -6,17 +6,16 @@ for. What is derived from a mapped array is mapped in the same folder; from an a
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from faceprint._mapped import new_rows
 from faceprint.types import Array
 
-__all__ = ["folder_of", "group_sums", "new_rows", "slices", "take_rows"]
+__all__ = ["folder_of", "group_sums", "slices", "take_rows"]
 
 _NUMBERS = 1 << 23
 """Numbers worked on at a time: 32 MB."""
@@ -27,21 +26,6 @@ def folder_of(rows: Array) -> Path | None:
     if isinstance(rows, np.memmap) and rows.filename is not None:
         return Path(rows.filename).parent
     return None
-
-
-def new_rows(shape: tuple[int, int], folder: Path | None) -> Array:
-    """Float32 zeros, in a file of that folder if one is given.
-
-    The file has no name any more where the system allows that, so that nothing is left behind.
-    """
-    if folder is None or not all(shape):
-        return np.zeros(shape, np.float32)
-    with tempfile.NamedTemporaryFile(dir=folder, suffix=".f32", delete=False) as file:
-        path = Path(file.name)
-    rows = np.memmap(path, np.float32, "w+", shape=shape)
-    with contextlib.suppress(OSError):
-        path.unlink()
-    return rows
 
 
 def slices(rows: Array) -> Iterator[slice]:

@@ -1,4 +1,4 @@
-"""Galleries: people's templates, kept safe and searched."""
+"""Galleries: people's templates, stored safely and searched."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a gallery needs of the pipeline, and the pin that ties its vectors to a model."""
+"""What a gallery needs of an analyzer: embeddings, the model they belong to, and thresholds."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from typing import Any, Protocol
 
 from faceprint.errors import ModelMismatchError, UsageError
 from faceprint.recognition.gallery.records import ModelPin
-from faceprint.types import AnalyzedImage, Embedding, Face, Image
+from faceprint.recognition.thresholds.default_threshold import given_point, search_points
+from faceprint.recognition.thresholds.fpir import fpir_point, search_point
+from faceprint.types import AnalyzedImage, Embedding, Face, Image, OperatingPoint
 from faceprint.zoo.card import ModelCard
 
-__all__ = ["Analyzer", "check_pin", "pin_of"]
+__all__ = ["Analyzer", "check_pin", "operating_point", "pin_of"]
 
 
 class Analyzer(Protocol):
-    """Photographs in, faces with embeddings out; `faceprint.load` gives one."""
+    """Finds and embeds the faces of photographs; `faceprint.load` gives one."""
 
     @property
     def name(self) -> str:
@@ -27,7 +29,7 @@ class Analyzer(Protocol):
 
     @property
     def detector_card(self) -> ModelCard:
-        """The detector: operating points hold for its alignment."""
+        """The detector, to whose alignment operating points apply."""
 
     @property
     def mirror(self) -> bool:
@@ -42,11 +44,11 @@ class Analyzer(Protocol):
         """A stream of photographs, lazily and in order."""
 
     def embed_crops(self, crops: Sequence[Image]) -> list[Embedding]:
-        """Embed crops that are aligned already."""
+        """Embed aligned crops."""
 
 
 def pin_of(analyzer: Analyzer) -> ModelPin:
-    """The pin of an analyzer's embedder; mirrored embeddings are another model's.
+    """The pin of an analyzer's embedder; embeddings averaged with the mirror image have another.
 
     Raises:
         UsageError: the card is not of an embedder.
@@ -64,21 +66,49 @@ def pin_of(analyzer: Analyzer) -> ModelPin:
 
 
 def check_pin(location: str, pinned: ModelPin, offered: ModelPin) -> None:
-    """Refuse another model's vectors, and say what to do.
+    """Check that the offered model is the one that the gallery was created with.
 
     Raises:
-        ModelMismatchError: `offered` is not the model the gallery was made with.
+        ModelMismatchError: it is another; the message says what to do.
     """
     if pinned.hash == offered.hash and pinned.dim == offered.dim:
         return
     if pinned.id == offered.id:
         raise ModelMismatchError(
-            f"{location} was made with another version of {pinned.id} (card {pinned.hash[:12]}, "
-            f"now {offered.hash[:12]}); its vectors do not compare. Load the card it was made "
-            f"with, or re-embed it: faceprint gallery migrate {location} --embedder {offered.id}"
+            f"{location} was created with another version of {pinned.id} (card {pinned.hash[:12]}, "
+            f"now {offered.hash[:12]}); its vectors are not comparable. Load the card it was "
+            f"created with, or re-embed it: faceprint gallery migrate {location} "
+            f"--embedder {offered.id}"
         )
     raise ModelMismatchError(
-        f"{location} holds vectors of {pinned.id}, not of {offered.id}; they do not compare. Use "
-        f"--embedder {pinned.id}, or re-embed it: faceprint gallery migrate {location} "
-        f"--embedder {offered.id}"
+        f"{location} contains vectors of {pinned.id}, which are not comparable with those of "
+        f"{offered.id}. Use --embedder {pinned.id}, or re-embed it: faceprint gallery migrate "
+        f"{location} --embedder {offered.id}"
     )
+
+
+def operating_point(
+    analyzer: Analyzer,
+    templates: int,
+    fpir: float | None = None,
+    threshold: float | None = None,
+    points: Sequence[OperatingPoint] | None = None,
+) -> OperatingPoint:
+    """The operating point to search this many templates (`thresholds.fpir.fpir_point`).
+
+    Args:
+        fpir: the share of strangers that may be identified as somebody; 1e-2 by default.
+        threshold: a cosine similarity to use instead.
+        points: measured ones, such as a calibration's; None for those known of these models. A
+            published threshold has no known FPIR; it is used if `fpir` is None.
+
+    Raises:
+        UsageError: both `fpir` and `threshold`, or no measurement supports the FPIR.
+    """
+    if threshold is not None:
+        if fpir is not None:
+            raise UsageError("give fpir or threshold, not both")
+        return given_point(threshold)
+    if points is not None:
+        return fpir_point(points, templates, fpir, model=analyzer.embedder_card.id)
+    return search_point(search_points(analyzer), templates, fpir)

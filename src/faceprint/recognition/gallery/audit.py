@@ -1,10 +1,10 @@
-"""The audit log: append-only lines, each holding the hash of the one before.
+"""The audit log: append-only lines, each with the hash of the line before.
 
-A chain shows that a line was changed, removed from the middle or moved. It can't show by itself
-that its last lines were cut off, nor that somebody who may write the file computed the whole chain
-anew. The gallery keeps the head beside the log, which finds lines that were cut off without care;
-against an owner of the file only an anchor helps that is kept elsewhere: `AuditReport.anchor`,
-printed by `gallery audit --verify`, to be passed to a later one.
+The chain shows that a line was changed, moved or removed from the middle. By itself it can't show
+that the last lines were cut off, or that somebody with write access recomputed the whole chain. The
+gallery also stores the head of the chain, which reveals a careless cut. Against somebody who may
+write the file, only an anchor kept elsewhere helps: `AuditReport.anchor`, which `gallery audit
+--verify` prints and a later one takes.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _MOST_PROBLEMS = 20
 
 
 def chain_hash(entry: AuditEntry) -> str:
-    """SHA-256 over every field but the hash itself, in an encoding with one reading."""
+    """SHA-256 over every field except the hash, in an unambiguous encoding."""
     fields = [entry.seq, entry.time, entry.actor, entry.action, entry.subject, entry.detail]
     text = json.dumps([*fields, entry.prev], ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
@@ -34,7 +34,7 @@ def chain_hash(entry: AuditEntry) -> str:
 def next_entry(
     head: tuple[int, str], time: str, actor: str, action: str, subject: str, detail: str
 ) -> AuditEntry:
-    """The line that follows `head` (number and hash of the last one)."""
+    """The line after `head`, the number and hash of the last one."""
     seq, prev = head[0] + 1, head[1] or GENESIS
     bare = AuditEntry(seq, time, actor, action, subject, detail, prev, "")
     return AuditEntry(seq, time, actor, action, subject, detail, prev, chain_hash(bare))
@@ -42,7 +42,7 @@ def next_entry(
 
 @dataclass(frozen=True, slots=True)
 class AuditReport:
-    """What a verification found. `anchor` is `number:hash` of the last line."""
+    """The result of a verification. `anchor` is `number:hash` of the last line."""
 
     entries: int
     anchor: str
@@ -50,7 +50,7 @@ class AuditReport:
 
     @property
     def intact(self) -> bool:
-        """No problem was found."""
+        """Whether no problem was found."""
         return not self.problems
 
 
@@ -67,12 +67,12 @@ def parse_anchor(anchor: str) -> tuple[int, str]:
 def verify_chain(
     entries: Iterable[AuditEntry], head: tuple[int, str], anchor: str | None = None
 ) -> AuditReport:
-    """Walk the whole log.
+    """Verify the whole log.
 
     Args:
         entries: in the order of their numbers.
-        head: number and hash of the last line, as the gallery keeps them.
-        anchor: `number:hash` of an earlier verification, kept elsewhere.
+        head: number and hash of the last line, as the gallery stores them.
+        anchor: `number:hash` from an earlier verification.
     """
     problems: list[str] = []
     wanted = parse_anchor(anchor) if anchor else None
@@ -89,10 +89,14 @@ def verify_chain(
         if wanted is not None and entry.seq == wanted[0]:
             met_anchor = True
             if entry.hash != wanted[1]:
-                problems.append(f"line {entry.seq} is not the one the anchor names: log rewritten")
+                problems.append(
+                    f"line {entry.seq} is not the one that the anchor names: the log was rewritten"
+                )
         seq, prev = entry.seq, entry.hash
     if (seq, prev) != (head[0], head[1] or GENESIS):
-        problems.append(f"the log ends with line {seq}, the gallery's head names line {head[0]}")
+        problems.append(
+            f"the log ends with line {seq}, but the gallery's head names line {head[0]}"
+        )
     if not met_anchor and wanted is not None:
         problems.append(f"line {wanted[0]}, which the anchor names, is missing: the log was cut")
     return AuditReport(count, f"{seq}:{prev}", tuple(problems[:_MOST_PROBLEMS]))

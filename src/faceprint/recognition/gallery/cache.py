@@ -1,8 +1,8 @@
-"""The index beside a gallery: a cache that is believed only when this user wrote it.
+"""The index file beside a gallery: a cache that is read only if this user wrote it.
 
-The graph's format is read by native code that trusts it, so a file that came with a stranger's
-gallery must never reach that code: both files carry a MAC under a secret of this user
-(`index.key` in FACEPRINT_HOME). A gallery that moved to another machine builds its index anew.
+usearch reads its graph with native code that does not check it, so a file that came with somebody
+else's gallery must never reach that code. The cache therefore has a MAC under a secret of this user
+(`index.key` in FACEPRINT_HOME). On another machine the index is built again.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _FORMAT = 1
 
 @dataclass(frozen=True, slots=True)
 class CacheNote:
-    """What an index was built from."""
+    """What a cached index was built from."""
 
     gallery: str
     epoch: int
@@ -45,13 +45,13 @@ def note_path(path: Path) -> Path:
 
 
 def drop(path: Path) -> None:
-    """Remove the cache, and what an interrupted writer left."""
+    """Delete the cache, and what an interrupted writer left."""
     for file in (path, note_path(path), *path.parent.glob(f".{glob.escape(path.name)}.*.part")):
         file.unlink(missing_ok=True)
 
 
 def store(path: Path, note: CacheNote, write: Callable[[Path], None]) -> bool:
-    """Write both files; False when the disk does not let us, which only costs time later."""
+    """Write both files; give False if the disk refuses, which only costs time later."""
     try:
         with replacing(path, private=True) as temporary:
             write(temporary)
@@ -64,7 +64,7 @@ def store(path: Path, note: CacheNote, write: Callable[[Path], None]) -> bool:
 
 
 def load(path: Path, read: Callable[[Path], None]) -> CacheNote | None:
-    """Read the index with `read` if its MAC is ours; None when missing, foreign or damaged."""
+    """Read the index with `read` if its MAC is ours; None if missing, foreign or damaged."""
     try:
         if note_path(path).stat().st_size > 65536:
             return None

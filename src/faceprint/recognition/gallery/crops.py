@@ -1,4 +1,4 @@
-"""Aligned crops as PNG: lossless, so that they embed to the same vector, and readable anywhere."""
+"""Aligned crops as PNG: lossless, so they embed to the same vector."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def decode_crop(data: bytes, where: str) -> Image:
     """PNG to (H, W, 3) RGB uint8.
 
     Raises:
-        GalleryCorruptError: not a PNG of a crop's size; told before any pixel is made.
+        GalleryCorruptError: not a PNG of a crop's size; checked before decoding.
     """
     import PIL.Image
 

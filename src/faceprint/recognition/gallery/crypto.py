@@ -1,26 +1,30 @@
-"""Templates and crops sealed at rest: AES-256-GCM, a fresh nonce a record, bound to its place.
+"""Seal templates and crops at rest: AES-256-GCM with a fresh nonce for each record.
 
-The associated data name the version, gallery, subject, model, photograph and field, so that
-a sealed vector moved to another person or model does not open (NIST SP 800-38D). Nonces are 96
-random bits: by its section 8.3 one key may seal 2**32 records; rotate it before that.
+The associated data name the version, gallery, subject, model, photograph and field, so a sealed
+vector that was moved to another person or model does not open (NIST SP 800-38D). Nonces are 96
+random bits: by section 8.3 one key may seal 2**32 records; rotate it before that.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import errno
 import hashlib
 import hmac
 import os
 import secrets
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from faceprint import settings
+from faceprint._files import read_bounded
 from faceprint._optional import require
 from faceprint.errors import GalleryCorruptError, GalleryLockedError, UsageError
+from faceprint.recognition.gallery.records import TemplateRow
 
 __all__ = ["Key", "Sealer", "key_from_environment", "new_key", "parse_key", "read_key_file"]
 
@@ -35,7 +39,7 @@ class Key:
 
     def __init__(self, secret: bytes) -> None:
         if len(secret) != 32:
-            raise UsageError(f"a gallery key has 32 bytes, this one {len(secret)}")
+            raise UsageError(f"a gallery key has 32 bytes; this one has {len(secret)}")
         self._secret = secret
         digest = hmac.new(secret, b"faceprint gallery key fingerprint", hashlib.sha256)
         self.id = digest.hexdigest()[:16]
@@ -48,7 +52,7 @@ class Key:
         return base64.b64encode(self._secret).decode()
 
     def derive(self, purpose: str) -> bytes:
-        """32 secret bytes for one purpose, which tell nothing about the key or each other."""
+        """32 secret bytes for one purpose, which reveal nothing about the key or each other."""
         return hmac.digest(self._secret, b"faceprint gallery " + purpose.encode(), "sha256")
 
     def cipher(self) -> Any:
@@ -58,7 +62,7 @@ class Key:
 
 
 def new_key() -> Key:
-    """A fresh key; `Key.text` writes it down."""
+    """A new random key."""
     return Key(secrets.token_bytes(32))
 
 
@@ -66,7 +70,7 @@ def parse_key(text: bytes, where: str) -> Key:
     """A key as 32 raw bytes, 64 hexadecimal digits or base64.
 
     Raises:
-        UsageError: none of them; the message never holds the text.
+        UsageError: none of these; the message never contains the text.
     """
     if len(text) == 32:
         return Key(text)
@@ -77,7 +81,7 @@ def parse_key(text: bytes, where: str) -> Key:
         return Key(base64.b64decode(stripped, validate=True))
     except (binascii.Error, ValueError) as error:
         raise UsageError(
-            f"{where} holds no gallery key: 32 bytes as base64 or 64 hexadecimal digits are "
+            f"{where} is not a gallery key: 32 bytes as base64 or 64 hexadecimal digits are "
             "needed; faceprint gallery keygen makes one"
         ) from error
 
@@ -87,18 +91,18 @@ def read_key_file(path: Path) -> Key:
 
     Raises:
         GalleryLockedError: it can't be read.
-        UsageError: it holds no key.
+        UsageError: it is not a key.
     """
     try:
-        if path.stat().st_size > 4096:
-            raise UsageError(f"{path} is too large to be a gallery key")
-        return parse_key(path.read_bytes(), str(path))
+        return parse_key(read_bounded(path, 4096), str(path))
     except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise UsageError(f"{path} is too large to be a gallery key") from error
         raise GalleryLockedError(f"the key file {path} can't be read: {error.strerror}") from error
 
 
 def key_from_environment() -> Key | None:
-    """FACEPRINT_KEY_FILE, else FACEPRINT_KEY, else what FACEPRINT_KEY_COMMAND prints, else None."""
+    """The key from FACEPRINT_KEY_FILE, FACEPRINT_KEY or the output of FACEPRINT_KEY_COMMAND."""
     file = os.environ.get("FACEPRINT_KEY_FILE", "").strip()
     if file:
         return read_key_file(settings.expanded(file))
@@ -120,29 +124,29 @@ def _key_from_command(command: str) -> Key:
 
 
 class Sealer:
-    """Seals and opens the records of one gallery under one model; passes bytes through keyless.
+    """Seals and opens the records of one gallery under one model; without a key, does nothing.
 
-    Version 1 is of galleries whose rows had no tags. Its records do not open as version 2 and the
-    other way around, so that nobody can take the tags away from a gallery that has them.
+    Version 1 is for galleries whose rows have no tags. Records of one version do not open as the
+    other, so nobody can remove the tags of a gallery that has them.
     """
 
     def __init__(
         self, key: Key | None, gallery_uid: str, model_hash: str, version: int = 2
     ) -> None:
-        self.key_id = "" if key is None else key.id
         self._cipher = None if key is None else key.cipher()
         self._version = bytes([version])
         self._place = (gallery_uid, model_hash) + (() if version == 1 else (f"v{version}",))
 
-    def seal(self, plain: bytes, subject_uid: str, content: bytes, field: Field) -> bytes:
+    def seal(self, plain: bytes, subject_uid: str, image_sha256: bytes, field: Field) -> bytes:
         """Bytes for the store."""
         if self._cipher is None:
             return plain
         nonce = secrets.token_bytes(12)
-        sealed: bytes = self._cipher.encrypt(nonce, plain, self._bound(subject_uid, content, field))
+        bound = self._bound(subject_uid, image_sha256, field)
+        sealed: bytes = self._cipher.encrypt(nonce, plain, bound)
         return self._version + nonce + sealed
 
-    def open(self, sealed: bytes, subject_uid: str, content: bytes, field: Field) -> bytes:
+    def open(self, sealed: bytes, subject_uid: str, image_sha256: bytes, field: Field) -> bytes:
         """Bytes from the store.
 
         Raises:
@@ -152,19 +156,35 @@ class Sealer:
             return sealed
         if len(sealed) < _OVERHEAD or sealed[:1] != self._version:
             raise GalleryCorruptError("a record is not sealed as this gallery's records are")
-        bound = self._bound(subject_uid, content, field)
+        bound = self._bound(subject_uid, image_sha256, field)
         invalid = require("cryptography.exceptions", extra="crypto").InvalidTag
         try:
             plain: bytes = self._cipher.decrypt(sealed[1:13], sealed[13:], bound)
         except invalid as error:
-            # The key's fingerprint was compared before, so it is the record that is wrong.
+            # The key's fingerprint was checked before, so the record is wrong.
             raise GalleryCorruptError(
                 "a record does not open: it was changed, or moved here from another subject, "
                 "photograph, model or gallery"
             ) from error
         return plain
 
-    def _bound(self, subject_uid: str, content: bytes, field: Field) -> bytes:
-        parts = (*self._place, subject_uid, content.hex(), field)
+    def open_template(self, row: TemplateRow, subject_uid: str) -> tuple[bytes, bytes | None]:
+        """A template's vector and crop; raises GalleryCorruptError as `open` does."""
+        vector = self.open(row.vector, subject_uid, row.image_sha256, "vector")
+        if row.crop is None:
+            return vector, None
+        return vector, self.open(row.crop, subject_uid, row.image_sha256, "crop")
+
+    def seal_template(
+        self, row: TemplateRow, subject_uid: str, vector: bytes, crop: bytes | None
+    ) -> TemplateRow:
+        """The template with this vector and crop, sealed."""
+        vector = self.seal(vector, subject_uid, row.image_sha256, "vector")
+        if crop is not None:
+            crop = self.seal(crop, subject_uid, row.image_sha256, "crop")
+        return replace(row, vector=vector, crop=crop, has_crop=crop is not None)
+
+    def _bound(self, subject_uid: str, image_sha256: bytes, field: Field) -> bytes:
+        parts = (*self._place, subject_uid, image_sha256.hex(), field)
         # Lengths keep ("ab", "c") and ("a", "bc") apart.
         return b"".join(len(p).to_bytes(4, "big") + p for p in (part.encode() for part in parts))

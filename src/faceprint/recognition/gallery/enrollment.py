@@ -1,22 +1,21 @@
-"""From photographs to durable templates: each answered for once it is on disk, never before."""
+"""Enroll photographs as templates; each outcome is reported once it is durable, never before."""
 
 from __future__ import annotations
 
 import itertools
 import os
-import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from faceprint._text import printable
 from faceprint.errors import DecodeError, UsageError
 from faceprint.recognition.gallery.analyzer import Analyzer, check_pin, pin_of
-from faceprint.recognition.gallery.core import Change, Core, check_name
+from faceprint.recognition.gallery.authenticated_store import AuthenticatedReader
+from faceprint.recognition.gallery.context import GalleryContext
 from faceprint.recognition.gallery.crops import encode_crop
 from faceprint.recognition.gallery.crypto import Sealer
-from faceprint.recognition.gallery.guarded import GuardedReader
 from faceprint.recognition.gallery.records import (
     Consent,
     Enrolled,
@@ -26,8 +25,9 @@ from faceprint.recognition.gallery.records import (
     TemplateRow,
     now,
 )
-from faceprint.recognition.gallery.sources import content_of
-from faceprint.recognition.gallery.sql_rows import metadata_to_json
+from faceprint.recognition.gallery.sources import image_digest
+from faceprint.recognition.gallery.sql.rows import metadata_to_json
+from faceprint.recognition.gallery.subjects import check_limit, check_name, ensure_subject
 from faceprint.recognition.gallery.vectors import pack
 from faceprint.recognition.thresholds.min_quality import (
     check_min_quality,
@@ -37,7 +37,7 @@ from faceprint.recognition.thresholds.min_quality import (
 from faceprint.types import AnalyzedImage, Face
 from faceprint.vision import images
 
-__all__ = ["EnrollOptions", "FaceChoice", "enroll", "ensure_subject"]
+__all__ = ["EnrollOptions", "FaceChoice", "enroll"]
 
 FaceChoice = Literal["largest", "one"]
 
@@ -47,11 +47,12 @@ class EnrollOptions:
     """How photographs become templates.
 
     Attributes:
-        faces: `largest` takes the largest face, `one` passes over photographs that show several.
-        min_quality: skip faces below it; None for the embedder's limit, 0 takes all.
-        keep_crops: keep aligned crops; None for what the gallery's policy says.
-        metadata, consent: replace the subject's own when given.
-        batch_size: photographs a transaction.
+        faces: `largest` takes the largest face, `one` skips photographs that show several.
+        min_quality: skip faces below this quality; None for the least that the embedder's card
+            supports, 0 to take all.
+        keep_crops: keep aligned crops; None for the gallery's policy.
+        metadata, consent: replace those of the subject, if given.
+        batch_size: photographs per transaction.
     """
 
     faces: FaceChoice = "largest"
@@ -76,69 +77,77 @@ class _Item:
     name: str
     source: Any
     label: str
-    content: bytes
+    digest: bytes
+
+
+class _Usable(NamedTuple):
+    item: _Item
+    face: Face
+    face_count: int
 
 
 def enroll(
-    core: Core,
+    context: GalleryContext,
     analyzer: Analyzer,
     pairs: Iterable[tuple[str, Any]],
     options: EnrollOptions,
 ) -> Iterator[Outcome]:
-    """Enroll a stream of (subject, photograph); an outcome each, in order, once it is durable.
+    """Enroll a stream of (subject, photograph); yield one outcome each, in order.
 
-    Each template is one transaction, with its subject, the audit log and the new generation.
+    A template, its subject, the lines in the audit log and the gallery's new generation are one
+    transaction. An outcome is yielded after its commit has reached the disk.
     """
-    header = core.store.header()
+    header = context.store.header()
     pin = pin_of(analyzer)
-    check_pin(core.location, header.model, pin)
-    core.sealer(header)
+    check_pin(context.location, header.model, pin)
+    context.store.sealer(header)
     stream = iter(pairs)
-    while chunk := list(itertools.islice(stream, options.batch_size)):
-        yield from _enroll_chunk(core, analyzer, chunk, options)
+    while batch := list(itertools.islice(stream, options.batch_size)):
+        yield from _enroll_batch(context, analyzer, batch, options)
 
 
-def _enroll_chunk(
-    core: Core, analyzer: Analyzer, chunk: list[tuple[str, Any]], options: EnrollOptions
+def _enroll_batch(
+    context: GalleryContext,
+    analyzer: Analyzer,
+    batch: list[tuple[str, Any]],
+    options: EnrollOptions,
 ) -> list[Outcome]:
     outcomes: dict[int, Outcome] = {}
     items: dict[int, _Item] = {}
-    for place, (given, source) in enumerate(chunk):
+    for place, (given, source) in enumerate(batch):
         try:
             name = check_name(given)
-            content, label = content_of(source)
+            digest, label = image_digest(source)
         except (DecodeError, UsageError) as error:
             outcomes[place] = Skipped(given, printable(images.describe(source)), str(error))
             continue
-        items[place] = _Item(name, source, label, content)
-    known = _known(core.store, [item.content for item in items.values()])
+        items[place] = _Item(name, source, label, digest)
+    known = _find_known(context.store, [item.digest for item in items.values()])
     fresh: dict[int, _Item] = {}
     for place, item in items.items():
-        if item.content in known:
-            outcomes[place] = _already(item, known[item.content])
+        if item.digest in known:
+            outcomes[place] = _known_outcome(item, known[item.digest])
         else:
             fresh[place] = item
-    _update_known(core, outcomes, options)
-    found = _analyze(core, analyzer, list(fresh.values()), options)
+    _update_known(context, outcomes, options)
+    found = _analyze(context, analyzer, list(fresh.values()), options)
     least = usable_quality(analyzer.embedder_card, options.min_quality)
-    usable: dict[int, tuple[_Item, Face]] = {}
+    usable: dict[int, _Usable] = {}
     for (place, item), result in zip(fresh.items(), found, strict=True):
         face = _choose(item, result, options, least)
         if isinstance(face, Skipped):
             outcomes[place] = face
         else:
-            usable[place] = (item, face)
+            usable[place] = _Usable(item, face, len(result.faces))
     if usable:
-        shown = {place: len(r.faces) for place, r in zip(fresh, found, strict=True)}
-        for place, outcome in _store(core, analyzer, usable, options).items():
-            if isinstance(outcome, Enrolled) and outcome.new:
-                outcome = replace(outcome, face_count=shown[place])
-            outcomes[place] = outcome
-    return [outcomes[place] for place in range(len(chunk))]
+        outcomes |= _store(context, analyzer, usable, options)
+    return [outcomes[place] for place in range(len(batch))]
 
 
-def _update_known(core: Core, outcomes: dict[int, Outcome], options: EnrollOptions) -> None:
-    """Give those who were enrolled already the metadata and consent that are given again."""
+def _update_known(
+    context: GalleryContext, outcomes: dict[int, Outcome], options: EnrollOptions
+) -> None:
+    """Update the metadata and consent of subjects whose photographs were enrolled already."""
     if options.metadata is None and options.consent is None:
         return
     names: dict[str, list[int]] = {}
@@ -147,27 +156,29 @@ def _update_known(core: Core, outcomes: dict[int, Outcome], options: EnrollOptio
             names.setdefault(outcome.subject, []).append(place)
     if not names:
         return
-    with core.change() as change:
+    with context.change() as change:
         for name, places in names.items():
-            made = ensure_subject(change, name, options.metadata, options.consent)
-            if isinstance(made, str):
+            try:
+                ensure_subject(change, name, options.metadata, options.consent)
+            except UsageError as error:
                 for place in places:
-                    outcomes[place] = Skipped(name, outcomes[place].source, made)
+                    outcomes[place] = Skipped(name, outcomes[place].source, str(error))
 
 
-def _known(store: GuardedReader, contents: list[bytes]) -> dict[bytes, dict[str, int]]:
-    """Photographs that are enrolled: for whom, and as which template."""
-    rows = store.find_content(contents)
-    owners = store.subjects_by_key(sorted({subject for _, subject, _ in rows}))
+def _find_known(store: AuthenticatedReader, digests: list[bytes]) -> dict[bytes, dict[str, int]]:
+    """For each photograph that is enrolled: the templates by subject."""
+    templates = store.raw.find_images(digests)
+    owners = store.subjects_by_key(sorted({template.subject_key for template in templates}))
     known: dict[bytes, dict[str, int]] = {}
-    for content, subject, template in rows:
-        # A subject removed between the two queries takes its templates along.
-        if subject in owners:
-            known.setdefault(content, {})[owners[subject].name] = template
+    for template in templates:
+        # Skips templates of a subject that was removed between the two queries.
+        owner = owners.get(template.subject_key)
+        if owner is not None:
+            known.setdefault(template.image_sha256, {})[owner.name] = template.key
     return known
 
 
-def _already(item: _Item, places: Mapping[str, int]) -> Outcome:
+def _known_outcome(item: _Item, places: Mapping[str, int]) -> Outcome:
     if item.name in places:
         return Enrolled(item.name, str(places[item.name]), item.label, new=False)
     whose = ", ".join(map(repr, places))
@@ -175,13 +186,13 @@ def _already(item: _Item, places: Mapping[str, int]) -> Outcome:
 
 
 def _analyze(
-    core: Core, analyzer: Analyzer, items: list[_Item], options: EnrollOptions
+    context: GalleryContext, analyzer: Analyzer, items: list[_Item], options: EnrollOptions
 ) -> list[AnalyzedImage]:
     if not items:
         return []
     keep = options.keep_crops
     if keep is None:
-        keep = core.store.header().policy.keep_crops
+        keep = context.store.header().policy.keep_crops
     sources = [item.source for item in items]
     return list(analyzer.analyze_many(sources, batch_size=options.batch_size, keep_crops=keep))
 
@@ -189,112 +200,79 @@ def _analyze(
 def _choose(
     item: _Item, result: AnalyzedImage, options: EnrollOptions, least: float | None
 ) -> Face | Skipped:
-    def skipped(reason: str) -> Skipped:
-        return Skipped(item.name, item.label, reason)
-
+    face = result.faces[0] if result.faces else None
+    poor = None if face is None else objection(face.quality, least)
     if result.error is not None:
-        return skipped(str(result.error))
-    if not result.faces:
-        return skipped("no face found")
-    if options.faces == "one" and len(result.faces) > 1:
-        return skipped(f"{len(result.faces)} faces where exactly one was asked for")
-    face = result.faces[0]
-    if face.embedding is None:
-        return skipped("the face was not embedded")
-    problem = objection(face.quality, least)
-    if not problem:
+        problem = str(result.error)
+    elif face is None:
+        problem = "no face found"
+    elif options.faces == "one" and len(result.faces) > 1:
+        problem = f"{len(result.faces)} faces; exactly one was requested"
+    elif face.embedding is None:
+        problem = "the face was not embedded"
+    elif not poor:
         return face
-    if options.min_quality is None:
-        problem += ", and strangers may match it; --min-quality 0 (min_quality=0) enrolls it anyway"
-    return replace(skipped(problem), poor=True)
+    else:
+        if options.min_quality is None:
+            poor += (
+                ", and strangers may match it; --min-quality 0 (min_quality=0) enrolls it anyway"
+            )
+        return Skipped(item.name, item.label, poor, poor=True)
+    return Skipped(item.name, item.label, problem)
 
 
 def _store(
-    core: Core,
+    context: GalleryContext,
     analyzer: Analyzer,
-    usable: dict[int, tuple[_Item, Face]],
+    usable: dict[int, _Usable],
     options: EnrollOptions,
 ) -> dict[int, Outcome]:
     outcomes: dict[int, Outcome] = {}
-    with core.change(pin=pin_of(analyzer)) as change:
-        sealer = core.sealer(change.header)
+    with context.change(pin=pin_of(analyzer)) as change:
+        sealer = context.store.sealer(change.header)
         subjects: dict[str, Subject] = {}
-        for place, (item, face) in usable.items():
-            # Asked again: another process, or the same photograph twice in one batch.
-            known = _known(change.writer, [item.content])
+        for place, (item, face, face_count) in usable.items():
+            # Checked again: another process, or the same photograph twice in one batch.
+            known = _find_known(change.writer, [item.digest])
             if known:
-                outcomes[place] = _already(item, known[item.content])
+                outcomes[place] = _known_outcome(item, known[item.digest])
                 continue
-            if item.name not in subjects:
-                made = ensure_subject(change, item.name, options.metadata, options.consent)
-                if isinstance(made, str):
-                    outcomes[place] = Skipped(item.name, item.label, made)
-                    continue
-                subjects[item.name] = made
-            subject = subjects[item.name]
-            limit = change.header.policy.max_templates
-            if limit is not None and subject.templates >= limit:
-                reason = (
-                    f"{item.name!r} has {subject.templates} templates already, the policy's limit"
+            try:
+                subject = subjects.get(item.name) or ensure_subject(
+                    change, item.name, options.metadata, options.consent
                 )
-                outcomes[place] = Skipped(item.name, item.label, reason)
+                subjects[item.name] = subject
+                check_limit(subject, change.header.policy)
+            except UsageError as error:
+                outcomes[place] = Skipped(item.name, item.label, str(error))
                 continue
-            key = change.writer.put_template(_row(item, face, subject, sealer))
+            key = change.writer.put_template(_make_template(item, face, subject, sealer))
             change.templates_changed = True
             change.log("enroll", subject.uid, template=key)
             subjects[item.name] = replace(subject, templates=subject.templates + 1)
-            outcomes[place] = Enrolled(item.name, str(key), item.label)
+            outcomes[place] = Enrolled(item.name, str(key), item.label, True, face_count)
     return outcomes
 
 
-def ensure_subject(
-    change: Change, name: str, metadata: Mapping[str, Any] | None, consent: Consent | None
-) -> Subject | str:
-    """The person of that name, made or brought up to date inside a change.
-
-    Where the policy asks for consent and there is none that holds: the reason, and no change.
-    """
-    known = change.writer.subject(name)
-    subject = known or Subject(name, secrets.token_hex(8), created=now())
-    if metadata is not None:
-        subject = replace(subject, metadata=dict(metadata))
-    if consent is not None:
-        subject = replace(subject, consent=consent)
-    if change.header.policy.require_consent:
-        held = subject.consent
-        if held is None or not held.valid_at(now()):
-            what = "has none" if held is None else f"has one that ended on {held.expires}"
-            return (
-                f"this gallery's policy asks for consent, and {name!r} {what}; enroll with "
-                "--consent-basis (consent=Consent(...))"
-            )
-    if known is None or metadata is not None or consent is not None:
-        subject = change.writer.put_subject(subject)
-        change.log("subject" if known else "new-subject", subject.uid)
-    return subject
-
-
-def _kept_source(item: _Item) -> str:
-    # Absolute, as `migrate` may look for it from another folder.
+def _stored_source(item: _Item) -> str:
+    # Absolute: `migrate` may be run in another folder.
     is_path = isinstance(item.source, str | os.PathLike)
     return printable(str(Path(item.source).absolute())) if is_path else item.label
 
 
-def _row(item: _Item, face: Face, subject: Subject, sealer: Sealer) -> TemplateRow:
+def _make_template(item: _Item, face: Face, subject: Subject, sealer: Sealer) -> TemplateRow:
     assert face.embedding is not None
     x1, y1, x2, y2 = (float(value) for value in face.box)
-    crop = None if face.crop is None else encode_crop(face.crop)
-    if crop is not None:
-        crop = sealer.seal(crop, subject.uid, item.content, "crop")
-    return TemplateRow(
+    vector = pack(face.embedding.vector)
+    row = TemplateRow(
         subject_key=subject.key,
-        content=item.content,
-        source=_kept_source(item),
-        vector=sealer.seal(pack(face.embedding.vector), subject.uid, item.content, "vector"),
+        image_sha256=item.digest,
+        source=_stored_source(item),
+        vector=vector,
         box=(x1, y1, x2, y2),
         quality=None if face.quality is None else float(face.quality.value),
         norm=float(face.embedding.norm),
         created=now(),
-        crop=crop,
-        has_crop=crop is not None,
     )
+    crop = None if face.crop is None else encode_crop(face.crop)
+    return sealer.seal_template(row, subject.uid, vector, crop)

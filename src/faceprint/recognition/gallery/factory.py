@@ -1,4 +1,4 @@
-"""From a location to an open store, made when there is none."""
+"""Open a gallery's store, or create it."""
 
 from __future__ import annotations
 
@@ -9,22 +9,81 @@ from dataclasses import replace
 
 from faceprint import settings
 from faceprint.errors import GalleryError, UsageError
+from faceprint.recognition.gallery import integrity, privacy
+from faceprint.recognition.gallery.analyzer import Analyzer, check_pin, pin_of
 from faceprint.recognition.gallery.audit import next_entry
-from faceprint.recognition.gallery.crypto import Key
-from faceprint.recognition.gallery.guard import Guard
-from faceprint.recognition.gallery.guarded_store import GuardedStore
+from faceprint.recognition.gallery.authenticated_store import AuthenticatedStore
+from faceprint.recognition.gallery.authentication import RowAuthenticator
+from faceprint.recognition.gallery.context import GalleryContext
+from faceprint.recognition.gallery.crypto import Key, key_from_environment
 from faceprint.recognition.gallery.records import Fusion, Header, ModelPin, Policy, now
-from faceprint.recognition.gallery.store import GalleryStore, is_postgres
+from faceprint.recognition.gallery.search import IndexKind, Search
+from faceprint.recognition.gallery.sql.store import GalleryStore
 
-__all__ = ["check_options", "log_creation", "new_header", "open_store", "user"]
+__all__ = ["is_postgres", "open_context", "open_store"]
+
+
+def is_postgres(location: str) -> bool:
+    """Whether a location is a PostgreSQL address rather than a file."""
+    return location.lower().startswith(("postgresql://", "postgres://"))
+
+
+def open_context(
+    location: str,
+    analyzer: Analyzer | None,
+    model: ModelPin | None,
+    fusion: Fusion | None,
+    policy: Policy | None,
+    key: Key | None,
+    index: IndexKind,
+    actor: str | None,
+) -> tuple[GalleryContext, tuple[str, ...]]:
+    """Open or create a gallery (`Gallery.open`); give it, and what its user should know."""
+    key = key or key_from_environment()
+    pin = model if analyzer is None else pin_of(analyzer)
+    new = None if pin is None else new_header(pin, fusion, policy, key)
+    store = open_store(location, new, key)
+    try:
+        header = store.header()
+        if pin is not None:
+            check_pin(store.location, header.model, pin)
+        check_options(store.location, header, fusion, policy, key)
+        store.sealer(header)
+        if analyzer is not None:
+            store.check_orphans()
+        context = GalleryContext(store, Search(store, index), actor or current_user())
+        upgraded = integrity.upgrade(context)
+        log_creation(store, context.actor)
+        return context, _finish_changes(context, upgraded)
+    except BaseException:
+        store.raw.close()
+        raise
+
+
+def _finish_changes(context: GalleryContext, upgraded: bool) -> tuple[str, ...]:
+    """Overwrite what an earlier change left behind; give the notices of the opening."""
+    notices = []
+    if upgraded:
+        encrypted = context.store.header().key_id
+        sealed = ", and names, metadata and paths are sealed too" if encrypted else ""
+        notices.append(
+            f"{context.location} was made by an older faceprint: every row now has a checksum"
+            f"{sealed}. Older versions of faceprint can't open it any more"
+        )
+    if context.store.header().scrub:
+        try:
+            privacy.scrub(context, thorough=True)
+        except GalleryError as error:
+            notices.append(str(error))
+    return tuple(notices)
 
 
 def new_header(
     pin: ModelPin, fusion: Fusion | None, policy: Policy | None, key: Key | None
 ) -> Header:
-    """The first header of a gallery."""
+    """The header of a new gallery."""
     if fusion not in (None, "max", "mean"):
-        raise UsageError(f"fusion is {fusion!r}; it is max or mean")
+        raise UsageError(f"fusion is {fusion!r}; choose max or mean")
     return Header(
         uid=secrets.token_hex(16),
         model=pin,
@@ -35,79 +94,79 @@ def new_header(
     )
 
 
-def open_store(location: str, header: Header | None, key: Key | None = None) -> GuardedStore:
-    """Open a gallery's store, behind its guard.
+def open_store(location: str, header: Header | None, key: Key | None = None) -> AuthenticatedStore:
+    """Open a gallery's store.
 
     Args:
-        header: of the gallery to make when there is none; None where it must exist.
+        header: of the gallery to create if there is none; None if it must exist.
         key: of an encrypted gallery.
 
     Raises:
         GalleryError: there is none, and `header` is None.
-        GalleryCorruptError: something else lies there.
+        GalleryCorruptError: something else is there.
     """
     if header is not None:
-        header = Guard(key, header, legacy=False).sign(header, 0)
-    return GuardedStore(_raw_store(location, header), key)
+        header = RowAuthenticator(key, header, legacy=False).sign(header, 0)
+    return AuthenticatedStore(_open_database(location, header), key)
 
 
-def _raw_store(location: str, header: Header | None) -> GalleryStore:
+def _open_database(location: str, header: Header | None) -> GalleryStore:
     if is_postgres(location):
-        from faceprint.recognition.gallery.store_postgres import PostgresStore
+        from faceprint.recognition.gallery.sql.postgres import PostgresStore
 
         return PostgresStore.open(location, header)
-    from faceprint.recognition.gallery.store_sqlite import SqliteStore
+    from faceprint.recognition.gallery.sql.sqlite import SqliteStore
 
     _check_path(location)
     path = settings.expanded(location)
     if not path.exists():
         if header is None:
             raise GalleryError(
-                f"there is no gallery at {location}; "
-                f"faceprint enroll {location} NAME PHOTO makes one"
+                f"there is no gallery at {location}; create one with: "
+                f"faceprint enroll {location} NAME PHOTO"
             )
         SqliteStore.create(path, header)
     return SqliteStore(path)
 
 
 def _check_path(location: str) -> None:
-    """Refuse what can't be meant as a path, without repeating a password that stands in it."""
+    """Refuse what is not a path, without repeating a password that it may contain."""
     if re.match(r"[A-Za-z][\w+.-]+:/", location) or re.search(r"password\s*=", location):
         raise UsageError(
-            "that is neither a file nor the address of a database; write a database as "
+            "the location is neither a file nor the address of a database; write a database as "
             "postgresql://user@host/database?schema=name"
         )
     if "\0" in location:
-        raise UsageError("a file's name holds no zero byte")
+        raise UsageError("a file's name can't contain a zero byte")
 
 
-def log_creation(store: GuardedStore, actor: str) -> None:
-    """The first line of the log, once."""
+def log_creation(store: AuthenticatedStore, actor: str) -> None:
+    """Write the first line of the audit log, once."""
     if store.header().audit_seq or store.raw.read_only:
         return
     with store.write() as writer:
         header = writer.header()
         if header.audit_seq == 0:
             entry = next_entry((0, ""), now(), actor, "create", "", header.model.id)
-            writer.put_audit(entry)
+            writer.raw.put_audit(entry)
             writer.put_header(replace(header, audit_seq=1, audit_hash=entry.hash))
 
 
 def check_options(
     location: str, header: Header, fusion: Fusion | None, policy: Policy | None, key: Key | None
 ) -> None:
-    """Refuse what contradicts the gallery that is there.
+    """Refuse options that contradict the gallery that is there.
 
-    A key that is given means that the gallery is sealed, whichever way the key is given: a gallery
-    in clear at that place was put there by somebody else.
+    Whoever gives a key expects an encrypted gallery. An unencrypted one at that place may have been
+    put there by somebody else.
 
     Raises:
-        UsageError: another fusion, policy or state of encryption.
+        UsageError: another fusion or policy, or a key for an unencrypted gallery.
     """
     if fusion is not None and header.fusion != fusion:
-        raise UsageError(f"{location} was made with fusion {header.fusion}, not {fusion}")
+        raise UsageError(f"{location} was created with fusion {header.fusion}, not {fusion}")
     if policy is not None and header.policy != policy:
-        raise UsageError(f"{location} has another policy; Gallery.set_policy changes it")
+        raise UsageError(f"{location} has another policy; change it with Gallery.set_policy")
     if key is not None and not header.key_id:
         raise UsageError(
             f"{location} is not encrypted, but a key is given (--key-file, FACEPRINT_KEY_FILE, "
@@ -117,8 +176,8 @@ def check_options(
         )
 
 
-def user() -> str:
-    """Who runs this process, for the audit log."""
+def current_user() -> str:
+    """The user of this process, for the audit log."""
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):

@@ -1,52 +1,48 @@
-"""The gallery: subjects, their templates, and the questions asked of them."""
+"""The gallery: subjects and their templates, enrolled, searched and maintained."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
-from faceprint.errors import GalleryError, NoFaceError, UsageError
-from faceprint.recognition.gallery import migration, privacy, tagging
-from faceprint.recognition.gallery.analyzer import Analyzer, check_pin, pin_of
-from faceprint.recognition.gallery.answering import identify
-from faceprint.recognition.gallery.core import Core, check_name
-from faceprint.recognition.gallery.crypto import Key, key_from_environment
+from faceprint.errors import NoFaceError, UsageError
+from faceprint.recognition.gallery import factory, integrity, migration, privacy, transfer
+from faceprint.recognition.gallery.analyzer import Analyzer, operating_point
+from faceprint.recognition.gallery.audit import AuditReport
+from faceprint.recognition.gallery.context import GalleryContext
+from faceprint.recognition.gallery.crypto import Key
 from faceprint.recognition.gallery.enrollment import EnrollOptions, FaceChoice, enroll
-from faceprint.recognition.gallery.factory import (
-    check_options,
-    log_creation,
-    new_header,
-    open_store,
-    user,
-)
-from faceprint.recognition.gallery.keeping import Keeping
 from faceprint.recognition.gallery.records import (
+    AuditEntry,
     Consent,
     Fusion,
+    Header,
     ModelPin,
     Outcome,
     Policy,
+    Subject,
+    TemplateRow,
 )
-from faceprint.recognition.gallery.searching import IndexKind, Search
-from faceprint.recognition.thresholds.default_threshold import given_point, search_points
-from faceprint.recognition.thresholds.fpir import fpir_point, search_point
+from faceprint.recognition.gallery.search import IndexKind
+from faceprint.recognition.gallery.subjects import check_name, update_subject
+from faceprint.recognition.gallery.vectors import unpack
 from faceprint.recognition.thresholds.min_quality import objection, usable_quality
-from faceprint.types import Embedding, Face, Identification, OperatingPoint
+from faceprint.types import Array, Embedding, Face, Identification, OperatingPoint
 
 __all__ = ["Gallery"]
 
 
-class Gallery(Keeping):
-    """Subjects and templates in one store, pinned to one embedder. Safe across threads."""
+class Gallery:
+    """Subjects and templates in one store, for one embedder. Safe across threads."""
 
-    def __init__(self, core: Core, analyzer: Analyzer | None, index: IndexKind = "auto") -> None:
-        super().__init__(core, Search(core, index))
-        self._analyzer = analyzer
-        self.notices: tuple[str, ...] = ()
-        """What opening did, or could not do, that its user should know."""
+    def __init__(
+        self, context: GalleryContext, analyzer: Analyzer | None, notices: tuple[str, ...] = ()
+    ) -> None:
+        self._context, self._analyzer = context, analyzer
+        self.notices = notices  # what the user should know about the opening
 
     @classmethod
     def open(
@@ -61,68 +57,53 @@ class Gallery(Keeping):
         index: IndexKind = "auto",
         actor: str | None = None,
     ) -> Gallery:
-        """Open a gallery, or make one where there is none and an analyzer says for which model.
+        """Open a gallery, or create one if an analyzer or `model` says for which embedder.
 
         Args:
             location: a file, or `postgresql://...` (`?schema=NAME` for several in one database).
-            analyzer: what `faceprint.load` gave; without it nothing can be enrolled or identified
-                from photographs.
-            model: instead of an analyzer, for a gallery that is filled by `import_`.
-            fusion: of several templates a subject, `max` (the default) or `mean`; fixed when the
-                gallery is made.
-            policy: of a new gallery; `set_policy` changes an old one's.
-            key: None looks at the environment. A new gallery is encrypted when there is a key.
-            index: `exact`, `exact-i8`, `signs`, `usearch`, or `auto`, which goes by size.
-            actor: who is named in the audit log; None for the user of the process.
+            analyzer: from `faceprint.load`; needed to enroll and to identify photographs.
+            model: instead of an analyzer, for a new gallery that is filled by `import_`.
+            fusion: how a new gallery combines a subject's templates: `max` (default) or `mean`.
+            policy: of a new gallery; `set_policy` changes it later.
+            key: None for that of the environment. A new gallery is encrypted if there is a key.
+            index: `exact`, `signs` (binary LSH), `usearch`, or `auto`, which chooses by size.
+            actor: named in the audit log; None for the user of the process.
 
         Raises:
             ModelMismatchError: the gallery belongs to another embedder.
-            GalleryLockedError: it is encrypted, and there is no key or another one.
-            GalleryCorruptError: not a gallery, damaged, or of hostile origin.
-            UsageError: `fusion`, `policy` or `key` contradict the gallery that is there.
+            GalleryLockedError: it is encrypted, and the key is missing or wrong.
+            GalleryCorruptError: not a gallery, damaged, or hostile.
+            UsageError: `fusion`, `policy` or `key` contradict the existing gallery.
         """
-        held = key or key_from_environment()
-        pin = model if analyzer is None else pin_of(analyzer)
-        made = None if pin is None else new_header(pin, fusion, policy, held)
-        core = Core(open_store(str(location), made, held), actor or user())
-        try:
-            header = core.store.header()
-            if pin is not None:
-                check_pin(core.location, header.model, pin)
-            check_options(core.location, header, fusion, policy, held)
-            core.sealer(header)
-            if analyzer is not None:
-                migration.check_owners(core.location, core.store)
-            upgraded = tagging.upgrade(core)
-            log_creation(core.store, core.actor)
-            gallery = cls(core, analyzer, index)
-            gallery.notices = _tidied(gallery, upgraded)
-        except BaseException:
-            core.store.close()
-            raise
-        return gallery
-
-    @property
-    def read_only(self) -> bool:
-        """Whether nothing can be written at its place: it can be searched and shown."""
-        return self._core.store.raw.read_only
+        context, notices = factory.open_context(
+            str(location), analyzer, model, fusion, policy, key, index, actor
+        )
+        return cls(context, analyzer, notices)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Let go of files, connections and the index."""
-        self._core.store.close()
+        """Close files and connections."""
+        self._context.store.raw.close()
 
-    # Enrollment
+    @property
+    def location(self) -> str:
+        """Path or address, without a password."""
+        return self._context.location
+
+    @property
+    def read_only(self) -> bool:
+        """Whether nothing can be written; it can still be searched."""
+        return self._context.store.raw.read_only
+
+    @property
+    def header(self) -> Header:
+        """Model, fusion, policy and generation, as they are now."""
+        return self._context.store.header()
 
     def enroll(
         self,
@@ -133,17 +114,10 @@ class Gallery(Keeping):
         faces: FaceChoice = "largest",
         min_quality: float | None = None,
     ) -> list[Outcome]:
-        """Enroll photographs of one person.
+        """Enroll photographs of one person; each gives `Enrolled`, or `Skipped` with the reason.
 
-        The same photograph twice gives the template it gave before. Every photograph is answered
-        for: `Enrolled`, or `Skipped` with the reason.
-
-        Args:
-            min_quality: skip faces below this `quality.value`; None for the least that the
-                embedder's card supports, 0 takes all.
-
-        Raises:
-            UsageError: no analyzer, or a name or metadata that can't be kept.
+        A photograph that is enrolled already gives the template it has. See `EnrollOptions` for
+        the options. Raises UsageError for a name or metadata that can't be stored.
         """
         name = check_name(subject)
         options = EnrollOptions(faces, min_quality, metadata, consent)
@@ -152,10 +126,8 @@ class Gallery(Keeping):
     def enroll_many(
         self, pairs: Iterable[tuple[str, Any]], options: EnrollOptions | None = None
     ) -> Iterator[Outcome]:
-        """Enroll a stream of (subject, photograph); an outcome each, once it is durable."""
-        return enroll(self._core, self._needs_analyzer(), pairs, options or EnrollOptions())
-
-    # Questions
+        """Enroll a stream of (subject, photograph); yield each outcome once it is durable."""
+        return enroll(self._context, self._require_analyzer(), pairs, options or EnrollOptions())
 
     def operating_point(
         self,
@@ -164,27 +136,9 @@ class Gallery(Keeping):
         threshold: float | None = None,
         points: Sequence[OperatingPoint] | None = None,
     ) -> OperatingPoint:
-        """What decides among the templates enrolled now (`recognition.fpir.fpir_point`).
-
-        Args:
-            fpir: the share of strangers that may be taken for somebody; 1e-2 when neither rule is
-                given.
-            points: measured ones, such as a calibration's; None for what is known of these models
-                (`default_threshold.search_points`). Of a published threshold nobody knows
-                the FPIR: it decides where `fpir` is None, and says so.
-
-        Raises:
-            UsageError: both rules are given, or nothing was measured that supports the FPIR.
-        """
-        analyzer = self._needs_analyzer()
-        if threshold is not None:
-            if fpir is not None:
-                raise UsageError("give fpir or threshold, not both")
-            return given_point(threshold)
-        index, _ = self._search.ready(self.header)
-        if points is not None:
-            return fpir_point(points, len(index), fpir, model=analyzer.embedder_card.id)
-        return search_point(search_points(analyzer), len(index), fpir)
+        """The threshold for the number of templates enrolled now (`analyzer.operating_point`)."""
+        index, _ = self._context.search.ready(self.header)
+        return operating_point(self._require_analyzer(), len(index), fpir, threshold, points)
 
     def identify(
         self,
@@ -195,23 +149,14 @@ class Gallery(Keeping):
         threshold: float | None = None,
         min_quality: float | None = None,
     ) -> Identification:
-        """Who is the largest face of a photograph?
+        """Identify the largest face of a photograph.
 
-        Where it is too poor for the model's error rates to hold, `decidable` is False, `reason`
-        says why, and `subject` is None.
-
-        Args:
-            top: candidates to report.
-            fpir: the share of strangers that may be taken for somebody; 1e-2 when neither is given.
-            threshold: a cosine similarity to decide by instead.
-            min_quality: the least `quality.value` that decides; None for what the embedder's card
-                supports, 0 to decide whatever the quality.
-
-        Raises:
-            NoFaceError: there is no face.
-            UsageError: no measured operating point supports that FPIR for this many templates.
+        Below `min_quality` (by default the least that the embedder's card supports; 0 for none)
+        `decidable` is False, `subject` is None and `reason` explains. `top` is the number of
+        candidates; `fpir` and `threshold` are those of `operating_point`.
+        Raises NoFaceError if there is no face.
         """
-        faces = self._needs_analyzer().analyze(image)
+        faces = self._require_analyzer().analyze(image)
         if not faces or faces[0].embedding is None:
             raise NoFaceError("no face found to identify")
         point = self.operating_point(fpir=fpir, threshold=threshold)
@@ -225,13 +170,8 @@ class Gallery(Keeping):
         top: int = 5,
         min_quality: float | None = None,
     ) -> list[Identification]:
-        """Answers for faces that are embedded, in their order; `min_quality` as in `identify`.
-
-        Raises:
-            ModelMismatchError: an embedding of another model.
-            UsageError: a face without embedding, or `min_quality` is not within 0..1.
-        """
-        least = usable_quality(self._needs_analyzer().embedder_card, min_quality)
+        """Identify embedded faces, in their order; `min_quality` as in `identify`."""
+        least = usable_quality(self._require_analyzer().embedder_card, min_quality)
         probes = [face.embedding for face in faces if face.embedding is not None]
         if len(probes) != len(faces):
             raise UsageError("a face without embedding; analyze with embed=True")
@@ -243,12 +183,71 @@ class Gallery(Keeping):
     def identify_many(
         self, probes: Sequence[Embedding], point: OperatingPoint, *, top: int = 5
     ) -> list[Identification]:
-        """Answers for a batch of embeddings, in their order, whatever their faces' quality.
+        """Identify embeddings, in their order, whatever the quality of their faces."""
+        return self._context.search.identify(probes, point, top)
 
-        Raises:
-            ModelMismatchError: an embedding of another model.
-        """
-        return identify(self._core, self._search, probes, point, top)
+    def __len__(self) -> int:
+        """Number of templates."""
+        return len(self._context.store.raw.keys()[0])
+
+    def counts(self) -> dict[str, int]:
+        """Number of `subjects` and `templates`."""
+        return {"subjects": sum(1 for _ in self.subjects()), "templates": len(self)}
+
+    def subjects(self) -> Iterator[Subject]:
+        """All subjects, by name."""
+        return self._context.store.subjects()
+
+    def show(self, subject: str) -> tuple[Subject, list[TemplateRow]]:
+        """A subject and its templates; vectors may be sealed (`vectors` opens them)."""
+        found = self._context.store.require_subject(check_name(subject))
+        return found, list(self._context.store.templates(subject_key=found.key))
+
+    def vectors(self, subject: str) -> Array:
+        """(n, d) vectors of a subject's templates, in their order."""
+        sealer = self._context.store.sealer(self.header)
+        found, rows = self.show(subject)
+        vectors = [sealer.open_template(row, found.uid)[0] for row in rows]
+        return unpack(vectors, self.header.model.dim, self.location)
+
+    def person_data(self, subject: str) -> dict[str, Any]:
+        """All data about one person, for that person, as JSON values; logged."""
+        return privacy.person_data(self._context, check_name(subject))
+
+    def update(
+        self,
+        subject: str,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        consent: Consent | None = None,
+    ) -> Subject:
+        """Replace a subject's metadata or consent."""
+        return update_subject(self._context, check_name(subject), metadata, consent)
+
+    def remove(self, *subjects: str) -> int:
+        """Remove subjects, all or none, and overwrite the bytes of their templates; count these."""
+        return privacy.remove_subjects(self._context, [check_name(name) for name in subjects])
+
+    def remove_template(self, template: str) -> None:
+        """Remove one template."""
+        privacy.remove_template(self._context, template)
+
+    def remove_older_than(self, moment: datetime) -> int:
+        """Remove templates made before `moment`, and subjects that have none left."""
+        return privacy.remove_older(self._context, moment)
+
+    def expire(self, moment: datetime | None = None) -> int:
+        """Remove what retention period and consents no longer cover; give the template count."""
+        return privacy.expire(self._context, moment)
+
+    @property
+    def forgotten(self) -> frozenset[bytes]:
+        """SHA-256 of the photographs whose templates this object removed."""
+        return frozenset(self._context.deleted_images)
+
+    def set_policy(self, policy: Policy) -> None:
+        """Change the policy for future enrollments."""
+        privacy.set_policy(self._context, policy)
 
     def migrate(
         self,
@@ -257,41 +256,44 @@ class Gallery(Keeping):
         drop_missing: bool = False,
         progress: migration.Progress | None = None,
     ) -> migration.Migration:
-        """Move to another embedder from kept crops or photographs; names and numbers stay.
-
-        Raises:
-            GalleryError: templates that can't be embedded again, unless `drop_missing`.
-        """
-        done = migration.migrate(
-            self._core, self._search, analyzer, drop_missing=drop_missing, progress=progress
-        )
+        """Re-embed with another embedder, from kept crops or photographs (`migration.migrate`)."""
+        done = migration.migrate(self._context, analyzer, drop_missing, progress)
         self._analyzer = analyzer
         return done
 
-    def _needs_analyzer(self) -> Analyzer:
+    def rekey(self, key: Key | None, progress: migration.Progress | None = None) -> int:
+        """Encrypt all records, with another key or for the first time; None decrypts them."""
+        return migration.rekey(self._context, key, progress)
+
+    def export(self, path: str | Path) -> int:
+        """Write all templates, unencrypted, as JSON lines or Parquet by the suffix; count them."""
+        return transfer.export(self._context, Path(path))
+
+    def import_(self, path: str | Path) -> transfer.Imported:
+        """Import what `export` wrote from a gallery of the same model; all or nothing."""
+        return transfer.import_(self._context, Path(path))
+
+    def backup(self, path: str | Path) -> None:
+        """Copy the gallery into a new file, consistent even while others write."""
+        self._context.store.raw.backup(Path(path))
+
+    def verify(self) -> list[str]:
+        """Read and check everything; give the problems."""
+        return integrity.verify(self._context)
+
+    def accept(self) -> int:
+        """Tag all rows as they are, after you checked them; give the number of wrong tags."""
+        return integrity.accept(self._context)
+
+    def audit(self) -> Iterator[AuditEntry]:
+        """The audit log, in order."""
+        return self._context.store.raw.audit()
+
+    def verify_audit(self, anchor: str | None = None) -> AuditReport:
+        """Check the log's chain (`gallery.audit` says what that can and can't find)."""
+        return integrity.verify_audit(self._context, anchor)
+
+    def _require_analyzer(self) -> Analyzer:
         if self._analyzer is None:
-            raise UsageError(
-                "this gallery was opened without models: Gallery.open(path, load(...))"
-            )
+            raise UsageError("this gallery was opened without models: Gallery.open(path, load())")
         return self._analyzer
-
-
-def _tidied(gallery: Gallery, upgraded: bool) -> tuple[str, ...]:
-    """Finish what an earlier change left to be overwritten; what its user should know."""
-    core, notices = gallery._core, []
-    if upgraded:
-        notices.append(
-            f"{core.location} was made by an older faceprint: every row now has a checksum"
-            + (
-                ", and names, metadata and paths are sealed too"
-                if core.store.header().key_id
-                else ""
-            )
-            + ". Older versions of faceprint can't open it any more"
-        )
-    if core.store.header().scrub:
-        try:
-            privacy.scrub(core, gallery._search, thorough=True)
-        except GalleryError as error:
-            notices.append(str(error))
-    return tuple(notices)

@@ -1,4 +1,4 @@
-"""Changing what every record is made with: another embedder, another key."""
+"""Migrate a gallery to another embedder, or to another key."""
 
 from __future__ import annotations
 
@@ -12,28 +12,27 @@ from faceprint.errors import DecodeError, GalleryCorruptError, GalleryError, Usa
 from faceprint.geometry import iou_matrix
 from faceprint.recognition.gallery import privacy
 from faceprint.recognition.gallery.analyzer import Analyzer, pin_of
-from faceprint.recognition.gallery.core import Core
+from faceprint.recognition.gallery.authenticated_store import HINT
+from faceprint.recognition.gallery.authentication import RowAuthenticator
+from faceprint.recognition.gallery.context import GalleryContext
 from faceprint.recognition.gallery.crops import decode_crop, encode_crop
 from faceprint.recognition.gallery.crypto import Key, Sealer
-from faceprint.recognition.gallery.guard import Guard
-from faceprint.recognition.gallery.guarded import GuardedReader
 from faceprint.recognition.gallery.records import Header, Subject, TemplateRow
-from faceprint.recognition.gallery.searching import Search
-from faceprint.recognition.gallery.sources import content_of
+from faceprint.recognition.gallery.sources import image_digest
 from faceprint.recognition.gallery.vectors import pack, unpack
 from faceprint.types import AnalyzedImage, Face, Image
 
-__all__ = ["Migration", "Progress", "check_owners", "migrate", "rekey"]
+__all__ = ["Migration", "Progress", "migrate", "rekey"]
 
 _BATCH = 32
 _SAME_FACE = 0.5
 Progress = Callable[[int, int], None]
-"""Called with how many templates are done, of how many."""
+"""Called with the number of templates done, and their total."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """What became of the templates: how each was embedded again, and which could not be."""
+    """How many templates were embedded again from what, and which could not be."""
 
     from_crops: int
     from_sources: int
@@ -42,8 +41,8 @@ class Migration:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Renewed:
-    """`crop` is a new one, made from the photograph; without it a kept one stays."""
+class _Reembedded:
+    """`crop` is new, made from the photograph; None keeps the old crop."""
 
     vector: bytes
     norm: float
@@ -52,112 +51,105 @@ class _Renewed:
 
 
 def migrate(
-    core: Core,
-    search: Search,
+    context: GalleryContext,
     analyzer: Analyzer,
-    *,
     drop_missing: bool = False,
     progress: Progress | None = None,
 ) -> Migration:
-    """Embed every template again and move the pin; names, numbers, metadata and consents stay.
+    """Embed every template with another model; names, numbers, metadata and consents stay.
 
-    A kept crop serves when both models align alike, else the photograph it came from, if its bytes
-    are still the same. Embedding happens outside of the transaction, and all new vectors (4 d bytes
-    each) wait in memory for the one that replaces them; what was enrolled meanwhile is embedded in
-    further rounds.
+    Uses the kept crop if both models align faces the same way, otherwise the photograph, if its
+    bytes are unchanged. Embedding happens before the transaction; all new vectors (4 d bytes each)
+    are in memory until it replaces the old ones. Templates enrolled meanwhile take further rounds.
 
     Raises:
         GalleryError: templates that can't be embedded again, unless `drop_missing` removes them.
     """
     pin = pin_of(analyzer)
-    start = core.store.header()
+    start = context.store.header()
     if start.model.hash == pin.hash:
-        raise UsageError(f"{core.location} belongs to {pin.id} already")
-    check_owners(core.location, core.store)
-    again = _Again(core, analyzer, progress or (lambda done, total: None))
+        raise UsageError(f"{context.location} uses {pin.id} already")
+    context.store.check_orphans()
+    reembedder = _Reembedder(context, analyzer, progress or (lambda done, total: None))
     seen: set[int] = set()
     while True:
-        again.run()
-        if again.missing and not drop_missing:
-            template, name, reason = next(iter(again.missing.values()))
+        reembedder.run()
+        if reembedder.missing and not drop_missing:
+            template, name, reason = next(iter(reembedder.missing.values()))
             raise GalleryError(
-                f"{core.location}: {len(again.missing)} templates can't be embedded again, such as "
-                f"{template} of {name!r}: {reason}. Bring the photographs back, or pass "
+                f"{context.location}: {len(reembedder.missing)} templates can't be embedded again, "
+                f"such as {template} of {name!r}: {reason}. Restore the photographs, or pass "
                 "--drop-missing to remove these templates"
             )
-        with core.change(pin=start.model) as change:
-            keys = {int(key) for key in change.writer.keys()[0]}
-            left = keys - again.renewed.keys() - again.missing.keys()
+        with context.change(pin=start.model) as change:
+            keys = {int(key) for key in change.writer.raw.keys()[0]}
+            left = keys - reembedder.renewed.keys() - reembedder.missing.keys()
             if left & seen:
                 raise GalleryCorruptError(
-                    f"{core.location}: template {min(left & seen)} can't be read again; faceprint "
-                    "gallery verify says more"
+                    f"{context.location}: template {min(left & seen)} can't be read again{HINT}"
                 )
             seen |= keys
             if left:
                 continue
-            gone = sorted(keys & again.missing.keys())
-            core.remove(change, gone)
-            old = core.sealer(change.header)
+            gone = sorted(keys & reembedder.missing.keys())
+            context.delete_templates(change, gone)
+            old = context.store.sealer(change.header)
             epoch = change.header.epoch + 1
             change.header = replace(change.header, model=pin, epoch=epoch, scrub=True)
-            new = core.sealer(change.header)
+            new = context.store.sealer(change.header)
             owners = {s.key: s for s in change.writer.subjects()}
-            change.writer.renew(Guard(core.key, change.header))
+            change.writer.rewrite_with(RowAuthenticator(context.store.key, change.header))
             for row in change.writer.templates(crops=True):
-                owner, fresh = owners.get(row.subject_key), again.renewed.get(row.key)
+                owner, fresh = owners.get(row.subject_key), reembedder.renewed.get(row.key)
                 if owner is None or fresh is None:
-                    raise _disagree(core, row)
-                change.writer.replace_vectors([_sealed(row, owner, fresh, old, new)])
+                    raise _inconsistent(context, row)
+                change.writer.replace_vector(_reseal(row, owner, fresh, old, new))
             for owner in owners.values():
                 change.writer.put_subject(owner)
             count = len(keys) - len(gone)
             change.log("migrate", model=pin.id, templates=count, dropped=len(gone))
         break
-    privacy.scrub(core, search, thorough=True)
-    crops = sum(again.renewed[key].from_crop for key in keys & again.renewed.keys())
-    missing = tuple(again.missing[key] for key in gone)
+    privacy.scrub(context, thorough=True)
+    crops = sum(reembedder.renewed[key].from_crop for key in keys & reembedder.renewed.keys())
+    missing = tuple(reembedder.missing[key] for key in gone)
     return Migration(crops, count - crops, missing)
 
 
-def _sealed(
-    row: TemplateRow, owner: Subject, fresh: _Renewed, old: Sealer, new: Sealer
+def _reseal(
+    row: TemplateRow, owner: Subject, fresh: _Reembedded, old: Sealer, new: Sealer
 ) -> TemplateRow:
     crop = fresh.crop
     if crop is None and row.crop is not None and fresh.from_crop:
-        crop = old.open(row.crop, owner.uid, row.content, "crop")
-    if crop is not None:
-        crop = new.seal(crop, owner.uid, row.content, "crop")
-    vector = new.seal(fresh.vector, owner.uid, row.content, "vector")
-    return replace(row, vector=vector, norm=fresh.norm, crop=crop)
+        crop = old.open(row.crop, owner.uid, row.image_sha256, "crop")
+    return new.seal_template(replace(row, norm=fresh.norm), owner.uid, fresh.vector, crop)
 
 
-class _Again:
-    """Embeds templates again, in batches; each once, however often it runs."""
+class _Reembedder:
+    """Embeds templates again, in batches, each once however often it runs."""
 
-    def __init__(self, core: Core, analyzer: Analyzer, progress: Progress) -> None:
-        self._core, self._analyzer, self._progress = core, analyzer, progress
+    def __init__(self, context: GalleryContext, analyzer: Analyzer, progress: Progress) -> None:
+        self._context, self._analyzer, self._progress = context, analyzer, progress
         self._total = 0
-        self.renewed: dict[int, _Renewed] = {}
+        self.renewed: dict[int, _Reembedded] = {}
         self.missing: dict[int, tuple[str, str, str]] = {}
 
     def run(self) -> None:
         """Every template that is new since the last run."""
-        self._total = len(self._core.store.keys()[0])
-        header = self._core.store.header()
-        sealer, keep = self._core.sealer(header), header.policy.keep_crops
+        self._total = len(self._context.store.raw.keys()[0])
+        header = self._context.store.header()
+        sealer, keep = self._context.store.sealer(header), header.policy.keep_crops
         same = header.model.alignment == pin_of(self._analyzer).alignment
-        owners = {subject.key: subject for subject in self._core.store.subjects()}
+        owners = {subject.key: subject for subject in self._context.store.subjects()}
         crops: list[tuple[TemplateRow, Image]] = []
         photographs: list[TemplateRow] = []
-        for row in self._core.store.templates(crops=same):
+        for row in self._context.store.templates(crops=same):
             owner = owners.get(row.subject_key)
             if owner is None or row.key in self.renewed or row.key in self.missing:
                 continue
             if row.crop is not None:
-                plain = sealer.open(row.crop, owner.uid, row.content, "crop")
+                plain = sealer.open(row.crop, owner.uid, row.image_sha256, "crop")
                 crops.append((row, decode_crop(plain, f"template {row.id}")))
-            elif reason := _lost(row):
+            elif reason := _why_unusable(row):
                 self.missing[row.key] = (row.id, owner.name, reason)
             else:
                 photographs.append(replace(row, vector=b""))
@@ -180,7 +172,7 @@ class _Again:
         embeddings = self._analyzer.embed_crops([crop for _, crop in crops])
         for (row, _), embedding in zip(crops, embeddings, strict=True):
             vector = pack(embedding.vector)
-            self.renewed[row.key] = _Renewed(vector, float(embedding.norm), from_crop=True)
+            self.renewed[row.key] = _Reembedded(vector, float(embedding.norm), from_crop=True)
         self._report()
 
     def _from_sources(
@@ -196,18 +188,18 @@ class _Again:
             elif face.embedding is not None:
                 crop = None if face.crop is None else encode_crop(face.crop)
                 vector, norm = pack(face.embedding.vector), float(face.embedding.norm)
-                self.renewed[row.key] = _Renewed(vector, norm, False, crop)
+                self.renewed[row.key] = _Reembedded(vector, norm, False, crop)
         self._report()
 
 
-def _lost(row: TemplateRow) -> str:
-    """Why the photograph can't serve; empty when it can."""
+def _why_unusable(row: TemplateRow) -> str:
+    """Why the photograph can't be used; empty if it can."""
     try:
-        content, _ = content_of(file_of(row.source))
+        digest, _ = image_digest(file_of(row.source))
     except DecodeError:
-        return f"no crop that fits was kept, and {row.source} can't be read"
-    if content != row.content:
-        return f"no crop that fits was kept, and {row.source} has changed since"
+        return f"no usable crop was kept, and {row.source} can't be read"
+    if digest != row.image_sha256:
+        return f"no usable crop was kept, and {row.source} was changed"
     return ""
 
 
@@ -221,38 +213,34 @@ def _same_face(row: TemplateRow, result: AnalyzedImage) -> Face | str:
     boxes = np.stack([face.box for face in result.faces])
     overlap = iou_matrix(np.asarray([row.box], np.float32), boxes)[0]
     best = int(overlap.argmax())
-    # Another detector draws other boxes: one that merely overlaps best must still overlap well.
+    # Another detector gives other boxes, but that of the same face must overlap well.
     if overlap[best] < _SAME_FACE:
         return f"the enrolled face was not found again in {row.source}"
     return result.faces[best]
 
 
-def rekey(core: Core, search: Search, key: Key | None, progress: Progress | None = None) -> int:
-    """Seal every record anew, in one transaction; how many. None leaves them in clear."""
-    with core.change() as change:
-        check_owners(core.location, change.writer)
+def rekey(context: GalleryContext, key: Key | None, progress: Progress | None = None) -> int:
+    """Seal every record with another key, or decrypt (None), in one transaction; give the count."""
+    with context.change() as change:
+        change.writer.check_orphans()
         old = change.header
         new: Header = replace(old, key_id="" if key is None else key.id, epoch=old.epoch + 1)
         if new.key_id == old.key_id:
-            raise UsageError(f"{core.location} is sealed with that key already (or with none)")
-        opened = core.sealer(old)
-        guard = Guard(key, new)
-        sealed = guard.sealer
+            state = f"encrypted with key {key.id}" if key else "unencrypted"
+            raise UsageError(f"{context.location} is {state} already")
+        opened = context.store.sealer(old)
+        rows = RowAuthenticator(key, new)
+        sealer = rows.sealer
         owners = {subject.key: subject for subject in change.writer.subjects()}
-        count, total = 0, len(change.writer.keys()[0])
-        change.writer.renew(guard)
+        count, total = 0, len(change.writer.raw.keys()[0])
+        change.writer.rewrite_with(rows)
         for row in change.writer.templates(crops=True):
             owner = owners.get(row.subject_key)
             if owner is None:
-                raise _disagree(core, row)
-            vector = opened.open(row.vector, owner.uid, row.content, "vector")
+                raise _inconsistent(context, row)
+            vector, crop = opened.open_template(row, owner.uid)
             unpack([vector], old.model.dim, f"template {row.id}")
-            crop = row.crop
-            if crop is not None:
-                plain = opened.open(crop, owner.uid, row.content, "crop")
-                crop = sealed.seal(plain, owner.uid, row.content, "crop")
-            vector = sealed.seal(vector, owner.uid, row.content, "vector")
-            change.writer.replace_vectors([replace(row, vector=vector, crop=crop)])
+            change.writer.replace_vector(sealer.seal_template(row, owner.uid, vector, crop))
             count += 1
             if progress is not None:
                 progress(count, total)
@@ -260,32 +248,17 @@ def rekey(core: Core, search: Search, key: Key | None, progress: Progress | None
             change.writer.put_subject(owner)
         change.header = replace(new, scrub=True)
         change.log("rekey", key=new.key_id, templates=count)
-    core.store.key = key
+    context.store.key = key
     try:
-        privacy.scrub(core, search, thorough=True)
+        privacy.scrub(context, thorough=True)
     except GalleryError as error:
-        state = "in clear now" if key is None else f"sealed with key {key.id} now: keep that key"
-        raise GalleryError(f"{core.location} is {state}. {error}") from error
+        state = "decrypted" if key is None else f"encrypted with key {key.id} now: keep that key"
+        raise GalleryError(f"{context.location} is {state}. {error}") from error
     return count
 
 
-def _disagree(core: Core, row: TemplateRow) -> GalleryCorruptError:
-    """Of a damaged file whose tables and indexes tell different things."""
+def _inconsistent(context: GalleryContext, row: TemplateRow) -> GalleryCorruptError:
+    """For a damaged file whose tables and indexes differ."""
     return GalleryCorruptError(
-        f"{core.location}: template {row.id} is not where the indexes have it; faceprint gallery "
-        "verify says more"
+        f"{context.location}: template {row.id} is not where the indexes say it is{HINT}"
     )
-
-
-def check_owners(location: str, store: GuardedReader) -> None:
-    """Refuse templates that belong to nobody.
-
-    Raises:
-        GalleryCorruptError: there are such templates.
-    """
-    orphans = store.orphans()
-    if orphans:
-        raise GalleryCorruptError(
-            f"{location}: {len(orphans)} templates belong to nobody, such as {orphans[0]}; "
-            f"faceprint gallery remove {location} --template={orphans[0]} removes it"
-        )

@@ -1,20 +1,19 @@
-"""Deletion that leaves nothing behind, retention, and what a person may ask to see."""
+"""Deletion that leaves no byte behind, retention, and one person's data on request."""
 
 from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from faceprint.errors import GalleryError, UnknownSubjectError, UsageError
-from faceprint.recognition.gallery.core import Change, Core
-from faceprint.recognition.gallery.enrollment import ensure_subject
-from faceprint.recognition.gallery.records import Consent, Subject, SubjectRow, now, timestamp
-from faceprint.recognition.gallery.searching import Search
+from faceprint.recognition.gallery.context import Change, GalleryContext
+from faceprint.recognition.gallery.records import Policy, Subject, now, timestamp
+from faceprint.recognition.gallery.sql.rows import SubjectRow
 from faceprint.recognition.gallery.vectors import unpack
 
 __all__ = [
@@ -24,138 +23,129 @@ __all__ = [
     "remove_subjects",
     "remove_template",
     "scrub",
-    "update",
+    "set_policy",
 ]
 
+_CHUNK = 8 << 20
+_MAX_DAYS = 36_525
 
-_PART = 8 << 20
 
+def scrub(context: GalleryContext, *, thorough: bool = False) -> None:
+    """Overwrite all deleted and replaced bytes in the gallery's files.
 
-def scrub(core: Core, search: Search, *, thorough: bool = False) -> None:
-    """Leave no deleted or replaced byte in any file of the gallery.
-
-    The store writes its file anew (a server its tables, when `thorough` asks for it), the index
-    cache is dropped, and every file is searched for what this process removed. What a disk keeps
-    below its file system can't be reached from here.
+    The store rewrites its file (a server its tables, if `thorough`), the index cache is deleted,
+    and every file is searched for the vectors that this process deleted. What a disk keeps below
+    its file system is out of reach.
 
     Raises:
-        GalleryError: another process reads the gallery and hinders it, or there is no room. The
-            rows are deleted all the same, and the next opening tries again.
+        GalleryError: another process is reading the gallery, or the disk is full. The rows are
+            deleted all the same, and the next opening tries again.
     """
-    if core.store.raw.read_only:
+    if context.store.raw.read_only:
         raise GalleryError(
-            f"{core.location} is read-only: bytes of what was deleted or replaced may still lie in "
-            "its files; open it where it can be written"
+            f"{context.location} is read-only: bytes of what was deleted or replaced may still be "
+            "in its files; open it where it can be written"
         )
-    search.drop_cache()
-    again = f"run faceprint gallery verify {core.location}"
+    context.search.drop_cache()
+    again = f"run faceprint gallery verify {context.location}"
     try:
-        done = core.store.scrub(thorough=thorough)
+        done = context.store.raw.scrub(thorough=thorough)
     except GalleryError as error:
         raise GalleryError(
             f"{error}. The change itself is stored, but bytes of what it deleted or replaced may "
-            f"still lie in the file: make room, then {again}"
+            f"still be in the file: free some disk space, then {again}"
         ) from error
     if not done:
         raise GalleryError(
-            f"{core.location}: the change is stored, but another process is in the middle of "
-            "reading or writing, so that bytes of what was deleted or replaced may remain in the "
-            f"gallery's files; {again} when that process is done"
+            f"{context.location}: the change is stored, but another process is reading or writing, "
+            "so bytes of what was deleted or replaced may still be in the gallery's files; "
+            f"{again} when that process is done"
         )
-    _search_files(core)
-    with core.store.write() as writer:
+    _search_files(context)
+    with context.store.write() as writer:
         writer.put_header(replace(writer.header(), scrub=False))
 
 
-def _search_files(core: Core) -> None:
-    """Raise GalleryError when a file still holds a vector that was removed."""
-    found, core.traces = core.traces, {}
-    kept = {content for content, _, _ in core.store.find_content(list(found))}
-    needles = [vector for content, vector in found.items() if content not in kept]
-    for path in core.store.raw.files:
-        if needles and _holds(path, needles):
+def _search_files(context: GalleryContext) -> None:
+    """Raise GalleryError when a file still contains a vector that was deleted."""
+    deleted, context.deleted_vectors = context.deleted_vectors, {}
+    kept = {found.image_sha256 for found in context.store.raw.find_images(list(deleted))}
+    vectors = [vector for digest, vector in deleted.items() if digest not in kept]
+    for path in context.store.raw.files:
+        if vectors and _contains(path, vectors):
             raise GalleryError(
-                f"{path} still holds a vector that was removed; run faceprint gallery verify "
-                f"{core.location}, and report this"
+                f"{path} still contains a vector that was deleted; run faceprint gallery verify "
+                f"{context.location}, and report this"
             )
 
 
-def _holds(path: Path, needles: Sequence[bytes]) -> bool:
+def _contains(path: Path, needles: Sequence[bytes]) -> bool:
     overlap = max(map(len, needles)) - 1
     with path.open("rb") as file:
         data = b""
-        while part := file.read(_PART):
-            data = data[-overlap:] + part
+        while chunk := file.read(_CHUNK):
+            data = data[-overlap:] + chunk
             if any(needle in data for needle in needles):
                 return True
     return False
 
 
-def remove_subjects(core: Core, search: Search, names: Sequence[str]) -> int:
-    """Remove people, all or none; the number of templates that went along."""
+def remove_subjects(context: GalleryContext, names: Sequence[str]) -> int:
+    """Remove subjects, all or none; give the number of their templates.
+
+    Raises:
+        UnknownSubjectError: one of them does not exist; none was removed.
+        GalleryError: another process prevents the overwriting; the rows are deleted.
+    """
     count = 0
-    with core.change() as change:
+    with context.change() as change:
         for name in dict.fromkeys(names):
-            # The row as it is stored: somebody whose texts are damaged can be removed.
-            found = change.writer.find(name)
-            if found is None:
-                raise UnknownSubjectError(f"{core.location} holds nobody called {name!r}")
-            count += _remove(core, change, found, "request")
-    scrub(core, search)
+            # Unchecked: a subject whose texts are damaged can be removed.
+            count += _remove(context, change, change.writer.find(name), "request")
+    scrub(context)
     return count
 
 
-def _remove(core: Core, change: Change, subject: Subject | SubjectRow, reason: str) -> int:
-    keys = change.writer.template_keys(subject.key)
-    count = core.remove(change, keys)
+def _remove(
+    context: GalleryContext, change: Change, subject: Subject | SubjectRow, reason: str
+) -> int:
+    keys = change.writer.raw.template_keys(subject.key)
+    count = context.delete_templates(change, keys)
     change.writer.delete_subject(subject.key)
     change.log("remove-subject", subject.uid, templates=count, reason=reason)
     return count
 
 
-def update(
-    core: Core, name: str, metadata: Mapping[str, Any] | None, consent: Consent | None
-) -> Subject:
-    """Replace a person's metadata or consent; what is None stays."""
-    with core.change() as change:
-        if change.writer.find(name) is None:
-            raise UnknownSubjectError(f"{core.location} holds nobody called {name!r}")
-        made = ensure_subject(change, name, metadata, consent)
-        if isinstance(made, str):
-            raise UsageError(made)
-    return made
-
-
-def remove_template(core: Core, search: Search, template: str) -> None:
+def remove_template(context: GalleryContext, template: str) -> None:
     """Remove one template; its subject stays."""
     if not re.fullmatch(r"-?[0-9]{1,1000}", template):
         raise UsageError(f"{template!r} is not a template's number; gallery show lists them")
     key = max(min(int(template), (1 << 63) - 1), -(1 << 63))
-    with core.change() as change:
-        rows = change.writer.stored([key])
+    with context.change() as change:
+        rows = change.writer.raw.vectors_by_key([key])
         if not rows:
-            raise UnknownSubjectError(f"{core.location} holds no template {template}")
-        # Nobody's, when a stranger or a flipped bit changed the number of its subject.
-        owners = change.writer.raw.subjects_by_key([rows[0][1]]).values()
-        core.remove(change, [key])
+            raise UnknownSubjectError(f"{context.location}: no template {template}")
+        # None, if another program or a flipped bit changed the key of its subject.
+        owners = change.writer.raw.subjects_by_key([rows[0].subject_key]).values()
+        context.delete_templates(change, [key])
         change.log("remove-template", "".join(o.uid for o in owners), template=key)
-    scrub(core, search)
+    scrub(context)
 
 
-def remove_older(core: Core, search: Search, moment: datetime) -> int:
-    """Remove templates made before `moment`, and subjects that are left with none by that."""
-    with core.change() as change:
-        count = _remove_older(core, change, moment, "age")
+def remove_older(context: GalleryContext, moment: datetime) -> int:
+    """Remove templates made before `moment`, and subjects that have none left."""
+    with context.change() as change:
+        count = _remove_older(context, change, moment, "age")
     if count:
-        scrub(core, search)
+        scrub(context)
     return count
 
 
-def _remove_older(core: Core, change: Change, moment: datetime, reason: str) -> int:
-    keys, owners = change.writer.keys(timestamp(moment))
+def _remove_older(context: GalleryContext, change: Change, moment: datetime, reason: str) -> int:
+    keys, owners = change.writer.raw.keys(timestamp(moment))
     if not len(keys):
         return 0
-    count = core.remove(change, [int(key) for key in keys])
+    count = context.delete_templates(change, [int(key) for key in keys])
     touched = sorted({int(owner) for owner in owners})
     for subject in change.writer.raw.subjects_by_key(touched).values():
         if subject.templates == 0:
@@ -165,60 +155,65 @@ def _remove_older(core: Core, change: Change, moment: datetime, reason: str) -> 
     return count
 
 
-def expire(core: Core, search: Search, moment: datetime | None = None) -> int:
-    """Remove what the policy's retention period and subjects' consents no longer cover."""
+def expire(context: GalleryContext, moment: datetime | None = None) -> int:
+    """Remove what the retention period and the subjects' consents no longer cover."""
     today = moment or datetime.now(UTC)
     at, count = timestamp(today), 0
-    with core.change() as change:
-        # Listed first: rows are not removed under a scan.
+    with context.change() as change:
+        # Listed first: no rows are removed during a scan.
         for subject in list(change.writer.subjects()):
             if subject.consent is not None and not subject.consent.valid_at(at):
-                count += _remove(core, change, subject, "consent")
+                count += _remove(context, change, subject, "consent")
         days = change.header.policy.retention_days
         if days is not None and (before := _days_before(today, days)) is not None:
-            count += _remove_older(core, change, before, "retention")
-    if change.header.scrub:  # a subject without templates counts too
-        scrub(core, search)
+            count += _remove_older(context, change, before, "retention")
+    if change.header.scrub:  # also for a subject without templates
+        scrub(context)
     return count
+
+
+def set_policy(context: GalleryContext, policy: Policy) -> None:
+    """Change the policy for future enrollments; logged."""
+    if policy.retention_days is not None and policy.retention_days > _MAX_DAYS:
+        raise UsageError(
+            f"retention_days is {policy.retention_days}; the limit is {_MAX_DAYS} (a hundred years)"
+        )
+    with context.change() as change:
+        change.header = replace(change.header, policy=policy)
+        change.log("policy", policy=policy.to_json())
 
 
 def _days_before(today: datetime, days: int) -> datetime | None:
     try:
         return today - timedelta(days=days)
     except OverflowError:
-        return None  # before the calendar begins, when nothing was enrolled
+        return None  # before the year 1, when nothing was enrolled
 
 
-def person_data(core: Core, name: str) -> dict[str, Any]:
-    """Everything the gallery holds about one person, opened, as plain JSON values; logged."""
-    with core.change() as change:
-        subject = change.writer.subject(name)
-        if subject is None:
-            raise UnknownSubjectError(f"{core.location} holds nobody called {name!r}")
-        header, sealer = change.header, core.sealer(change.header)
+def person_data(context: GalleryContext, name: str) -> dict[str, Any]:
+    """All data about one person, opened, as plain JSON values; logged."""
+    with context.change() as change:
+        subject = change.writer.require_subject(name)
+        header, sealer = change.header, context.store.sealer(change.header)
         templates = []
         for row in change.writer.templates(subject_key=subject.key, crops=True):
-            blob = sealer.open(row.vector, subject.uid, row.content, "vector")
-            vector = unpack([blob], header.model.dim, core.location)[0]
-            crop = None
-            if row.crop is not None:
-                plain = sealer.open(row.crop, subject.uid, row.content, "crop")
-                crop = base64.b64encode(plain).decode()
+            blob, crop = sealer.open_template(row, subject.uid)
+            vector = unpack([blob], header.model.dim, context.location)[0]
             templates.append(
                 {
                     "template": row.id,
                     "source": row.source,
-                    "content_sha256": row.content.hex(),
+                    "content_sha256": row.image_sha256.hex(),
                     "box": row.box,
                     "quality": row.quality,
                     "norm": row.norm,
                     "created": row.created,
                     "vector": [float(value) for value in vector],
-                    "crop_png": crop,
+                    "crop_png": None if crop is None else base64.b64encode(crop).decode(),
                 }
             )
         change.log("person-export", subject.uid)
-    log = [asdict(entry) for entry in core.store.audit() if entry.subject == subject.uid]
+    log = [asdict(entry) for entry in context.store.raw.audit() if entry.subject == subject.uid]
     return {
         "subject": subject.name,
         "metadata": dict(subject.metadata),

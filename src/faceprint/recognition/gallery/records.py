@@ -1,4 +1,4 @@
-"""The values a gallery is made of; what the stores keep and what callers see."""
+"""The values that galleries store, take and return."""
 
 from __future__ import annotations
 
@@ -22,45 +22,43 @@ __all__ = [
     "Policy",
     "Skipped",
     "Subject",
-    "SubjectRow",
     "TemplateRow",
-    "VectorRow",
     "now",
     "timestamp",
 ]
 
 Fusion = Literal["max", "mean"]
-"""How a subject's templates become one similarity: the best of them, or their mean."""
+"""How the similarities of a subject's templates are combined: their maximum or their mean."""
 
 
 def timestamp(moment: datetime) -> str:
-    """UTC, of fixed width, so that text sorts as time does.
+    """UTC with a fixed width, so that sorting the text sorts by time.
 
     Raises:
-        UsageError: a moment without a time zone, which could mean any of 26 hours.
+        UsageError: a moment without a time zone.
     """
     if moment.tzinfo is None:
         raise UsageError(f"{moment} has no time zone; pass datetime(..., tzinfo=UTC)")
     try:
         return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     except OverflowError as error:
-        raise UsageError(f"{moment} lies outside of the years 1 to 9999 in UTC") from error
+        raise UsageError(f"{moment} is outside of the years 1 to 9999 in UTC") from error
 
 
 def now() -> str:
-    """This moment."""
+    """The current moment."""
     return timestamp(datetime.now(UTC))
 
 
 @dataclass(frozen=True, slots=True)
 class ModelPin:
-    """The embedder whose vectors a gallery holds.
+    """The embedder whose vectors a gallery contains.
 
     Attributes:
         id: the card's id.
-        hash: hash of the card, files' checksums included; two cards with one hash embed alike.
+        hash: of the card and its files' checksums; cards with equal hashes embed alike.
         dim: length of a vector.
-        alignment: name and size of the alignment template: which crops can be embedded again.
+        alignment: name and size of the alignment template, which kept crops must match.
     """
 
     id: str
@@ -71,13 +69,13 @@ class ModelPin:
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """On what grounds a person is enrolled.
+    """The legal basis on which a person is enrolled.
 
     Attributes:
-        basis: in words (`written consent`, `contract`, ...).
+        basis: such as `written consent` or `contract`.
         given: when, ISO 8601.
-        expires: the first moment at which it no longer holds, ISO 8601; None when open-ended.
-        reference: where the paper lies.
+        expires: when it ends, ISO 8601; None if it does not end.
+        reference: where the signed consent is filed.
     """
 
     basis: str
@@ -98,7 +96,7 @@ class Consent:
                 object.__setattr__(self, name, _iso(value, f"consent's {name!r}"))
 
     def valid_at(self, moment: str) -> bool:
-        """Whether it holds at that moment (`timestamp`)."""
+        """Whether it is valid at that moment (`timestamp`)."""
         return self.expires is None or moment < self.expires
 
 
@@ -112,12 +110,12 @@ def _iso(value: str, what: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What a gallery asks of every enrollment, and how long it keeps things.
+    """What a gallery requires of enrollments, and how long it keeps templates.
 
     Attributes:
-        require_consent: refuse subjects without consent that holds today.
-        retention_days: templates older than this go with `Gallery.expire`.
-        keep_crops: keep aligned crops, so that `migrate` needs no photographs.
+        require_consent: refuse subjects without a valid consent.
+        retention_days: `Gallery.expire` removes older templates.
+        keep_crops: store aligned crops, so that `migrate` needs no photographs.
         max_templates: per subject; None for no limit.
     """
 
@@ -133,12 +131,12 @@ class Policy:
                 raise UsageError(f"policy: {name} is {value}; give a positive whole number or none")
 
     def to_json(self) -> str:
-        """As one line."""
+        """As one line of JSON."""
         return json.dumps(asdict(self), sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Policy:
-        """Back from `to_json`; raises GalleryCorruptError for anything else."""
+        """Read what `to_json` wrote; raises GalleryCorruptError for anything else."""
         return cls(**_fields(text, cls.__slots__, "policy"))
 
 
@@ -154,17 +152,17 @@ def _fields(text: str, names: tuple[str, ...], what: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a gallery says of itself: one row.
+    """What a gallery says about itself, in one row.
 
     Attributes:
-        uid: random, of this gallery alone; ties index caches and sealed records to it.
-        key_id: fingerprint of the key that seals its records; empty when they are in clear.
-        generation: grows with every change of templates.
-        epoch: grows when vectors are replaced in place (`migrate`, `rekey`).
-        scrub: deleted bytes may still lie in the write-ahead log.
+        uid: random and unique; ties index caches and sealed records to this gallery.
+        key_id: fingerprint of the key that seals its records; empty if unencrypted.
+        generation: incremented with every change of templates.
+        epoch: incremented when vectors are replaced in place (`migrate`, `rekey`).
+        scrub: deleted bytes may still be in the files.
         audit_seq, audit_hash: head of the audit chain.
-        digest: over the set of all subjects and templates (`guard`).
-        tag: over this row; empty in a gallery of an older version, which has no tags.
+        digest: over the set of all subjects and templates (`authentication`).
+        tag: over this row; empty in a gallery of version 1, which has no tags.
     """
 
     uid: str
@@ -184,7 +182,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A person. `uid` is random and stands for the person in the audit log."""
+    """A person. The audit log names the person by `uid`, which is random."""
 
     name: str
     uid: str
@@ -195,35 +193,21 @@ class Subject:
     templates: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SubjectRow:
-    """A person as a store keeps them; in an encrypted gallery the texts are sealed (`guard`)."""
-
-    name: str
-    uid: str
-    metadata: str
-    consent: str | None
-    created: str
-    key: int = 0
-    templates: int = 0
-    tag: bytes = b""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class TemplateRow:
-    """A template as a store keeps it: `vector` and `crop` are bytes, sealed or in clear.
+    """A stored template; `vector` and `crop` are bytes, sealed in an encrypted gallery.
 
     Attributes:
-        content: SHA-256 of the photograph's bytes.
+        image_sha256: of the photograph's bytes.
         box: x1, y1, x2, y2 in pixels of the photograph.
-        quality: 0..1, None when it was not assessed.
+        quality: 0..1; None if it was not measured.
         norm: the embedding's length before normalization.
-        has_crop: a crop is kept, whether or not it was read.
-        crop_tag, tag: over the crop, and over this row (`guard`).
+        has_crop: a crop is stored, whether or not it was read.
+        crop_tag, tag: over the crop, and over this row (`authentication`).
     """
 
     subject_key: int
-    content: bytes
+    image_sha256: bytes
     source: str
     vector: bytes
     box: tuple[float, float, float, float] | None = None
@@ -238,17 +222,13 @@ class TemplateRow:
 
     @property
     def id(self) -> str:
-        """The name callers use; never given twice within a gallery."""
+        """The key as text; never used twice within a gallery."""
         return str(self.key)
-
-
-VectorRow = tuple[int, int, bytes, bytes, str, str | None, float | None, float, str, bytes, bytes]
-"""key, subject_key, content, vector, source, box, quality, norm, created, crop_tag, tag."""
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One line of the audit log. `subject` is a uid, so that a removed person's name is gone."""
+    """One line of the audit log. `subject` is a uid: no name of a removed person remains."""
 
     seq: int
     time: str
@@ -262,10 +242,10 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class Enrolled:
-    """A photograph whose template is durable; `new` is False when it was there already.
+    """A photograph whose template is durable; `new` is False if it was enrolled before.
 
     Attributes:
-        face_count: faces that the photograph shows; None when it was not looked at again.
+        face_count: faces in the photograph; None if it was not analyzed again.
     """
 
     subject: str
@@ -277,10 +257,10 @@ class Enrolled:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A photograph that was not used, and why.
+    """A photograph that was not enrolled, and why.
 
     Attributes:
-        poor: the reason is the quality of the face.
+        poor: because of the quality of the face.
     """
 
     subject: str

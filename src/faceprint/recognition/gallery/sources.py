@@ -1,4 +1,4 @@
-"""Where photographs come from, and by what they are known again."""
+"""Identify photographs by their content, and find them in a folder of subjects."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from faceprint.vision import images, limits
 from faceprint.vision.search_report import SearchReport
 from faceprint.vision.sources import find_people
 
-__all__ = ["content_of", "folder_pairs"]
+__all__ = ["folder_pairs", "image_digest"]
 
 
-def content_of(source: object) -> tuple[bytes, str]:
-    """SHA-256 of a photograph's bytes (or an array's pixels), and what to call it.
+def image_digest(source: object) -> tuple[bytes, str]:
+    """SHA-256 of a photograph's bytes (or an array's pixels), and its name for messages.
 
     Raises:
-        DecodeError: a path that leads to no readable regular file, or one that is too large; a
-            PIL image that is damaged or has too many pixels.
-        UsageError: something else than a photograph.
+        DecodeError: not a readable regular file, or one that is too large; a PIL image that is
+            damaged or has too many pixels.
+        UsageError: not a photograph.
     """
     try:
         name = images.describe(source)
@@ -51,7 +51,7 @@ def content_of(source: object) -> tuple[bytes, str]:
 
 
 def _check_size(source: object, name: str) -> None:
-    """Refuse a PIL image that decoding would refuse, before its pixels are made."""
+    """Refuse a PIL image that decoding would refuse, before it is decoded."""
     size = getattr(source, "size", None)
     if isinstance(size, tuple):
         limits.check_size(size, name, limits.default_limits())
@@ -59,7 +59,7 @@ def _check_size(source: object, name: str) -> None:
 
 def _file_digest(path: Path) -> bytes:
     try:
-        # Before opening: opening a FIFO waits for its writer, and a device never ends.
+        # Before opening: a FIFO waits for its writer, and a device never ends.
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise DecodeError(f"{path}: not a regular file")
@@ -76,7 +76,7 @@ def _file_digest(path: Path) -> bytes:
 def folder_pairs(
     folder: Path, *, exclude: Sequence[str] = (), report: SearchReport | None = None
 ) -> Iterator[tuple[str, Path]]:
-    """(name, photograph) from a folder that holds a folder a subject.
+    """(subject, photograph) from a folder that contains one folder per subject.
 
     Args:
         exclude, report: see `find_people`.
@@ -91,4 +91,4 @@ def folder_pairs(
         empty = False
         yield person, Path(photograph)
     if empty:
-        raise UsageError(f"{folder} holds no photographs; a folder a subject is expected in it")
+        raise UsageError(f"{folder} contains no photographs; it should have one folder per subject")

@@ -1,4 +1,4 @@
-"""Export and import of whole galleries."""
+"""Export and import whole galleries."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from faceprint.errors import (
     GalleryCorruptError,
     GalleryError,
     ModelMismatchError,
+    UsageError,
 )
-from faceprint.recognition.gallery.core import Core, check_name
+from faceprint.recognition.gallery.context import GalleryContext
 from faceprint.recognition.gallery.crops import decode_crop
-from faceprint.recognition.gallery.enrollment import ensure_subject
-from faceprint.recognition.gallery.migration import check_owners
 from faceprint.recognition.gallery.records import (
     Consent,
     Header,
@@ -31,7 +30,8 @@ from faceprint.recognition.gallery.records import (
     now,
     timestamp,
 )
-from faceprint.recognition.gallery.sql_rows import metadata_to_json
+from faceprint.recognition.gallery.sql.rows import metadata_to_json
+from faceprint.recognition.gallery.subjects import check_name, ensure_subject
 from faceprint.recognition.gallery.transfer_files import Record, reader, writer
 from faceprint.recognition.gallery.vectors import MAX_DIM, unpack
 
@@ -52,32 +52,32 @@ _UNUSABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Templates taken in, and those that were there already."""
+    """How many templates were added, how many were there already, and of how many subjects."""
 
     templates: int
     known: int
     subjects: int
 
 
-def export(core: Core, path: Path) -> int:
-    """Write every template, vectors and crops in clear, readable by the owner alone; logged.
+def export(context: GalleryContext, path: Path) -> int:
+    """Write every template, unencrypted, to a file that only its owner can read; logged.
 
     Raises:
         UsageError: a suffix other than .jsonl and .parquet.
         GalleryError: the file can't be written.
     """
     write = writer(path)
-    header = core.store.header()
-    core.sealer(header)
-    check_owners(core.location, core.store)
-    with core.change() as change:
-        # Before the first vector leaves, so that an export that is cut off is in the log as well.
-        change.log("export", templates=len(change.writer.keys()[0]))
+    header = context.store.header()
+    context.store.sealer(header)
+    context.store.check_orphans()
+    with context.change() as change:
+        # Before the first vector is written, so that an interrupted export is in the log too.
+        change.log("export", templates=len(change.writer.raw.keys()[0]))
     count = 0
 
     def fill(file: IO[bytes]) -> None:
         nonlocal count
-        count = write(file, _head(header), _records(core, header))
+        count = write(file, _head(header), _records(context, header))
 
     try:
         atomic_write(path, fill, private=True)
@@ -91,36 +91,33 @@ def _head(header: Header) -> Record:
     return {"format": _FORMAT, "model": model, "fusion": header.fusion, "exported": now()}
 
 
-def _records(core: Core, header: Header) -> Iterator[Record]:
-    sealer = core.sealer(header)
+def _records(context: GalleryContext, header: Header) -> Iterator[Record]:
+    sealer = context.store.sealer(header)
     owners: dict[int, Subject] = {}
-    for row in core.store.templates(crops=True):
+    for row in context.store.templates(crops=True):
         if row.subject_key not in owners:
-            owners |= core.store.subjects_by_key([row.subject_key])
+            owners |= context.store.subjects_by_key([row.subject_key])
         owner = owners.get(row.subject_key)
         if owner is None:
-            continue  # removed meanwhile
-        blob = sealer.open(row.vector, owner.uid, row.content, "vector")
-        crop = row.crop
-        if crop is not None:
-            crop = sealer.open(crop, owner.uid, row.content, "crop")
+            continue  # removed in the meantime
+        blob, crop = sealer.open_template(row, owner.uid)
         yield {
             "subject": owner.name,
             "metadata": json.dumps(dict(owner.metadata), ensure_ascii=False),
             "consent": None if owner.consent is None else json.dumps(asdict(owner.consent)),
-            "content": row.content.hex(),
+            "content": row.image_sha256.hex(),
             "source": row.source,
             "box": None if row.box is None else list(row.box),
             "quality": row.quality,
             "norm": row.norm,
             "created": row.created,
-            "vector": unpack([blob], header.model.dim, core.location)[0],
+            "vector": unpack([blob], header.model.dim, context.location)[0],
             "crop": crop,
         }
 
 
 def pin_in(path: Path) -> ModelPin:
-    """The model whose vectors an export holds.
+    """The model whose vectors an export contains.
 
     Raises:
         DatasetError: not an export.
@@ -140,27 +137,27 @@ def _open(path: Path) -> Generator[Record, None, None]:
     return read(path)
 
 
-def import_(core: Core, path: Path) -> Imported:
-    """Take in an export of a gallery of the same model, in one transaction: all or nothing.
+def import_(context: GalleryContext, path: Path) -> Imported:
+    """Import the export of a gallery of the same model, in one transaction: all or nothing.
 
     Raises:
-        ModelMismatchError: it holds another model's vectors.
-        DatasetError: not an export, damaged or hostile; the line is named, nothing was taken in.
+        ModelMismatchError: it contains another model's vectors.
+        DatasetError: not an export, damaged or hostile; names the line. Nothing is imported.
         UsageError: another suffix.
     """
     records = _open(path)
     head = next(records, {})
-    header = core.store.header()
+    header = context.store.header()
     pin = _pin(path, head)
     if (pin.hash, pin.dim) != (header.model.hash, header.model.dim):
         raise ModelMismatchError(
-            f"{path} holds vectors of {pin.id}, the gallery belongs to {header.model.id}; import "
+            f"{path} contains vectors of {pin.id}, but the gallery uses {header.model.id}; import "
             "it into a new gallery and run faceprint gallery migrate there"
         )
     added = known = 0
     subjects: dict[str, Subject] = {}
-    with core.change(pin=header.model) as change:
-        sealer = core.sealer(change.header)
+    with context.change(pin=header.model) as change:
+        sealer = context.store.sealer(change.header)
         for number, record in enumerate(records, 2):
             where = f"{path}, line {number}"
             subject, row, crop = _parse(record, header.model.dim, where)
@@ -168,20 +165,17 @@ def import_(core: Core, path: Path) -> Imported:
                 existing = change.writer.subject(subject.name)
                 metadata = None if existing else subject.metadata
                 consent = None if existing else subject.consent
-                made = ensure_subject(change, subject.name, metadata, consent)
-                if isinstance(made, str):
-                    raise DatasetError(f"{where}: {made}")
-                subjects[subject.name] = made
+                try:
+                    subjects[subject.name] = ensure_subject(change, subject.name, metadata, consent)
+                except UsageError as error:
+                    raise DatasetError(f"{where}: {error}") from error
             owner = subjects[subject.name]
-            if any(key == owner.key for _, key, _ in change.writer.find_content([row.content])):
+            enrolled = change.writer.raw.find_images([row.image_sha256])
+            if any(template.subject_key == owner.key for template in enrolled):
                 known += 1
                 continue
-            vector = sealer.seal(row.vector, owner.uid, row.content, "vector")
-            if crop is not None:
-                crop = sealer.seal(crop, owner.uid, row.content, "crop")
-            change.writer.put_template(
-                replace(row, subject_key=owner.key, vector=vector, crop=crop)
-            )
+            row = replace(row, subject_key=owner.key)
+            change.writer.put_template(sealer.seal_template(row, owner.uid, row.vector, crop))
             added += 1
         change.templates_changed = added > 0
         change.log("import", templates=added, known=known)
@@ -195,7 +189,7 @@ def _pin(path: Path, head: Record) -> ModelPin:
     dim, texts = model.get("dim"), [model.get(name) for name in ("id", "hash", "alignment")]
     sound = all(isinstance(text, str) and 0 < len(text) <= 256 for text in texts)
     if not sound or not isinstance(dim, int) or not 1 <= dim <= MAX_DIM:
-        raise DatasetError(f"{path}: its model is not described as an export describes it")
+        raise DatasetError(f"{path}: the description of its model is damaged")
     return ModelPin(str(texts[0]), str(texts[1]), dim, str(texts[2]))
 
 
@@ -209,13 +203,13 @@ def _parse(record: Record, dim: int, where: str) -> tuple[Subject, TemplateRow, 
         quality = record.get("quality")
         row = TemplateRow(
             subject_key=0,
-            content=bytes.fromhex(record["content"]),
+            image_sha256=bytes.fromhex(record["content"]),
             source=str(record["source"]),
             vector=record["vector"],
             box=place,  # type: ignore[arg-type]  # its length is checked below
             quality=None if quality is None else float(quality),
             norm=float(record["norm"]),
-            # A moment in the future would outlive every retention period.
+            # A date in the future would outlast every retention period.
             created=min(timestamp(datetime.fromisoformat(record["created"])), now()),
         )
         subject = Subject(check_name(str(record["subject"])), "", metadata, given)
@@ -229,11 +223,11 @@ def _parse(record: Record, dim: int, where: str) -> tuple[Subject, TemplateRow, 
         raise DatasetError(f"{where}: {error}; nothing was imported") from error
     numbers = [row.norm, *(place or ()), *([] if row.quality is None else [row.quality])]
     if (
-        len(row.content) != 32
+        len(row.image_sha256) != 32
         or len(row.source) > _MOST_SOURCE
         or not isinstance(metadata, dict)
         or (place is not None and len(place) != 4)
         or not all(math.isfinite(number) for number in numbers)
     ):
-        raise DatasetError(f"{where}: a field that no export holds; nothing was imported")
+        raise DatasetError(f"{where}: a field that no export contains; nothing was imported")
     return subject, row, crop

@@ -1,7 +1,7 @@
-"""The two forms of an export, as files: JSON lines and Parquet, read with distrust.
+"""The two formats of an export, JSON lines and Parquet; files may come from anybody.
 
-The first JSON line (Parquet: the schema's metadata) names the format and the model; every further
-line (row) is a template. Nothing in a file is a path that is opened: `source` is text.
+The first JSON line (Parquet: the schema's metadata) names the format and the model; every other
+line or row is a template. No path in a file is opened: `source` is only text.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ Reader = Callable[[Path], Generator[Record, None, None]]
 _LONGEST_LINE = 16 << 20
 _BATCH = 500
 _LARGEST_COLUMN = 256 << 20
-"""Bytes of a column in a row group; 2,000 crops of 112 x 112 pixels take some 60 MB."""
+"""Bytes of a column in a row group; 2,000 crops of 112 x 112 pixels take about 60 MB."""
 
 
 def writer(path: Path) -> Writer:
-    """What writes a file of that suffix; raises UsageError for others than .jsonl and .parquet."""
+    """The writer for this suffix; raises UsageError unless it is .jsonl or .parquet."""
     return {".jsonl": _write_lines, ".parquet": _write_parquet}[_suffix(path)]
 
 
 def reader(path: Path) -> Reader:
-    """What reads a file of that suffix: the head first, then a record a template."""
+    """The reader for this suffix: yields the head first, then one record per template."""
     return {".jsonl": _read_lines, ".parquet": _read_parquet}[_suffix(path)]
 
 
@@ -109,7 +109,7 @@ def _read_lines(path: Path) -> Generator[Record, None, None]:
 def _read_parquet(path: Path) -> Generator[Record, None, None]:
     pa, pq = require("pyarrow", extra="bulk"), require("pyarrow.parquet", extra="bulk")
     try:
-        # Repeated texts and crops stay repeated: a small file may name one large value often.
+        # Dictionaries stay as they are: a small file may refer to one large value many times.
         repeated = ["subject", "metadata", "consent", "content", "source", "created", "crop"]
         with path.open("rb") as opened, pq.ParquetFile(opened, read_dictionary=repeated) as file:
             found = (file.schema_arrow.metadata or {}).get(b"faceprint", b"{}")
@@ -121,7 +121,7 @@ def _read_parquet(path: Path) -> Generator[Record, None, None]:
             _check_sizes(path, file.metadata, head["model"]["dim"])
             for batch in file.iter_batches(batch_size=_BATCH):
                 for row in range(batch.num_rows):
-                    # One row at a time: as objects of Python all of a batch would be copies.
+                    # One row at a time: a whole batch as Python objects would be all copies.
                     record = {name: batch.column(name)[row].as_py() for name in schema.names}
                     vector = np.asarray(record["vector"] or [], "<f4").tobytes()
                     yield record | {"vector": vector}
@@ -132,7 +132,7 @@ def _read_parquet(path: Path) -> Generator[Record, None, None]:
 
 
 def _check_sizes(path: Path, metadata: Any, dim: int) -> None:
-    """Refuse row groups that would unfold to more than an export's do, before one is read."""
+    """Refuse row groups that decompress to more than an export's can, before reading one."""
     most = {"box.list.element": 4, "vector.list.element": dim}
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)

@@ -1,4 +1,4 @@
-"""Vectors as bytes: little-endian float32, checked whenever they come back."""
+"""Vectors as little-endian float32 bytes, checked whenever they are read."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["MAX_DIM", "pack", "unpack"]
 
 MAX_DIM = 4096
 _UNIT = 1e-3
-"""How far a stored vector's length may be from 1: float32 rounding stays below 1e-6."""
+"""Tolerance of a stored vector's length; float32 rounding stays below 1e-6."""
 
 
 def pack(vector: Array) -> bytes:
     """(d,) unit vector to 4 d bytes.
 
     Raises:
-        ValueError: it is not a finite vector of unit length.
+        ValueError: not a finite vector of unit length.
     """
     row = np.ascontiguousarray(vector, "<f4")
     if row.ndim != 1 or not abs(float(np.linalg.norm(row)) - 1.0) <= _UNIT:
@@ -38,8 +38,8 @@ def unpack(blobs: Sequence[bytes], dim: int, where: str) -> Array:
     wrong = next((blob for blob in blobs if len(blob) != 4 * dim), None)
     if wrong is not None:
         raise GalleryCorruptError(
-            f"{where}: a vector of {len(wrong)} bytes where {4 * dim} belong; the gallery is "
-            "damaged or was tampered with"
+            f"{where}: a vector of {len(wrong)} bytes instead of {4 * dim}; the gallery is damaged "
+            "or was tampered with"
         )
     rows = np.frombuffer(b"".join(blobs), "<f4").reshape(len(blobs), dim)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -1,4 +1,4 @@
-"""What every index does."""
+"""The interface of every vector index."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from faceprint.types import Array
 
-__all__ = ["Fetch", "Hits", "Keys", "VectorIndex"]
+__all__ = ["Fetch", "Hits", "Keys", "VectorIndex", "check_ascending"]
 
 Keys = NDArray[np.int64]
 
 Fetch = Callable[[Keys], tuple[Keys, Array]]
-"""(n,) keys to those that still exist and their (m, d) float32 vectors, in any order."""
+"""(n,) keys to those that still exist, and their (m, d) float32 vectors, in any order."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,23 +42,29 @@ class Hits:
 
 
 class VectorIndex(Protocol):
-    """Unit vectors under whole-number keys; the similarities it gives are exact."""
+    """Unit vectors under integer keys; the similarities it gives are exact."""
 
     @property
     def approximate(self) -> bool:
         """Whether a nearest vector can be missed."""
 
     def __len__(self) -> int:
-        """How many vectors."""
+        """Number of vectors."""
 
     def add(self, keys: Keys, vectors: Array) -> None:
         """(n,) new keys and their (n, d) float32 unit vectors."""
 
     def remove(self, keys: Keys) -> None:
-        """Forget these keys; unknown ones are passed over."""
+        """Remove these keys; unknown ones are ignored."""
 
     def search(self, probes: Array, k: int) -> Hits:
-        """(p, d) unit probes to their k nearest; columns beyond the index's size are absent."""
+        """(p, d) unit probes to their k nearest, or all if there are fewer."""
 
     def vectors(self, keys: Keys) -> Array:
         """(n,) known keys to their (n, d) float32 vectors."""
+
+
+def check_ascending(known: Keys, keys: Keys) -> None:
+    """Raise ValueError unless the keys ascend, beyond the last known one."""
+    if (np.diff(keys) <= 0).any() or (len(known) and keys[0] <= known[-1]):
+        raise ValueError("keys must ascend")

@@ -1,4 +1,4 @@
-"""Candidates of an approximate search, compared exactly with the vectors that the store holds."""
+"""Compare the candidates of an approximate search exactly, with the vectors in the store."""
 
 from __future__ import annotations
 
@@ -12,10 +12,7 @@ __all__ = ["exact_many", "exact_one", "stored"]
 
 
 def exact_one(fetch: Fetch, probe: Array, keys: Keys, k: int) -> Hits:
-    """The k nearest of (n,) candidates of one (d,) probe.
-
-    A third of what `exact_many` costs, and most searches are for one face.
-    """
+    """The k nearest of (n,) candidates of one (d,) probe, in a third of `exact_many`'s time."""
     known, rows = fetch(keys)
     scores = rows @ probe
     best = np.lexsort((known, -scores))[:k]
@@ -25,7 +22,7 @@ def exact_one(fetch: Fetch, probe: Array, keys: Keys, k: int) -> Hits:
 
 
 def exact_many(fetch: Fetch, probes: Array, keys: Keys, valid: NDArray[np.bool_], k: int) -> Hits:
-    """The k nearest of (p, n) candidates of (p, d) probes; `valid` tells which of them count."""
+    """The k nearest of (p, n) candidates of (p, d) probes; `valid` says which of them count."""
     wanted = np.unique(keys[valid])
     known, rows = fetch(wanted)
     order = np.argsort(known)
@@ -33,7 +30,7 @@ def exact_many(fetch: Fetch, probes: Array, keys: Keys, valid: NDArray[np.bool_]
     if not len(known):
         return Hits.empty(len(probes), k)
     place = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-    # A template that was removed meanwhile is no longer in the store.
+    # A template that was removed in the meantime is no longer in the store.
     valid = valid & (known[place] == keys)
     scores = np.einsum("pd,pkd->pk", probes, rows[place]).astype(np.float32)
     scores = np.where(valid, scores, np.float32(-np.inf))

@@ -1,13 +1,14 @@
-"""Approximate search: usearch's HNSW over int8 vectors, re-ranked with exact similarities.
+"""Approximate search: usearch's HNSW over int8 vectors, re-ranked by exact similarities.
 
 Malkov and Yashunin, "Efficient and robust approximate nearest neighbor search using hierarchical
-navigable small world graphs", 2016. The graph compares int8 vectors, a quarter of the memory;
-candidates are then compared with the float32 vectors that `fetch` reads from the store, so that the
-similarities are exact and the order of the best does not suffer from rounding.
+navigable small world graphs", 2016. The graph compares int8 vectors, which take a quarter of the
+memory. Candidates are then compared with the float32 vectors that `fetch` reads from the store, so
+similarities are exact and rounding does not change the order of the best.
 
-The codes are ours (`int8.to_int8`): usearch's own use a sixth of the range on unit vectors, and its
-recall@1 before the exact comparison was 0.85 where ours was 0.98; plain products instead of cosines
-halve the time to build (measured on 100,000 vectors, docs/scaling.md).
+The int8 codes are ours (`to_int8`): one scale for all vectors makes integer products comparable.
+usearch's own codes use a sixth of the range on unit vectors; their recall@1 before the exact
+comparison was 0.85, that of ours 0.98. Plain products instead of cosines halve the time to build
+(measured on 100,000 vectors, docs/scaling.md).
 """
 
 from __future__ import annotations
@@ -17,15 +18,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from faceprint._optional import require
 from faceprint.errors import GalleryCorruptError
 from faceprint.recognition.index.base import Fetch, Hits, Keys
-from faceprint.recognition.index.int8 import to_int8
 from faceprint.recognition.index.rerank import exact_many, exact_one, stored
 from faceprint.types import Array
 
-__all__ = ["HnswSettings", "UsearchIndex"]
+__all__ = ["HnswSettings", "UsearchIndex", "scale_of", "to_int8"]
+
+_RANGE = 5.0
+"""Standard deviations of a component (1 / sqrt(d)) that fill the range; larger ones are clipped.
+
+Rounding then costs about 1 % of a vector's length.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,10 +40,10 @@ class HnswSettings:
     """The graph.
 
     Attributes:
-        connectivity: links a node (M); memory grows with it.
+        connectivity: links per node (M); memory grows with it.
         expansion_add, expansion_search: candidates kept while building and searching.
-        dtype: how the graph holds vectors: `i8`, `f16` or `f32`.
-        rerank: candidates compared exactly, at least.
+        dtype: of the vectors in the graph: `i8`, `f16` or `f32`.
+        rerank: the least number of candidates that are compared exactly.
         threads: for building and for batches; 0 for all.
     """
 
@@ -58,8 +65,8 @@ class UsearchIndex:
         self._fetch = fetch
         self._dim = dim
         self.removed = False
-        """Whether bytes of removed vectors may still lie in the graph's memory."""
-        # Imported before usearch 2.26, ONNX Runtime 1.31 works; after it, it ends the process.
+        """Whether bytes of removed vectors may still be in the graph."""
+        # ONNX Runtime 1.31 crashes when it is imported after usearch 2.26.
         import faceprint._onnxruntime  # noqa: F401
 
         module = require("usearch.index", extra="ann")
@@ -81,18 +88,18 @@ class UsearchIndex:
         return int(self._graph.memory_usage)
 
     def keys(self) -> Keys:
-        """(n,) the keys it holds, in no order."""
+        """(n,) keys, in no order."""
         return np.asarray(self._graph.keys, np.int64) if len(self._graph) else np.empty(0, np.int64)
 
     def add(self, keys: Keys, vectors: Array) -> None:
-        """Insert; the graph is built on several threads."""
+        """Insert vectors, on several threads."""
         if len(keys):
             self._graph.add(
-                keys.astype(np.uint64), self._coded(vectors), threads=self.settings.threads
+                keys.astype(np.uint64), self._encode(vectors), threads=self.settings.threads
             )
 
     def remove(self, keys: Keys) -> None:
-        """Unlink; the bytes go when the graph is built anew, so it is not saved until then."""
+        """Unlink; the bytes stay until the graph is rebuilt, so it is not saved before."""
         for key in keys:
             if int(key) in self._graph:
                 self._graph.remove(int(key))
@@ -104,14 +111,14 @@ class UsearchIndex:
         if k <= 0 or not len(probes):
             return Hits.empty(len(probes), max(k, 0))
         wide = min(max(k, self.settings.rerank), len(self))
-        coded = self._coded(probes)
-        # A lone probe goes in as a vector: as a batch of one it would wait for threads to start.
-        lone = len(probes) == 1
+        coded = self._encode(probes)
+        # A single probe is passed as a vector: a batch of one would wait for threads to start.
+        single = len(probes) == 1
         found = self._graph.search(
-            coded[0] if lone else coded, wide, threads=1 if lone else self.settings.threads
+            coded[0] if single else coded, wide, threads=1 if single else self.settings.threads
         )
         keys = np.asarray(found.keys).astype(np.int64).reshape(len(probes), -1)
-        if lone:
+        if single:
             return exact_one(self._fetch, probes[0], keys[0], k)
         counts = np.atleast_1d(np.asarray(getattr(found, "counts", keys.shape[1])))
         counts = np.broadcast_to(counts, len(probes))
@@ -127,7 +134,7 @@ class UsearchIndex:
         self._graph.save(str(path))
 
     def load(self, path: Path) -> None:
-        """Read a graph that `save` wrote, and nobody else: the format is not checked by usearch.
+        """Read a graph that `save` wrote; usearch does not check it, so its origin must be known.
 
         Raises:
             GalleryCorruptError: it does not fit.
@@ -140,5 +147,17 @@ class UsearchIndex:
             raise GalleryCorruptError(f"{path}: {self._graph.ndim} dimensions, not {self._dim}")
         self._graph.expansion_search = self.settings.expansion_search
 
-    def _coded(self, vectors: Array) -> Any:
+    def _encode(self, vectors: Array) -> Any:
         return to_int8(vectors) if self.settings.dtype == "i8" else vectors
+
+
+def scale_of(dim: int) -> float:
+    """The factor that maps a component to int8."""
+    return float(127 * np.sqrt(dim) / _RANGE)
+
+
+def to_int8(vectors: Array) -> NDArray[np.int8]:
+    """(n, d) float32 unit vectors to (n, d) codes; `codes / scale_of(d)` approximates them."""
+    scaled = vectors * np.float32(scale_of(vectors.shape[1]))
+    codes: NDArray[np.int8] = np.clip(np.rint(scaled), -127, 127).astype(np.int8)
+    return codes

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 
-from faceprint._files import atomic_write
+from faceprint._files import atomic_write, read_bounded
 from faceprint._text import json_text
 from faceprint.errors import DatasetError, UsageError
 from faceprint.recognition.json_reader import JsonReader
@@ -17,6 +17,8 @@ from faceprint.recognition.thresholds.score_map import Reliability, ScoreMap, Ta
 from faceprint.types import Measurement, OperatingPoint
 
 __all__ = ["CalibrationFile", "load_calibration", "save_calibration"]
+
+_MOST_BYTES = 256 << 20
 
 _FORMAT = "faceprint-calibration"
 _VERSION = 1
@@ -114,7 +116,7 @@ def load_calibration(path: Path) -> CalibrationFile:
         DatasetError: not a calibration, of a later version, or with an invalid value.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(read_bounded(path, _MOST_BYTES).decode("utf-8"))
     except OSError as error:
         raise DatasetError(f"{path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:

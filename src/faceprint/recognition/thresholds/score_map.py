@@ -1,7 +1,7 @@
 """From a similarity to a probability, and to "1 in N non-mated pairs scores this high".
 
 Both come from measured pairs and say so: the probability holds for a stated share of mated pairs,
-and the tail ends where the data end. They are fitted in `faceprint.evaluation.score_map`.
+and the tail ends where the data end. They are fitted in `faceprint.evaluation.score_map_fit`.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Apache MXNet 1.9.1, the runtime of the 2018 article, in an environment and process of its own."""
+"""Apache MXNet 1.9.1, the runtime of the 2018 article, in its own environment and process."""

@@ -18,7 +18,7 @@ from faceprint.errors import RuntimeUnavailableError
 __all__ = ["PINS", "create", "describe", "folder", "python"]
 
 PINS = ("mxnet==1.9.1", "numpy==1.23.5")
-"""numpy 1.23.5 is the newest that MXNet takes unpatched; it has wheels up to Python 3.11."""
+"""numpy 1.23.5 is the newest that MXNet supports; it has wheels up to Python 3.11."""
 
 _NEWEST = (3, 11)
 
@@ -78,8 +78,8 @@ def _base_python() -> str:
         if found:
             return found
     raise RuntimeUnavailableError(
-        f"MXNet 1.9.1 runs on Python 3.{_NEWEST[1]} at the newest, and there is none on the PATH; "
-        "install one, or leave the mxnet runtime out"
+        f"MXNet 1.9.1 needs Python 3.{_NEWEST[1]} or older, and the PATH has none; "
+        "install one, or use another runtime"
     )
 
 

@@ -1,4 +1,4 @@
-"""The ONNX operators that hold weights or slide windows, as MXNet symbols.
+"""Translate ONNX layers (convolution, pooling, normalization, dense) to MXNet symbols.
 
 worker.py joins this class to `Symbols` of symbols.py. Needs numpy and never imports faceprint.
 """

@@ -1,10 +1,10 @@
-"""ONNX nodes to MXNet symbols, one by one; runs in the environment of the MXNet runtime.
+"""Translate ONNX nodes to MXNet symbols, in the environment of MXNet.
 
-Loaded by worker.py alone. Needs numpy and never imports faceprint.
+Loaded only by worker.py. Needs numpy and never imports faceprint.
 
-MXNet's own importer copies every parameter after every node, which takes a minute and a half on a
-network of a hundred layers; this takes seconds. MXNet broadcasts only between arrays of one rank,
-so the rank of every symbol is kept beside it.
+MXNet's own importer copies all parameters after each node. That takes a minute and a half for a
+network of a hundred layers; this takes seconds. MXNet broadcasts only between arrays of equal rank,
+so each symbol is kept with its rank.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Made = tuple[Any, int]
 
 
 class Symbols:
-    """Builds the symbol of a graph.
+    """Build the symbol of a graph.
 
     Args:
         mx: the mxnet module.
@@ -46,7 +46,7 @@ class Symbols:
             self._step(step["op"], step["inputs"], step["outputs"], step["attributes"])
 
     def finish(self, outputs: Names) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-        """(symbol, arguments, auxiliary states)."""
+        """Return the symbol, its arguments and its auxiliary states."""
         group = self.sym.Group([self.values[name][0] for name in outputs])
         return group, self.arguments, self.states
 
@@ -70,7 +70,7 @@ class Symbols:
         return self.sym.Variable(name, shape=value.shape)
 
     def _symbol(self, name: str, rank: int = 0) -> Made:
-        """A tensor, whether computed or a weight; with at least that rank."""
+        """Return a computed tensor or a weight, with at least that rank."""
         if name in self.values:
             x, own = self.values[name]
             for _ in range(rank - own):
@@ -86,7 +86,7 @@ class Symbols:
         return given.get(name)
 
     def _shape(self, x: Any) -> Any:
-        """Sizes of a symbol, 0 where they are not known before a blob comes."""
+        """Return a symbol's shape; 0 where a size depends on the input."""
         given = {self.source["name"]: tuple(self.source["shape"])}
         return x.infer_shape_partial(**given)[1][0]
 
@@ -141,7 +141,7 @@ class Symbols:
             raise ValueError("Slice with steps")
         sizes = self._shape(x)
         for axis, start, end in zip(axes, starts, ends):  # noqa: B905
-            # ONNX lets a slice reach past the edge, MXNet does not.
+            # ONNX lets a slice extend past the edge, MXNet does not.
             past = end >= (sizes[axis] or 2**31 - 1)
             x = self.sym.slice_axis(x, axis=axis, begin=start, end=None if past else end)
         return x, rank
@@ -172,7 +172,7 @@ class Symbols:
         if given.get("mode", "constant") != "constant" or value != given.get("value", value):
             raise ValueError("Pad that is not constant")
         for axis in range(rank):
-            # MXNet's own pad refuses the channels' axis.
+            # MXNet's own pad does not support the channel axis.
             edge = self.sym.zeros_like(self.sym.slice_axis(x, axis=axis, begin=0, end=1)) + value
             before, after = pads[axis], pads[axis + rank]
             parts = [self.sym.repeat(edge, repeats=n, axis=axis) for n in (before, after) if n]
@@ -190,7 +190,7 @@ class Symbols:
             factors = [new / old if old else 0 for new, old in sizes]
         else:
             factors = given.get("scales") or self.weights[inputs[-1]].tolist()
-        # By whole factors alone, where all the standard's ways to round a coordinate agree.
+        # Only integer factors: for those, all of the standard's rounding modes agree.
         if list(factors[:2]) != [1, 1] or any(f != int(f) or f < 1 for f in factors):
             raise ValueError(f"Resize by {factors}")
         for axis in (2, 3):

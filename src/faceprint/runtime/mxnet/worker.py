@@ -20,7 +20,7 @@ Arrays = list[Any]
 
 
 def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], Arrays] | None:
-    """One frame; None where the other side has closed."""
+    """Read one frame; None at the end of the stream."""
     length = stream.read(8)
     if len(length) < 8:
         return None
@@ -33,7 +33,7 @@ def read_frame(stream: BinaryIO) -> tuple[dict[str, Any], Arrays] | None:
 
 
 def write_frame(stream: BinaryIO, header: dict[str, Any], arrays: Arrays) -> None:
-    """One frame."""
+    """Write one frame."""
     described = [{"dtype": a.dtype.str, "shape": list(a.shape), "bytes": a.nbytes} for a in arrays]
     text = json.dumps({**header, "arrays": described}).encode()
     stream.write(len(text).to_bytes(8, "little"))
@@ -60,7 +60,7 @@ class Graph:
         self._executors: dict[tuple[int, ...], Any] = {}
 
     def run(self, blob: Any) -> Arrays:
-        """Outputs in the graph's order."""
+        """Return the outputs in the graph's order."""
         executor = self._executors.get(blob.shape)
         if executor is None:
             if len(self._executors) >= 4:
@@ -78,7 +78,7 @@ class Graph:
 
 
 def _translator() -> Any:
-    """The class that builds symbols, from the two files beside this one.
+    """Return the class that builds symbols, from the two files beside this one.
 
     They are loaded by path: the program runs with -I, so that nothing near it hides the library.
     """
@@ -96,7 +96,7 @@ def _load(name: str) -> Any:
 
 
 def peak_memory() -> int:
-    """Most bytes that this process held at a time; 0 where the system does not say."""
+    """Return the peak memory of this process in bytes; 0 if the system doesn't tell."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -106,7 +106,7 @@ def peak_memory() -> int:
 
 
 def serve(source: BinaryIO, sink: BinaryIO) -> None:
-    """Answer frames until the other side closes."""
+    """Answer frames until the stream ends."""
     import mxnet as mx
 
     graph: Graph | None = None
@@ -129,7 +129,7 @@ def serve(source: BinaryIO, sink: BinaryIO) -> None:
 
 
 def main() -> None:
-    """Keep stdout for frames; whatever a library prints goes to stderr."""
+    """Keep stdout for frames, and send what libraries print to stderr."""
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     serve(sys.stdin.buffer, sink)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
+from faceprint._forks import wait_for_exit
 from faceprint.errors import UsageError
 
 __all__ = ["chunk_size", "chunks", "ordered_map"]
@@ -60,7 +62,10 @@ def ordered_map(
     """
     owner = os.getpid()
     pending: deque[Future[list[Result]]] = deque()
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="faceprint")
+    threads: list[int] = []
+    pool = ThreadPoolExecutor(
+        workers, "faceprint", initializer=lambda: threads.append(threading.get_native_id())
+    )
     try:
         while True:
             if os.getpid() != owner:
@@ -72,3 +77,4 @@ def ordered_map(
             yield from pending.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        wait_for_exit(threads)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from faceprint.recognition.clustering.mapped_rows import group_sums, new_rows, take_rows
+from faceprint._mapped import new_rows
+from faceprint.recognition.clustering.mapped_rows import group_sums, take_rows
 
 
 def people(count: int, each: int, noise: float = 0.6, dim: int = 64, seed: int = 0):

@@ -10,9 +10,9 @@ import pytest
 
 from faceprint.errors import DatasetError, UsageError
 from faceprint.evaluation.calibrate import calibrate
-from faceprint.evaluation.calibration_run import FittedMaps, calibration_file
-from faceprint.evaluation.labeled import LabeledScores, all_pairs
-from faceprint.evaluation.score_map import (
+from faceprint.evaluation.calibrate_data import FittedMaps, calibration_file
+from faceprint.evaluation.labeled_scores import LabeledScores, all_pairs
+from faceprint.evaluation.score_map_fit import (
     fit_score_map,
     fit_tail,
     reliability,

@@ -1,0 +1,1 @@
+"""Tables of embeddings, in memory and as Parquet or npz files."""

@@ -1,0 +1,1 @@
+"""Gallery rows in SQL: the same queries for SQLite and PostgreSQL."""
