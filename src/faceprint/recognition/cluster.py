@@ -221,6 +221,6 @@ def _missing_notes(missing: tuple[MissingPhotograph, ...]) -> tuple[str, ...]:
     if not missing:
         return ()
     names = sorted({name for one in missing for name in one.names})
-    whom = f", with what was said of {', '.join(names)}" if names else ""
     count = f"{len(missing)} photograph{'s' if len(missing) > 1 else ''}"
-    return (f"{count} could not be found and wait{'' if len(missing) > 1 else 's'}{whom}",)
+    of_people = f", with the names {', '.join(names)}" if names else ""
+    return (f"{count} could not be found; kept in the album{of_people}",)
