@@ -25,9 +25,9 @@ import numpy as np
 from _common import provenance, write
 
 from faceprint.evaluation.cluster_scores import cluster_scores
-from faceprint.recognition.cluster import cluster_embeddings
 from faceprint.recognition.clustering.knn_graph import neighbor_graph
 from faceprint.recognition.clustering.linkage import merge_groups
+from faceprint.recognition.clustering.partition import cluster_embeddings
 from faceprint.recognition.clustering.unsupervised_calibration import unsupervised_distributions
 from faceprint.recognition.thresholds import merge_threshold
 from faceprint.recognition.thresholds.merge_threshold import ScoreDistributions, score_distributions
@@ -58,13 +58,13 @@ def components(x: Any, t: float) -> Any:
     from scipy.sparse import coo_matrix
     from scipy.sparse.csgraph import connected_components
 
-    e = neighbor_graph(x, k=32, least=t)
+    e = neighbor_graph(x, k=32, floor=t)
     return connected_components(coo_matrix((np.ones(len(e)), (e.a, e.b)), (len(x), len(x))))[1]
 
 
 def whispers(x: Any, t: float) -> Any:
     """Chinese whispers: 20 rounds in which each face takes the label its neighbors favor."""
-    e = neighbor_graph(x, k=32, least=t)
+    e = neighbor_graph(x, k=32, floor=t)
     ends, others = np.concatenate([e.a, e.b]), np.concatenate([e.b, e.a])
     weights = np.concatenate([e.similarity, e.similarity])
     order = np.argsort(ends, kind="stable")
@@ -87,7 +87,7 @@ def leiden(x: Any, t: float) -> Any:
     import igraph
     import leidenalg
 
-    e = neighbor_graph(x, k=32, least=max(0.0, t - 0.15))
+    e = neighbor_graph(x, k=32, floor=max(0.0, t - 0.15))
     graph = igraph.Graph(len(x), np.stack([e.a, e.b], axis=1).tolist())
     kind = leidenalg.CPMVertexPartition
     return np.array(
@@ -169,7 +169,7 @@ def compare(x: Any, y: Any, fast: bool) -> dict[str, Any]:
     known = unsupervised_distributions(x, [str(i) for i in range(len(x))])
     assert known is not None
     table["faceprint, told by the album itself"] = {
-        "threshold": round(known.demand(len(x)).alone, 4),
+        "threshold": round(known.merge_threshold(len(x)).pair, 4),
         "all": figures(y, cluster_embeddings(x, threshold=known)),
     }
     return table
@@ -189,10 +189,10 @@ def from_half(x: Any, y: Any) -> dict[str, Any]:
         assert known is not None
 
         def run(which: Any, others: int, many: float, known: ScoreDistributions = known) -> Any:
-            kept = merge_threshold.OTHERS, merge_threshold.MANY
-            merge_threshold.OTHERS, merge_threshold.MANY = others, many
+            kept = merge_threshold.MATED_PER_FACE, merge_threshold.MANY
+            merge_threshold.MATED_PER_FACE, merge_threshold.MANY = others, many
             labels = cluster_embeddings(x[which], threshold=known)
-            merge_threshold.OTHERS, merge_threshold.MANY = kept
+            merge_threshold.MATED_PER_FACE, merge_threshold.MANY = kept
             return figures(y[which], labels)
 
         grid = [(o, m) for o in (3, 5, 10) for m in (2.6, 2.75, 2.9, 3.05, 3.2)]
@@ -203,8 +203,8 @@ def from_half(x: Any, y: Any) -> dict[str, Any]:
             "f_there_by_others_and_many": tried,
             "best_there": best,
             "other_half_with_the_best": run(~develop, *best),
-            "other_half": run(~develop, merge_threshold.OTHERS, merge_threshold.MANY),
-            "all": run(develop | True, merge_threshold.OTHERS, merge_threshold.MANY),
+            "other_half": run(~develop, merge_threshold.MATED_PER_FACE, merge_threshold.MANY),
+            "all": run(develop | True, merge_threshold.MATED_PER_FACE, merge_threshold.MANY),
         }
     return result
 

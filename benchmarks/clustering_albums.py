@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from statistics import NormalDist
@@ -25,7 +26,7 @@ from _common import provenance, write
 from PIL import Image
 
 from faceprint.evaluation.cluster_scores import cluster_scores
-from faceprint.recognition.cluster import cluster_embeddings
+from faceprint.recognition.clustering.partition import cluster_embeddings
 from faceprint.recognition.clustering.unsupervised_calibration import unsupervised_distributions
 from faceprint.recognition.thresholds import merge_threshold
 from faceprint.recognition.thresholds.merge_threshold import ScoreDistributions, score_distributions
@@ -87,7 +88,7 @@ def figures(y: Any, labels: Any) -> dict[str, float]:
 
 def grid(known: ScoreDistributions) -> list[float]:
     """Constant thresholds to choose from, by the normal quantile of two people's."""
-    return [known.at(1 - NormalDist().cdf(z)) for z in np.linspace(2.2, 5, 15)]
+    return [known.threshold_at(1 - NormalDist().cdf(z)) for z in np.linspace(2.2, 5, 15)]
 
 
 def drawn(data: Data, count: int, rng: np.random.Generator) -> Data:
@@ -155,9 +156,7 @@ def measured(sets: dict[str, Data], swapped: bool) -> dict[str, Any]:
     known = score_distributions(points_of({name: parts[0] for name, parts in split.items()}))
     assert known is not None
     result: dict[str, Any] = {
-        "similarities": {
-            k: round(getattr(known, k), 4) for k in ("origin", "step", "mean", "spread")
-        }
+        "similarities": {k: round(v, 4) for k, v in asdict(known).items() if k != "source"}
     }
     for name, ((dx, dy), (x, y)) in split.items():
         best = max(grid(known), key=lambda t: figures(dy, cluster_embeddings(dx, threshold=t))["f"])

@@ -26,12 +26,12 @@ from faceprint.embedding_table.reader import read_table
 from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.evaluation.cluster_scores import cluster_scores
 from faceprint.recognition.albums.corrections import Corrections, FaceKey
-from faceprint.recognition.albums.corrections_store import correct
-from faceprint.recognition.albums.incremental import forget
+from faceprint.recognition.albums.corrections_store import store_corrections
 from faceprint.recognition.albums.people import Album
+from faceprint.recognition.albums.removal import forget
 from faceprint.recognition.albums.store import AlbumFile
-from faceprint.recognition.albums.sync import sync_photographs
-from faceprint.recognition.cluster import cluster_file, merge_threshold_for
+from faceprint.recognition.albums.sync import sync_table
+from faceprint.recognition.cluster import ClusterOptions, cluster_album
 
 BATCHES, CORRECTIONS = 5, 20
 
@@ -46,7 +46,7 @@ def central(table: EmbeddingTable) -> EmbeddingTable:
 
 def sort_album(file: AlbumFile) -> Album:
     """As `cluster` does."""
-    return cluster_file(file, merge_threshold_for(file.stored().table))
+    return cluster_album(file, Corrections(), ClusterOptions())
 
 
 def owners(album: Album) -> dict[str, int]:
@@ -68,7 +68,7 @@ def grown(
     kept = []
     with AlbumFile(path) as file:
         for part in parts:
-            sync_photographs(file, table.pick(np.sort(part)))
+            sync_table(file, table.pick(np.sort(part)))
             now = owners(sort_album(file))
             kept += [[now.get(s) == person for s, person in before.items()]] if before else []
             before = now
@@ -101,7 +101,7 @@ def corrected(path: Path, table: EmbeddingTable) -> dict[str, Any]:
             must_link=tuple((key(a), key(b)) for a, b in must),
             cannot_link=tuple((key(a), key(b)) for a, b in cannot),
         )
-        correct(file, said)
+        store_corrections(file, said)
         touched = {s for pair in (*must, *cannot) for s in pair}
         others = np.asarray([s for s in table.sources if s not in touched])
         obeyed, scores = [], []
@@ -109,7 +109,7 @@ def corrected(path: Path, table: EmbeddingTable) -> dict[str, Any]:
             away = np.random.default_rng(run).permutation(others)[: len(others) // 5].tolist()
             forget(file, away)
             sort_album(file)
-            sync_photographs(file, table.pick(np.asarray(sorted(row[s] for s in away))))
+            sync_table(file, table.pick(np.asarray(sorted(row[s] for s in away))))
             now = owners(sort_album(file))
             good = [now[a] == now[b] for a, b in must] + [now[a] != now[b] for a, b in cannot]
             obeyed.append(sum(good))

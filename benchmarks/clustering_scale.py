@@ -35,14 +35,14 @@ from clustering import central_faces, dbscan, hdbscan
 from faceprint.embedding_table.reader import read_table
 from faceprint.errors import UnknownModelError
 from faceprint.evaluation.cluster_scores import cluster_scores
-from faceprint.recognition.cluster import cluster_embeddings
 from faceprint.recognition.clustering.knn_graph import Edges, dots, neighbor_graph
 from faceprint.recognition.clustering.linkage import average_linkage
+from faceprint.recognition.clustering.partition import cluster_embeddings
+from faceprint.recognition.clustering.score_normalization import as_norm
 from faceprint.recognition.clustering.unsupervised_calibration import unsupervised_distributions
 from faceprint.recognition.thresholds.merge_threshold import (
     MergeThreshold,
     ScoreDistributions,
-    as_norm,
     score_distributions,
 )
 from faceprint.recognition.thresholds.operating_points import measured_points
@@ -63,7 +63,7 @@ def multiplied(x: Array, y: Any, n: int) -> tuple[Array, Any]:
     middle /= np.linalg.norm(middle)
     across = x - (x @ middle)[:, None] * middle
     centers = np.zeros((people, d), np.float32)
-    np.add.at(centers, y, across)
+    np.add.threshold_at(centers, y, across)
     counts = np.bincount(y)
     centers /= counts[:, None]
     axes = np.linalg.eigh(centers.T @ centers)[1].astype(np.float32)  # one of them is the middle
@@ -109,8 +109,8 @@ def hnsw(x: Array, least: float) -> Edges:
 
 
 GRAPHS = {
-    "graph": lambda x, t: neighbor_graph(x, k=K, least=t),
-    "exact": lambda x, t: neighbor_graph(x, k=K, least=t, exact=True),
+    "graph": lambda x, t: neighbor_graph(x, k=K, floor=t),
+    "exact": lambda x, t: neighbor_graph(x, k=K, floor=t, exact=True),
     "hnsw": hnsw,
 }
 
@@ -152,31 +152,31 @@ def known_of(path: Path) -> ScoreDistributions:
     return known
 
 
-def linked(x: Array, edges: Edges, demand: MergeThreshold) -> Any:
+def linked(x: Array, edges: Edges, threshold: MergeThreshold) -> Any:
     """What `cluster` does with a graph, without corrections."""
-    crowded = as_norm(edges, average_linkage(x, edges, demand), demand.least)
-    return average_linkage(x, edges, demand, crowded=crowded)
+    offsets = as_norm(edges, average_linkage(x, edges, threshold), threshold.floor)
+    return average_linkage(x, edges, threshold, offsets=offsets)
 
 
 def one(path: Path, method: str, n: int, known: ScoreDistributions, threshold: float) -> None:
     """A process of its own: prints its row."""
     x, y = multiplied(*central_faces(path), n)
-    demand = known.demand(n)
+    merge_threshold = known.merge_threshold(n)
     before, start = time.process_time(), time.perf_counter()
     if method == "faceprint":
         outcome: Any = cluster_embeddings(x, threshold=known)
     elif method in GRAPHS:
-        outcome = GRAPHS[method](x, demand.least)
+        outcome = GRAPHS[method](x, merge_threshold.floor)
     else:
-        outcome = LABELS[method](x, threshold or demand.alone)
+        outcome = LABELS[method](x, threshold or merge_threshold.pair)
     row: dict[str, Any] = {
         "seconds": round(time.perf_counter() - start, 2),
         "cpu_s": round(time.process_time() - before, 2),
         "peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
     if method in GRAPHS:
-        row |= {"edges": len(outcome), "recall": found_of(x, y, outcome, demand.alone)}
-        outcome = linked(x, outcome, demand)  # the same on every graph
+        row |= {"edges": len(outcome), "recall": found_of(x, y, outcome, merge_threshold.pair)}
+        outcome = linked(x, outcome, merge_threshold)  # the same on every graph
     # DBSCAN and HDBSCAN call strangers -1: each is alone.
     alone = np.flatnonzero(outcome < 0)
     outcome[alone] = outcome.max() + 1 + np.arange(len(alone))
@@ -205,7 +205,7 @@ def run(
 
 def best_for(path: Path, method: str, n: int, known: ScoreDistributions, timeout: float) -> float:
     """The threshold at which a method does best, given the answers: DBSCAN needs a stricter one."""
-    threshold = known.demand(n).alone
+    threshold = known.merge_threshold(n).pair
     grid = [threshold + share * (1 - threshold) for share in (0.0, 0.06, 0.12, 0.18, 0.24, 0.3)]
     scores = [run(path, method, n, known, t, timeout).get("bcubed", {}).get("f", 0.0) for t in grid]
     print(method, n, dict(zip(grid, scores, strict=True)), file=sys.stderr, flush=True)
@@ -253,7 +253,7 @@ def main() -> None:
         for n in given.sizes:
             load = os.getloadavg()[0]
             row = run(given.table, method, n, known, own, given.timeout)
-            row["threshold"] = round(own or known.demand(n).alone, 5)
+            row["threshold"] = round(own or known.merge_threshold(n).pair, 5)
             row["load_before"] = round(load, 1)
             rows.setdefault(method, {})[str(n)] = row
             print(method, n, row, file=sys.stderr, flush=True)

@@ -32,7 +32,7 @@ from faceprint import settings
 from faceprint.evaluation.cluster_scores import cluster_scores
 from faceprint.evaluation.embeddings import EmbedOptions, embed_pictures
 from faceprint.evaluation.folders import open_folder
-from faceprint.recognition.cluster import cluster_embeddings
+from faceprint.recognition.clustering.partition import cluster_embeddings
 from faceprint.recognition.thresholds.fpir import search_point
 from faceprint.recognition.thresholds.merge_threshold import score_distributions
 from faceprint.recognition.thresholds.operating_points import KnownPoints, known_points

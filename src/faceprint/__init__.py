@@ -17,8 +17,8 @@ from faceprint.errors import *  # noqa: F403 - the whole tree is public
 
 if TYPE_CHECKING:
     from faceprint.client.client import Client
-    from faceprint.recognition.albums.corrections import Corrections, FaceKey, read_corrections
-    from faceprint.recognition.albums.faces import QualityFilter
+    from faceprint.recognition.albums.corrections import Corrections, FaceKey
+    from faceprint.recognition.albums.corrections_file import read_corrections
     from faceprint.recognition.albums.people import Album, AlbumFace, MissingPhotograph, Person
     from faceprint.recognition.cluster import cluster
     from faceprint.recognition.gallery import (
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from faceprint.recognition.gallery.records import AuditEntry, Header, TemplateRow
     from faceprint.recognition.gallery.transfer import Imported
     from faceprint.recognition.thresholds.merge_threshold import MergeThreshold
+    from faceprint.recognition.thresholds.min_quality import QualityFilter
     from faceprint.recognition.verify import verify
     from faceprint.similarity import compare
     from faceprint.types import (
@@ -119,7 +120,7 @@ _HOMES = {
     "Policy": "faceprint.recognition.gallery",
     "PublishedFigure": "faceprint.zoo.card",
     "Quality": "faceprint.types",
-    "QualityFilter": "faceprint.recognition.albums.faces",
+    "QualityFilter": "faceprint.recognition.thresholds.min_quality",
     "QualityMeasure": "faceprint.zoo.card",
     "SearchReport": "faceprint.vision.search_report",
     "Skipped": "faceprint.recognition.gallery",
@@ -133,7 +134,7 @@ _HOMES = {
     "folder_pairs": "faceprint.recognition.gallery",
     "load": "faceprint.vision.analyzer",
     "new_key": "faceprint.recognition.gallery",
-    "read_corrections": "faceprint.recognition.albums.corrections",
+    "read_corrections": "faceprint.recognition.albums.corrections_file",
     "verify": "faceprint.recognition.verify",
 }
 """The module of each public name; it is imported when the name is first used."""

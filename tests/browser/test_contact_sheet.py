@@ -9,17 +9,19 @@ import numpy as np
 from waiting import until
 
 from faceprint.embedding_table.schema import EmbeddingTable
-from faceprint.recognition.albums.corrections import read_corrections
-from faceprint.recognition.albums.corrections_store import correct
+from faceprint.recognition.albums.corrections import Corrections
+from faceprint.recognition.albums.corrections_file import read_corrections
+from faceprint.recognition.albums.corrections_store import store_corrections
 from faceprint.recognition.albums.faces import thumbnail
 from faceprint.recognition.albums.people import Album, AlbumFace, Person
 from faceprint.recognition.albums.sheet import write_sheet
 from faceprint.recognition.albums.store import AlbumFile
-from faceprint.recognition.albums.sync import sync_photographs
-from faceprint.recognition.cluster import cluster_file
+from faceprint.recognition.albums.sync import sync_table
+from faceprint.recognition.cluster import ClusterOptions, cluster_album
 from faceprint.recognition.thresholds.merge_threshold import MergeThreshold
 
-DEMAND = MergeThreshold.constant(0.4)
+OPTIONS = ClusterOptions(threshold=0.4)
+THRESHOLD = MergeThreshold.constant(0.4)
 
 
 def show(browser, page: Path) -> None:
@@ -53,8 +55,8 @@ def test_corrections_are_clicked_downloaded_fed_back_and_obeyed(browser, tmp_pat
     from selenium.webdriver.common.by import By
 
     with AlbumFile(tmp_path / "a.db") as file:
-        sync_photographs(file, face_table())
-        before = cluster_file(file, DEMAND)
+        sync_table(file, face_table())
+        before = cluster_album(file, Corrections(), OPTIONS)
     page = tmp_path / "index.html"
     write_sheet(before, page)
     show(browser, page)
@@ -77,8 +79,8 @@ def test_corrections_are_clicked_downloaded_fed_back_and_obeyed(browser, tmp_pat
     until(download.exists)
 
     with AlbumFile(tmp_path / "a.db") as file:
-        assert correct(file, read_corrections(download)) == ()
-        after = cluster_file(file, DEMAND)
+        assert store_corrections(file, read_corrections(download)) == ()
+        after = cluster_album(file, Corrections(), OPTIONS)
     owner = {face.source: person for person in after.people for face in person.faces}
     assert {owner[face.source].id for face in (*one.faces, *two.faces)} == {one.id}
     out = three.faces[1].source
@@ -97,7 +99,7 @@ def test_two_thousand_people_do_not_freeze_the_page(browser, tmp_path):
         for i in range(1, 2001)
     )  # fmt: skip
     page = tmp_path / "big.html"
-    write_sheet(Album(people, (), DEMAND, "some-model"), page)
+    write_sheet(Album(people, (), THRESHOLD, "some-model"), page)
     show(browser, page)
     count = "return document.querySelectorAll('section[data-person]').length"
     images = "return document.querySelectorAll('.face img').length"

@@ -13,16 +13,16 @@ from faceprint.cli.app import main
 from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.errors import GalleryCorruptError, InputError, ModelMismatchError, UsageError
 from faceprint.evaluation.cluster_scores import cluster_scores
-from faceprint.recognition.albums.corrections import Corrections, FaceKey, read_corrections
-from faceprint.recognition.albums.corrections_store import correct
-from faceprint.recognition.albums.incremental import forget
+from faceprint.recognition.albums.corrections import Corrections, FaceKey
+from faceprint.recognition.albums.corrections_file import read_corrections
+from faceprint.recognition.albums.corrections_store import store_corrections
+from faceprint.recognition.albums.removal import forget
 from faceprint.recognition.albums.store import AlbumFile
-from faceprint.recognition.albums.sync import sync_photographs
-from faceprint.recognition.cluster import cluster_file
-from faceprint.recognition.thresholds.merge_threshold import MergeThreshold
+from faceprint.recognition.albums.sync import sync_table
+from faceprint.recognition.cluster import ClusterOptions, cluster_album
 
 BOX = (10.0, 10.0, 90.0, 90.0)
-DEMAND = MergeThreshold.constant(0.4)
+OPTIONS = ClusterOptions(threshold=0.4)
 
 
 def album_of(count: int, each: int, noise: float = 0.5, seed: int = 0) -> EmbeddingTable:
@@ -54,16 +54,16 @@ def test_batches_in_any_order_end_as_one_batch_and_keep_their_ids(tmp_path):
     table = album_of(40, 6, noise=1.1)
     truth = np.repeat(np.arange(40), 6)
     with AlbumFile(tmp_path / "one.db") as file:
-        sync_photographs(file, table)
-        whole = owners(cluster_file(file, DEMAND))
+        sync_table(file, table)
+        whole = owners(cluster_album(file, Corrections(), OPTIONS))
     expected = cluster_scores(truth, [whole[s] for s in table.sources]).bcubed.f
     for seed in range(3):
         order = np.random.default_rng(seed).permutation(len(table))
         before: dict[str, int] = {}
         with AlbumFile(tmp_path / f"{seed}.db") as file:
             for part in np.array_split(order, 5):
-                sync_photographs(file, table.pick(part))
-                now = owners(cluster_file(file, DEMAND))
+                sync_table(file, table.pick(part))
+                now = owners(cluster_album(file, Corrections(), OPTIONS))
                 kept = [now[source] == person for source, person in before.items()]
                 assert not kept or np.mean(kept) > 0.9
                 before = now
@@ -82,20 +82,20 @@ def test_corrections_and_names_survive_the_next_runs_and_newer_words_win(tmp_pat
         for step, part in enumerate(
             np.array_split(np.arange(24), 1) + np.array_split(np.arange(24, 36), 3)
         ):
-            sync_photographs(file, table.pick(part))
+            sync_table(file, table.pick(part))
             if step == 0:
-                cluster_file(file, DEMAND)
-                assert correct(file, said) == ()
-            album = cluster_file(file, DEMAND)
+                cluster_album(file, Corrections(), OPTIONS)
+                assert store_corrections(file, said) == ()
+            album = cluster_album(file, Corrections(), OPTIONS)
             found = owners(album)
             assert found["p00/1.jpg"] == found["p01/1.jpg"]
             assert found["p02/0.jpg"] != found["p02/1.jpg"] == found["p02/5.jpg"]
             assert [p.name for p in album.people if p.id == found["p03/2.jpg"]] == ["Ada"]
-        correct(file, Corrections(must_link=((key("p02/0.jpg"), key("p02/5.jpg")),)))
-        found = owners(cluster_file(file, DEMAND))
+        store_corrections(file, Corrections(must_link=((key("p02/0.jpg"), key("p02/5.jpg")),)))
+        found = owners(cluster_album(file, Corrections(), OPTIONS))
         assert len({found[f"p02/{i}.jpg"] for i in range(6)}) == 1
-        correct(file, Corrections(cannot_link=((key("p00/0.jpg"), key("p01/0.jpg")),)))
-        found = owners(cluster_file(file, DEMAND))
+        store_corrections(file, Corrections(cannot_link=((key("p00/0.jpg"), key("p01/0.jpg")),)))
+        found = owners(cluster_album(file, Corrections(), OPTIONS))
         assert found["p00/0.jpg"] != found["p01/0.jpg"]
 
 
@@ -104,12 +104,12 @@ def test_a_removed_photograph_leaves_no_trace_but_what_it_tied_stays_tied(tmp_pa
     path = tmp_path / "a.db"
     ties = tuple((key("p00/0.jpg"), key(f"p0{i}/0.jpg")) for i in (1, 2))
     with AlbumFile(path) as file:
-        sync_photographs(file, table)
-        cluster_file(file, DEMAND)
-        correct(file, Corrections(must_link=ties))
-        cluster_file(file, DEMAND)
+        sync_table(file, table)
+        cluster_album(file, Corrections(), OPTIONS)
+        store_corrections(file, Corrections(must_link=ties))
+        cluster_album(file, Corrections(), OPTIONS)
         assert forget(file, ["p00/0.jpg"]) == 1
-        found = owners(cluster_file(file, DEMAND))
+        found = owners(cluster_album(file, Corrections(), OPTIONS))
     assert found["p01/0.jpg"] == found["p02/0.jpg"]
     left = b"".join(p.read_bytes() for p in tmp_path.iterdir())
     assert b"p00/1.jpg" in left
@@ -121,15 +121,17 @@ def test_contradictions_models_and_strangers_files_are_refused(tmp_path):
     table = album_of(2, 2)
     pair = (key("p00/0.jpg"), key("p00/1.jpg"))
     with AlbumFile(tmp_path / "a.db") as file:
-        sync_photographs(file, table)
+        sync_table(file, table)
         with pytest.raises(UsageError, match="contradict"):
-            correct(file, Corrections(must_link=(pair,), cannot_link=(pair,)))
-        notes = correct(file, Corrections(must_link=((key("gone.jpg"), key("p00/0.jpg")),)))
+            store_corrections(file, Corrections(must_link=(pair,), cannot_link=(pair,)))
+        notes = store_corrections(
+            file, Corrections(must_link=((key("gone.jpg"), key("p00/0.jpg")),))
+        )
         assert "gone.jpg" in notes[0]
         other = EmbeddingTable(("x",), table.boxes[:1], table.scores[:1], table.quality[:1],
                           table.vectors[:1], "another", (None,))  # fmt: skip
         with pytest.raises(ModelMismatchError):
-            sync_photographs(file, other)
+            sync_table(file, other)
         file.rows("CREATE TRIGGER t AFTER DELETE ON faces BEGIN SELECT 1; END")
     with pytest.raises(GalleryCorruptError, match="'t'"):
         AlbumFile(tmp_path / "a.db")
@@ -142,7 +144,7 @@ def test_contradictions_models_and_strangers_files_are_refused(tmp_path):
 def test_a_face_of_another_length_than_the_album_has_is_damage(change, tmp_path):
     path = tmp_path / "a.db"
     with AlbumFile(path) as file:
-        sync_photographs(file, album_of(2, 2))
+        sync_table(file, album_of(2, 2))
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA ignore_check_constraints = ON")
     connection.execute(f"UPDATE faces SET {change} WHERE key = 2")
@@ -164,9 +166,9 @@ def test_a_face_of_another_length_than_the_album_has_is_damage(change, tmp_path)
 def test_rows_that_lead_nowhere_are_damage(change, said, tmp_path):
     path = tmp_path / "a.db"
     with AlbumFile(path) as file:
-        sync_photographs(file, album_of(2, 2))
+        sync_table(file, album_of(2, 2))
         pair = (key("p00/0.jpg"), key("p00/1.jpg"))
-        correct(file, Corrections(must_link=(pair,)))
+        store_corrections(file, Corrections(must_link=(pair,)))
     connection = sqlite3.connect(path)
     connection.execute("PRAGMA ignore_check_constraints = ON")
     connection.execute("INSERT INTO people VALUES (70, 'Ada')")
@@ -243,6 +245,7 @@ def test_a_folder_of_nothing_says_so_once_and_leaves_no_sheet(tmp_path, capsys):
         main(["cluster", str(tmp_path / "empty"), "--out", str(out)])
     assert left.value.code == 1
     said = capsys.readouterr()
-    assert said.err.count("in what was named") == 1
+    assert said.err.count("no photographs were found") == 1
+    assert "no face" not in said.err
     assert "contact sheet" not in said.err
     assert not (out / "index.html").exists()

@@ -22,18 +22,19 @@ from faceprint.cli.app import main
 from faceprint.errors import DecodeError
 from faceprint.recognition.albums import schema
 from faceprint.recognition.albums.corrections import Corrections, FaceKey, find_faces
-from faceprint.recognition.albums.corrections_store import correct
+from faceprint.recognition.albums.corrections_store import store_corrections
 from faceprint.recognition.albums.folders import write_folders
-from faceprint.recognition.albums.incremental import forget, forget_missing
 from faceprint.recognition.albums.people import Album
+from faceprint.recognition.albums.removal import forget, forget_missing
 from faceprint.recognition.albums.store import AlbumFile
-from faceprint.recognition.albums.sync import SyncResult, grow, sync_results
-from faceprint.recognition.cluster import cluster_file
+from faceprint.recognition.albums.sync import SyncResult, find_photographs, sync_files, sync_results
+from faceprint.recognition.cluster import ClusterOptions, cluster_album
 from faceprint.recognition.thresholds.merge_threshold import MergeThreshold
 from faceprint.types import AnalyzedImage, Embedding, Face
 
 BOX = (10.0, 10.0, 90.0, 90.0)
-DEMAND = MergeThreshold.constant(0.5)
+OPTIONS = ClusterOptions(threshold=0.5)
+THRESHOLD = MergeThreshold.constant(0.5)
 
 
 def vector(person: str) -> np.ndarray[Any, Any]:
@@ -78,8 +79,13 @@ def lib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     run(tmp_path / "lib")
     with AlbumFile(tmp_path / "album.db") as file:
         names = ((f"lib/nas/{s}.jpg", n) for s, n in (("a", "Ada"), ("b", "Bob")))
-        assert correct(file, Corrections(names=tuple((FaceKey(s, BOX), n) for s, n in names))) == ()
-        cluster_file(file, DEMAND)
+        assert (
+            store_corrections(
+                file, Corrections(names=tuple((FaceKey(s, BOX), n) for s, n in names))
+            )
+            == ()
+        )
+        cluster_album(file, Corrections(), OPTIONS)
     return tmp_path / "lib"
 
 
@@ -91,8 +97,9 @@ def run(*paths: Path | str, album: str = "album.db", cwd: Path | None = None) ->
         os.chdir(cwd or before)
         with AlbumFile(path) as file:
             analyzer = Analyzer()
-            done = grow(file, [Path(p) for p in paths], analyzer)  # type: ignore[arg-type]
-            return done, cluster_file(file, DEMAND), analyzer.seen
+            files = find_photographs([Path(p) for p in paths])
+            done = sync_files(file, files, analyzer)  # type: ignore[arg-type]
+            return done, cluster_album(file, Corrections(), OPTIONS), analyzer.seen
     finally:
         os.chdir(before)
 
@@ -170,8 +177,8 @@ def test_an_edit_around_the_pixels_keeps_name_number_and_corrections(lib: Path) 
         cannot_link=((FaceKey("lib/nas/a.jpg", BOX), FaceKey("lib/nas/b.jpg", BOX)),)
     )
     with AlbumFile(Path("album.db")) as file:
-        correct(file, apart)
-        before = {p.name: p.id for p in cluster_file(file, DEMAND).people}
+        store_corrections(file, apart)
+        before = {p.name: p.id for p in cluster_album(file, Corrections(), OPTIONS).people}
     (lib / "nas/a.jpg").write_text("ada 11 10 91 90\n# rating 5\n")
     done, album, seen = run(lib)
     assert (done.added, done.changed, done.known, done.missing) == (0, 1, 2, 0)
@@ -245,7 +252,7 @@ def test_missing_photographs_are_forgotten_on_request_alone(lib: Path) -> None:
     run(lib)
     with AlbumFile(Path("album.db")) as file:
         assert forget_missing(file) == (2, ("Ada", "Bob"))
-        assert cluster_file(file, DEMAND).missing == ()
+        assert cluster_album(file, Corrections(), OPTIONS).missing == ()
         assert forget(file, ["lib/local/c.jpg"]) == 1
     left = Path("album.db").read_bytes()
     assert b"Ada" not in left
@@ -257,7 +264,7 @@ def test_a_stream_of_results_knows_photographs_by_content(lib: Path) -> None:
     with AlbumFile(Path("album.db")) as file:
         results = Analyzer().analyze_many(str(p) for p in sorted(lib.rglob("*.jpg")))
         assert sync_results(file, results) == SyncResult(0, 3)
-        assert names(cluster_file(file, DEMAND)) == ALL
+        assert names(cluster_album(file, Corrections(), OPTIONS)) == ALL
 
 
 def first_version(path: Path, sources: dict[str, str]) -> None:
@@ -332,7 +339,7 @@ def test_only_links_that_still_point_where_they_were_made_to_are_removed(lib: Pa
     bob.unlink()
     bob.symlink_to("/somewhere else")
     with AlbumFile(Path("album.db")) as file:
-        correct(file, Corrections(names=((FaceKey("lib/local/c.jpg", BOX), "Eve"),)))
+        store_corrections(file, Corrections(names=((FaceKey("lib/local/c.jpg", BOX), "Eve"),)))
     assert write_folders(folders(lib), people) == 3
     assert ada.read_text() == "edited by hand"
     assert bob.readlink() == Path("/somewhere else")
@@ -347,7 +354,7 @@ def test_a_list_from_elsewhere_removes_nothing(lib: Path) -> None:
     kept = {path.relative_to(theirs) for path in theirs.glob("*/*")}
     (theirs / "Documents").mkdir()
     (theirs / "Documents/thesis.txt").write_text("precious")
-    album = Album((), (), DEMAND, "some-model")
+    album = Album((), (), THRESHOLD, "some-model")
     write_folders(album, theirs)
     assert {path.relative_to(theirs) for path in theirs.glob("*/*.jpg")} == kept
     listed = json.dumps(["Documents/thesis.txt", *map(str, kept)])
@@ -370,7 +377,7 @@ def test_copies_are_made_once_and_never_removed(lib: Path) -> None:
         assert write_folders(folders(lib), Path("out/people"), "copy") == 3
     copies = sorted(path.name for path in Path("out/people").glob("*/*"))
     assert copies == ["a.jpg", "b.jpg", "c.jpg"]
-    write_folders(Album((), (), DEMAND, "some-model"), Path("out/people"), "copy")
+    write_folders(Album((), (), THRESHOLD, "some-model"), Path("out/people"), "copy")
     assert len(list(Path("out/people").glob("*/*"))) == 3
 
 

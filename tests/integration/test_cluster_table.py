@@ -170,7 +170,7 @@ def run(function, tasks):
         print(number, flush=True)
         yield done
 
-edges = neighbor_graph(rows, k=16, least=0.5, exact=False, run=run)
+edges = neighbor_graph(rows, k=16, floor=0.5, exact=False, run=run)
 np.savez(sys.argv[2], a=edges.a, b=edges.b, similarity=edges.similarity)
 """
 
@@ -197,7 +197,7 @@ def test_a_ray_worker_is_killed_and_the_edges_are_the_local_ones(tmp_path: Path)
     os.kill(victim, signal.SIGKILL)
     rest = process.stdout.read().split()
     assert process.wait() == 0, log.read_text()
-    local = neighbor_graph(rows, k=16, least=0.5, exact=False)
+    local = neighbor_graph(rows, k=16, floor=0.5, exact=False)
     assert len(local) > 40_000
     assert len(rest) > 10, "the worker was killed half way"
     with np.load(tmp_path / "edges.npz") as found:

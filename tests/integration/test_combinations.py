@@ -12,7 +12,7 @@ from shared_cards import DERIVED, register
 
 from faceprint.cli.app import main
 from faceprint.errors import UsageError
-from faceprint.recognition.thresholds.calibrations import decide_by
+from faceprint.recognition.thresholds.default_threshold import decide_by
 from faceprint.similarity import similarity_matrix
 from faceprint.vision.analyzer import load
 from faceprint.zoo import store

@@ -139,7 +139,7 @@ def test_an_album_keeps_what_lies_in_a_folder_that_cannot_be_read(
     put("obama2.jpg", album / "a" / "3.jpg")
     kept = run("cluster", album, "--out", out, "--forget-missing", "--json", code=3)
     assert [one["source"] for one in kept.json["missing"]] == [str(album / "a" / "1.jpg")]
-    assert "nothing that is missing was forgotten" in kept.err
+    assert "no missing photograph was forgotten" in kept.err
     closed.clear()
     done = run("cluster", album, "--out", out, "--forget-missing", "--json")
     assert done.json["missing"] == []

@@ -15,7 +15,7 @@ from faceprint.errors import DatasetError, FaceprintError
 from faceprint.evaluation.bin_pack import open_bin
 from faceprint.evaluation.groups import read_groups
 from faceprint.evaluation.pairs import open_pair_table
-from faceprint.recognition.albums.corrections import read_corrections
+from faceprint.recognition.albums.corrections_file import read_corrections
 from faceprint.recognition.albums.store import AlbumFile
 from faceprint.recognition.gallery.crypto import read_key_file
 from faceprint.recognition.gallery.gallery import Gallery

@@ -78,7 +78,7 @@ def calibrate(
     """
     from faceprint.evaluation.calibrate import FMR_TARGETS
     from faceprint.evaluation.calibrate_data import calibrate_data
-    from faceprint.recognition.thresholds.calibrations import keep_calibration
+    from faceprint.recognition.thresholds.saved_calibrations import keep_calibration
 
     if report is not None:
         require("matplotlib", extra="report")

@@ -1,4 +1,4 @@
-"""What `faceprint cluster` prints and writes at its end."""
+"""What `faceprint cluster` prints and writes when it is done."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def report(album: Album, out: Path | None, folders: str, search: SearchReport | 
     """Print what was found, and write what `--out` asks for.
 
     Args:
-        search: what the search for photographs skipped; given where the answer is JSON.
+        search: what the search for photographs skipped, for JSON output; None prints text.
     """
     from faceprint.recognition.albums.people_table import is_table, write_people
 
@@ -47,9 +47,9 @@ def report(album: Album, out: Path | None, folders: str, search: SearchReport | 
         return
     for person in album.people[:20]:
         label = f"{person.id} {person.name}".strip()
-        say(f"  {label}: {len(person.faces)}, as {person.faces[0].source}")
+        say(f"  {label}: {len(person.faces)}, such as {person.faces[0].source}")
     if len(album.people) > 20:
-        say(f"  and {len(album.people) - 20} more; --json or --out shows all")
-    demand = album.demand
-    many = f", of many photographs {demand.many:.3f}" if demand.many < demand.alone else ""
-    note(f"similarity of one person: {demand.alone:.3f}{many} ({demand.evidence})")
+        say(f"  and {len(album.people) - 20} more; --json or --out shows them all")
+    threshold = album.merge_threshold
+    large = f", {threshold.large:.3f} for large groups" if threshold.large < threshold.pair else ""
+    note(f"merge threshold: {threshold.pair:.3f}{large} ({threshold.source})")

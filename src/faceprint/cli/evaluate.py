@@ -169,10 +169,10 @@ def _face_rule(given: str | None, protocol: str) -> WhichFace:
 
 def _similarities(fp: FaceAnalyzer) -> ScoreDistributions | None:
     """The score distributions that `cluster` uses for these models; None if not measured."""
-    from faceprint.recognition.thresholds.calibrations import analyzer_points
+    from faceprint.recognition.thresholds.default_threshold import model_points
     from faceprint.recognition.thresholds.merge_threshold import score_distributions
 
-    known = analyzer_points(fp)
+    known = model_points(fp)
     found = None if known.provisional else score_distributions(known.points)
     if found is None:
         note("these models were not measured; the threshold is estimated from the pictures")

@@ -60,7 +60,7 @@ def identify(
     """
     from faceprint.recognition.gallery import Gallery
     from faceprint.recognition.gallery.crypto import read_key_file
-    from faceprint.recognition.thresholds.calibrations import calibration_for
+    from faceprint.recognition.thresholds.saved_calibrations import calibration_for
 
     fp = models.load()
     if not gallery_exists(gallery):

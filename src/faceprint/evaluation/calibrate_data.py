@@ -21,7 +21,7 @@ from faceprint.evaluation.provenance import data_facts, engine_facts
 from faceprint.evaluation.resampled_scores import KEEP
 from faceprint.evaluation.score_map_fit import fit_score_map, fit_tail, reliability
 from faceprint.recognition.thresholds.calibration_file import CalibrationFile
-from faceprint.recognition.thresholds.calibrations import model_hashes
+from faceprint.recognition.thresholds.saved_calibrations import model_hashes
 from faceprint.recognition.thresholds.score_map import MapKind, Reliability, ScoreMap, Tail
 
 if TYPE_CHECKING:

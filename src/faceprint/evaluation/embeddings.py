@@ -7,6 +7,7 @@ Two caches under FACEPRINT_HOME hold the face chosen in each picture (by detecto
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -17,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceprint import settings
-from faceprint.errors import CardError, DatasetError, DecodeError, UsageError
+from faceprint.errors import CardError, DatasetError, DecodeError, NotFiniteError, UsageError
 from faceprint.evaluation.datasets import FileSpan, Picture
 from faceprint.evaluation.embedding_cache import FileHashes, RowCache, cache_key
-from faceprint.types import AnalyzedImage, Array, Face, Image
+from faceprint.types import AnalyzedImage, Array, Embedding, Face, Image
 from faceprint.vision import EMBEDDING_VERSION, images
 from faceprint.vision.align import align
 from faceprint.zoo.card import Alignment
@@ -38,6 +39,8 @@ __all__ = [
     "central_face",
     "embed_pictures",
 ]
+
+_LOG = logging.getLogger("faceprint.evaluation")
 
 Progress = Callable[[int, int], None]
 """Called with how many pictures are done, of how many."""
@@ -195,12 +198,27 @@ class _Work:
             marks = [float(face[0]) if len(face) else _NO_FACE for face in faces]
             crops = [self._crop(*both) for both in zip(pictures, faces, strict=True)]
         good = [crop for crop in crops if crop is not None]
-        embedded = iter(self._analyzer.embed_crops(np.stack(good)) if good else ())
-        for crop, mark in zip(crops, marks, strict=True):
-            if crop is None:
-                yield np.zeros(0, np.float32)
-            else:
-                yield np.concatenate([[mark], next(embedded).vector]).astype(np.float32)
+        embedded = iter(self._embed_crops(good))
+        for picture, crop, mark in zip(pictures, crops, marks, strict=True):
+            face = None if crop is None else next(embedded)
+            if face is not None:
+                yield np.concatenate([[mark], face.vector]).astype(np.float32)
+                continue
+            if crop is not None:
+                model = self._analyzer.embedder_card.id
+                _LOG.warning("%s gave NaN or infinity for %s: not used", model, picture.name)
+            yield np.zeros(0, np.float32)
+
+    def _embed_crops(self, crops: Sequence[Image]) -> list[Embedding | None]:
+        """Each crop's embedding, None where the network gave NaN or infinity."""
+        if not crops:
+            return []
+        try:
+            return list(self._analyzer.embed_crops(np.stack(crops)))
+        except NotFiniteError:
+            if len(crops) == 1:
+                return [None]
+            return [embedding for crop in crops for embedding in self._embed_crops([crop])]
 
     def _aligned(self, picture: Picture) -> Image | None:
         try:

@@ -20,7 +20,7 @@ from faceprint.evaluation.embeddings import (
 )
 from faceprint.evaluation.open_set import Identified, open_set
 from faceprint.evaluation.provenance import data_facts, engine_facts
-from faceprint.recognition.cluster import cluster_embeddings
+from faceprint.recognition.clustering.partition import cluster_embeddings
 from faceprint.recognition.clustering.unsupervised_calibration import unsupervised_distributions
 from faceprint.recognition.thresholds.merge_threshold import ScoreDistributions
 
@@ -132,7 +132,8 @@ def evaluate_clustering(
     if threshold is None:
         raise UsageError("too few pictures to estimate a threshold; give --threshold")
     labels[embedded.found] = cluster_embeddings(found, threshold=threshold)
-    alone = threshold if isinstance(threshold, float) else threshold.demand(len(found)).alone
+    if isinstance(threshold, ScoreDistributions):
+        threshold = threshold.merge_threshold(len(found)).pair
     subjects = np.asarray(data.subjects)
     names, counts = np.unique(subjects, return_counts=True)
     often = np.isin(subjects, names[counts >= 2])
@@ -142,7 +143,7 @@ def evaluate_clustering(
         analyzer.name,
         len(data),
         embedded.failed,
-        threshold=alone,
+        threshold=threshold,
         clusters=cluster_scores(subjects, labels),
         several=cluster_scores(subjects[often], labels[often]) if often.any() else None,
         reproduce=_reproduce(data, analyzer, chosen, embedded),

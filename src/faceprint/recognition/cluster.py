@@ -2,47 +2,96 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.errors import UsageError
-from faceprint.recognition.albums.corrections import Corrections, find_faces
-from faceprint.recognition.albums.corrections_store import check_consistent, correct
-from faceprint.recognition.albums.faces import QualityFilter, collect
-from faceprint.recognition.albums.incremental import (
-    keep_people,
-    links_of,
+from faceprint.recognition.albums.corrections import Corrections, locate_corrections
+from faceprint.recognition.albums.corrections_store import load_constraints, store_corrections
+from faceprint.recognition.albums.faces import collect
+from faceprint.recognition.albums.people import Album, MissingPhotograph, arrange
+from faceprint.recognition.albums.people_store import (
     missing_photographs,
     named_people,
+    store_people,
 )
-from faceprint.recognition.albums.people import Album, MissingPhotograph, arrange
-from faceprint.recognition.albums.sorting import Links, partition, sort_faces
 from faceprint.recognition.albums.store import AlbumFile
-from faceprint.recognition.albums.strictness import check_merge_options, merge_threshold_for
 from faceprint.recognition.albums.sync import sync_results
-from faceprint.recognition.clustering.constraints import Pairs
-from faceprint.recognition.clustering.knn_graph import Ints
+from faceprint.recognition.clustering.constraints import FaceConstraints
+from faceprint.recognition.clustering.int8_neighbors import Ints
+from faceprint.recognition.clustering.mapped_rows import take_rows
+from faceprint.recognition.clustering.partition import number_by_size, partition
 from faceprint.recognition.clustering.tasks import Run
-from faceprint.recognition.thresholds.merge_threshold import MergeThreshold, ScoreDistributions
-from faceprint.similarity import normalize
-from faceprint.types import AnalyzedImage, Array
+from faceprint.recognition.clustering.unsupervised_calibration import unsupervised_distributions
+from faceprint.recognition.thresholds.default_merge_threshold import (
+    album_points,
+    check_fmr,
+    default_merge_threshold,
+)
+from faceprint.recognition.thresholds.merge_threshold import MergeThreshold
+from faceprint.recognition.thresholds.min_quality import QualityFilter
+from faceprint.recognition.thresholds.operating_points import check_threshold
+from faceprint.types import AnalyzedImage
 
-__all__ = [
-    "check_merge_options",
-    "cluster",
-    "cluster_embeddings",
-    "cluster_file",
-    "cluster_table",
-    "merge_threshold_for",
-]
+__all__ = ["ClusterOptions", "cluster", "cluster_album", "cluster_table"]
 
-_FIT = QualityFilter()
+_DEFAULT_FILTER = QualityFilter()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterOptions:
+    """How faces are clustered.
+
+    Attributes:
+        detector: card id of the detector that found the faces; empty if unknown.
+        threshold: mean cosine similarity at which two groups are one person, whatever their sizes.
+            Without it and `fmr`, the model's operating points and the number of faces decide.
+        fmr: use the threshold at this false match rate.
+        quality_filter: what a face needs to be clustered; the others stay in `unassigned`.
+        exact: compare every pair of faces; None does so up to 20,000.
+        run: finds the neighbors; None means threads of this process.
+
+    Raises:
+        UsageError: both rules are given, or one is out of range.
+    """
+
+    detector: str = ""
+    threshold: float | None = None
+    fmr: float | None = None
+    quality_filter: QualityFilter = _DEFAULT_FILTER
+    exact: bool | None = None
+    run: Run | None = None
+
+    def __post_init__(self) -> None:
+        if self.threshold is not None:
+            check_threshold(self.threshold)
+            if self.fmr is not None:
+                raise UsageError("give fmr or threshold, not both")
+        if self.fmr is not None:
+            check_fmr(self.fmr)
+
+    def merge_threshold(self, table: EmbeddingTable) -> MergeThreshold:
+        """The merge threshold for these faces.
+
+        Raises:
+            UsageError: nothing leads to a threshold (few photographs, a model nobody measured).
+        """
+        if self.threshold is not None or not len(table):
+            given = 1.0 if self.threshold is None else self.threshold
+            return MergeThreshold.constant(given, "given by the caller", "given")
+        size, yaw = table.quality[:, 0], table.quality[:, 2]
+        # Faces with a quality but no yaw had no landmarks: they were aligned from their boxes.
+        aligned = not np.isfinite(size).any() or not np.isnan(yaw).all()
+        return default_merge_threshold(
+            album_points(table.embedder, self.detector, aligned=bool(aligned)),
+            len(table),
+            self.fmr,
+            estimate=lambda: unsupervised_distributions(table.vectors, table.sources),
+        )
 
 
 def cluster(
@@ -53,169 +102,125 @@ def cluster(
     fmr: float | None = None,
     corrections: Corrections | None = None,
     state: str | Path | None = None,
-    fitness: QualityFilter = _FIT,
+    quality_filter: QualityFilter = _DEFAULT_FILTER,
 ) -> Album:
-    """Sort the faces of photographs into people.
+    """Cluster the faces of photographs into people.
 
     Args:
-        results: what `FaceAnalyzer.analyze_many` yields; the stream is read once.
-        detector: card id of the detector, where the embedder was measured with several.
-        threshold: mean cosine similarity from which two groups are one person, whatever their
-            sizes. Without it and `fmr` the model's operating points and the number of faces decide.
-        fmr: derive that threshold from this false match rate.
-        corrections: what the owner says; `read_corrections` reads a file of them.
+        results: from `FaceAnalyzer.analyze_many`; the stream is read once.
+        detector, threshold, fmr, quality_filter: see `ClusterOptions`.
+        corrections: the owner's; `read_corrections` reads a file of them.
         state: an album file that keeps photographs, ids, names and corrections for the next call;
-            photographs that are in it already are passed over.
-        fitness: what a face needs to be sorted; others wait in `unassigned` with the reason.
+            photographs that it already holds are skipped.
 
     Raises:
-        UsageError: no threshold can be derived (few photographs, a model that nobody measured),
-            both rules were given, or corrections contradict each other.
+        UsageError: no threshold can be derived, both rules are given, or corrections contradict
+            each other.
         ModelMismatchError: faces of several models.
     """
-    check_merge_options(threshold, fmr)
+    options = ClusterOptions(detector, threshold, fmr, quality_filter)
+    corrections = corrections or Corrections()
     if state is None:
-        table = collect(results)
-        return cluster_table(
-            table,
-            merge_threshold_for(table, detector, threshold=threshold, fmr=fmr),
-            corrections or Corrections(),
-            fitness,
-        )
+        return cluster_table(collect(results), corrections, options)
     with AlbumFile(Path(state)) as album:
         failed = sync_results(album, results).failed
-        notes = correct(album, corrections or Corrections())
-        demand = merge_threshold_for(album.stored().table, detector, threshold=threshold, fmr=fmr)
-        done = cluster_file(album, demand, fitness)
-    return replace(done, failed=failed, notes=(*notes, *done.notes))
+        return cluster_album(album, corrections, options, failed=failed)
 
 
 def cluster_table(
-    table: EmbeddingTable,
-    demand: MergeThreshold,
-    corrections: Corrections,
-    fitness: QualityFilter = _FIT,
-    run: Run | None = None,
+    table: EmbeddingTable, corrections: Corrections, options: ClusterOptions
 ) -> Album:
-    """Sort the faces of a table; ids count from 1, the most photographed person first.
+    """Cluster the faces of a table; ids count from 1, the most photographed person first."""
+    threshold = options.merge_threshold(table)
+    constraints, names, missing = locate_corrections(corrections, table.sources, table.boxes)
+    labels, reasons = _label_faces(table, constraints, threshold, options)
+    ids = labels.copy()
+    ids[labels >= 0] = 1 + number_by_size(labels[labels >= 0])
+    name_of = {int(ids[row]): name for row, name in names}
+    people, unassigned = arrange(table, ids, reasons, threshold, name_of)
+    notes: tuple[str, ...] = ()
+    if missing:
+        notes = (f"corrections name {len(missing)} faces that are not in the album",)
+    return Album(people, unassigned, threshold, table.embedder, table.failed, notes)
+
+
+def cluster_album(
+    album: AlbumFile,
+    corrections: Corrections,
+    options: ClusterOptions,
+    *,
+    failed: tuple[tuple[str, str], ...] = (),
+) -> Album:
+    """Store corrections in an album file, cluster its faces, and store their people.
 
     Args:
-        run: who looks for neighbors; threads of this process when None.
+        failed: photographs that could not be added, with the reason.
     """
-    pairs = (*corrections.must_link, *corrections.cannot_link)
-    keys = [key for pair in pairs for key in pair] + [key for key, _ in corrections.names]
-    rows = find_faces(keys, table.sources, table.boxes)
-    kinds = []
-    for section in (corrections.must_link, corrections.cannot_link):
-        found = [(rows[a], rows[b]) for a, b in section]
-        kinds.append([(a, b) for a, b in found if a is not None and b is not None and a != b])
-    check_consistent(*kinds)
-    links = Links(tuple(kinds[0]), tuple(kinds[1]))
-    labels, reasons = sort_faces(table, demand, links, fitness, run)
-    ids = labels.copy()
-    ids[labels >= 0] = 1 + by_size(labels[labels >= 0])
-    names = {
-        int(ids[row]): name for key, name in corrections.names if (row := rows[key]) is not None
-    }
-    people, waiting = arrange(table, ids, reasons, demand, names)
-    lost = sum(row is None for row in rows.values())
-    notes = (f"corrections name {lost} faces that are not in the album",) if lost else ()
-    return Album(people, waiting, demand, table.embedder, table.failed, notes)
-
-
-def cluster_file(
-    album: AlbumFile, demand: MergeThreshold, fitness: QualityFilter = _FIT, run: Run | None = None
-) -> Album:
-    """Sort the faces of an album file and keep the outcome in it; `run` as in `cluster_table`."""
+    notes = store_corrections(album, corrections)
     stored = album.stored()
-    links = links_of(album, stored)
-    labels, reasons = sort_faces(stored.table, demand, links, fitness, run, photos=stored.photos)
-    ids = keep_people(album, stored, labels)
-    # Faces of missing photographs help to sort the others, and wait.
-    there = np.flatnonzero(~stored.missing)
-    names = named_people(album)
-    people, waiting = arrange(
-        stored.table.pick(there), ids[there], [reasons[i] for i in there], demand, names
+    threshold = options.merge_threshold(stored.table)
+    constraints = load_constraints(album, stored)
+    labels, reasons = _label_faces(stored.table, constraints, threshold, options, stored.photos)
+    ids = store_people(album, stored, labels)
+    # Faces of missing photographs help to cluster the others, and are not shown.
+    present = np.flatnonzero(~stored.missing)
+    people, unassigned = arrange(
+        stored.table.pick(present),
+        ids[present],
+        [reasons[i] for i in present],
+        threshold,
+        named_people(album),
     )
     missing = missing_photographs(album)
     return Album(
         people,
-        waiting,
-        demand,
+        unassigned,
+        threshold,
         stored.table.embedder,
-        notes=_said_of(missing),
-        missing=missing,
+        failed,
+        (*notes, *_missing_notes(missing)),
+        missing,
     )
 
 
-def _said_of(missing: tuple[MissingPhotograph, ...]) -> tuple[str, ...]:
+def _label_faces(
+    table: EmbeddingTable,
+    constraints: FaceConstraints,
+    threshold: MergeThreshold,
+    options: ClusterOptions,
+    photos: Ints | None = None,
+) -> tuple[Ints, list[str]]:
+    """(n,) labels from 0, -1 for faces left out, and why each was left out (empty: it was not).
+
+    A face that must be linked takes part whatever its quality.
+
+    Args:
+        photos: (n,) the photograph of each face; None takes it from `sources`.
+    """
+    reasons = options.quality_filter.reasons(table.quality)
+    linked = [row for pair in (*constraints.must_link, *constraints.keep_together) for row in pair]
+    take = np.asarray([not reason for reason in reasons], bool)
+    take[linked] = True
+    chosen = np.flatnonzero(take)
+    if photos is None:
+        numbers: dict[str, int] = {}
+        photos = np.asarray([numbers.setdefault(s, len(numbers)) for s in table.sources], np.int64)
+    labels = np.full(len(table), -1)
+    labels[chosen] = partition(
+        take_rows(table.vectors, chosen),
+        threshold,
+        constraints.among(chosen, len(table)),
+        photos=photos[chosen],
+        exact=options.exact,
+        run=options.run,
+    )
+    return labels, ["" if taken else why for taken, why in zip(take, reasons, strict=True)]
+
+
+def _missing_notes(missing: tuple[MissingPhotograph, ...]) -> tuple[str, ...]:
     if not missing:
         return ()
     names = sorted({name for one in missing for name in one.names})
-    whom = f", with what was said of {', '.join(names)}" if names else ""
     count = f"{len(missing)} photograph{'s' if len(missing) > 1 else ''}"
-    return (f"{count} could not be found and wait{'' if len(missing) > 1 else 's'}{whom}",)
-
-
-def cluster_embeddings(
-    vectors: ArrayLike,
-    *,
-    threshold: float | ScoreDistributions,
-    quality: ArrayLike | None = None,
-    photos: ArrayLike | None = None,
-    must_link: Pairs = (),
-    cannot_link: Pairs = (),
-    exact: bool | None = None,
-) -> Ints:
-    """Sort embeddings of one model into people.
-
-    Args:
-        vectors: (n, d), of unit length or not.
-        threshold: mean cosine similarity from which two groups are one person, or how a model's
-            similarities are distributed (`score_distributions` of its operating points), from which
-            the threshold for groups of each size follows.
-        quality: (n,) 0..1, how much each face counts; all alike when None.
-        photos: (n,) which photograph each face is in: two faces of one photograph are two people.
-        must_link, cannot_link: pairs of rows; in `cannot_link` the first is the one that does not
-            belong. The owner's word goes before everything else.
-        exact: compare every pair of faces; None does so up to 20,000.
-
-    Returns:
-        (n,) int64 labels from 0, the most frequent first; everybody has one, strangers their own.
-
-    Raises:
-        UsageError: shapes that do not fit, a threshold outside -1..1, or contradictory corrections.
-    """
-    rows = np.asarray(vectors, np.float32)
-    if rows.ndim != 2:
-        raise UsageError(f"vectors {rows.shape} are not (n, d)")
-    if isinstance(threshold, ScoreDistributions):
-        demand = threshold.demand(len(rows))
-    elif math.isfinite(threshold) and -1 <= threshold <= 1:
-        demand = MergeThreshold.constant(threshold)
-    else:
-        raise UsageError(f"threshold is {threshold}; a cosine similarity lies in -1..1")
-    if not len(rows):
-        return np.empty(0, np.int64)
-    rows, _ = normalize(rows)
-    weights = None if quality is None else _weights(np.asarray(quality, np.float32), len(rows))
-    links = Links(tuple(must_link), tuple(cannot_link))
-    names = None if photos is None else np.asarray(photos)
-    return by_size(partition(rows, demand, links, photos=names, weights=weights, exact=exact))
-
-
-def by_size(labels: NDArray[np.int64]) -> Ints:
-    """Number labels anew, the most frequent first and equals by first member."""
-    _, first, numbers, counts = np.unique(
-        labels, return_index=True, return_inverse=True, return_counts=True
-    )
-    rank = np.empty(len(counts), np.int64)
-    rank[np.lexsort((first, -counts))] = np.arange(len(counts))
-    return np.asarray(rank[numbers], np.int64)
-
-
-def _weights(quality: Array, n: int) -> Array:
-    if quality.shape != (n,) or not np.isfinite(quality).all() or (quality < 0).any():
-        raise UsageError(f"quality {quality.shape} is not ({n},) numbers of 0 or more")
-    # A poor face says less about its person, never nothing.
-    return np.asarray(0.5 + 0.5 * np.minimum(quality, 1), np.float32)
+    of_people = f", with the names {', '.join(names)}" if names else ""
+    return (f"{count} could not be found; kept in the album{of_people}",)

@@ -1,4 +1,4 @@
-"""Identification, 1:N and open set: the subjects that come closest to a probe."""
+"""Identification, 1:N and open set: the subjects most similar to a probe."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _MOST_APPROXIMATE = 1024
 
 
 class Owners(Protocol):
-    """Who the templates belong to."""
+    """The subject of each template."""
 
     def of(self, templates: Keys) -> Keys:
-        """(n,) template keys to (n,) subject keys, -1 for those that are gone."""
+        """(n,) template keys to (n,) subject keys, -1 for deleted ones."""
 
     def members(self, subjects: Keys) -> list[Keys]:
         """The template keys of each subject."""
@@ -29,7 +29,7 @@ class Owners(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A subject, the template that came closest, and the fused similarity."""
+    """A subject, its most similar template, and the fused similarity."""
 
     subject: int
     template: int
@@ -45,10 +45,10 @@ def search_subjects(
 ) -> list[list[Candidate]]:
     """The `top` subjects of each probe by fused similarity, best first.
 
-    Templates are fetched in growing numbers until the answer can't change (Fagin, Lotem and Naor,
+    Templates are fetched in growing numbers until the result can't change (Fagin, Lotem and Naor,
     "Optimal aggregation algorithms for middleware", 2003): a subject with no template among those
-    seen has no similarity, and so no mean, above the last one seen. With an approximate index at
-    most 1024 templates are looked at.
+    seen has no similarity, and so no mean, above the last one seen. An approximate index is asked
+    for 1024 templates at most.
 
     Args:
         probes: (p, d) unit rows.
@@ -81,7 +81,7 @@ def _fuse(
     found: tuple[Keys, Array],
     fusion: Literal["max", "mean"],
 ) -> tuple[list[Candidate], float]:
-    """Candidates by fused similarity, and the most that an unseen subject could have."""
+    """Candidates by fused similarity, and the upper bound for an unseen subject."""
     keys, scores = found
     best: dict[int, Candidate] = {}
     for subject, key, score in zip(owners.of(keys), keys, scores, strict=True):

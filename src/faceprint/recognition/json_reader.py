@@ -1,4 +1,4 @@
-"""Takes values of the wanted type out of JSON that anybody may have edited."""
+"""Typed access to untrusted JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["JsonReader"]
 
 @dataclass(frozen=True, slots=True)
 class JsonReader:
-    """Takes values of the wanted type out of JSON, or says which one was not so."""
+    """Reads values of an expected type from JSON; an error names the key that has another type."""
 
     path: Path
 
@@ -42,7 +42,7 @@ class JsonReader:
         items = self._list(table, key)
         rows = [item for item in items if isinstance(item, dict)]
         if len(rows) != len(items):
-            raise DatasetError(f"{self.path}: {key} holds something that is no table")
+            raise DatasetError(f"{self.path}: {key} holds something other than tables")
         return rows
 
     def number(self, table: object, key: str, low: float, high: float) -> float:

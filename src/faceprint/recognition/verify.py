@@ -1,4 +1,4 @@
-"""Verification, 1:1: are these two faces one person's?"""
+"""Verification, 1:1: are these two faces the same person?"""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 
 from faceprint.errors import NoFaceError, SeveralFacesError, UsageError
-from faceprint.recognition.thresholds.calibrations import Decision, decide_by
-from faceprint.recognition.thresholds.decidable import objection, usable_quality
+from faceprint.recognition.thresholds.default_threshold import Decision, decide_by
+from faceprint.recognition.thresholds.min_quality import objection, usable_quality
 from faceprint.similarity import similarity_matrix
 from faceprint.types import AnalyzedImage, Face, FaceRule, OperatingPoint, Verification
 from faceprint.vision import images
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["verify", "verify_analyzed", "verify_faces"]
 
 
-def verify(  # noqa: PLR0913 - the front door: all but the photographs by name
+def verify(  # noqa: PLR0913 - public; all but the photographs by keyword
     a: ImageSource,
     b: ImageSource,
     *,
@@ -36,35 +36,34 @@ def verify(  # noqa: PLR0913 - the front door: all but the photographs by name
 ) -> Verification:
     """Compare the faces of two photographs.
 
-    Where a face is too poor for the model's error rates to hold, the answer is that nothing can be
-    decided: `decidable` is False, `reason` says why, and `is_match` is False.
+    If a face is too poor for the model's error rates to hold, the result is undecided: `decidable`
+    is False, `reason` says why, and `is_match` is False.
 
     Args:
-        analyzer: what `faceprint.load` gave; None for the default pack.
-        fmr: decide at the operating point measured for this false match rate.
-        threshold: decide at this cosine similarity instead.
+        analyzer: from `faceprint.load`; None for the default pack.
+        fmr: use the operating point measured for this false match rate.
+        threshold: use this cosine similarity instead.
         faces: `largest` compares the largest face of each photograph, `all` the most similar pair
             among all faces, `one` refuses a photograph that shows more than one.
-        calibration: decide at a point of the calibration saved under this name.
-        min_quality: the least `quality.value` that decides; None for what the embedder's card
-            supports, 0 to decide whatever the quality.
+        calibration: use a point of the calibration saved under this name.
+        min_quality: the minimum `quality.value`; None for the embedder's, 0 for any quality.
 
     Raises:
-        DecodeError, NoFaceError, SeveralFacesError: a photograph can't be used, and which one.
+        DecodeError, NoFaceError, SeveralFacesError: a photograph can't be used; says which.
         UsageError: no operating point was measured for that FMR, both rules were given, or
             `min_quality` is not within 0..1.
         ModelMismatchError: the calibration was measured with other models.
     """
     _check_rule(faces)
     fp = analyzer or _default_analyzer()
-    least = usable_quality(fp.embedder_card, min_quality)
+    minimum = usable_quality(fp.embedder_card, min_quality)
     decision = decide_by(fp, fmr=fmr, threshold=threshold, calibration=calibration)
     found = []
     for source in (a, b):
         candidates = fp.analyze(source, keep_crops=keep_crops)
         _check_count(candidates, images.describe(source), faces)
         found.append(candidates)
-    return _decide((found[0], found[1]), decision, rule=faces, fp=fp, least=least)
+    return _decide((found[0], found[1]), decision, rule=faces, fp=fp, minimum=minimum)
 
 
 def verify_analyzed(
@@ -84,13 +83,13 @@ def verify_analyzed(
         What `verify` raises, and the error of a photograph that could not be used.
     """
     _check_rule(faces)
-    least = usable_quality(analyzer.embedder_card, min_quality)
+    minimum = usable_quality(analyzer.embedder_card, min_quality)
     decision = decide_by(analyzer, fmr=fmr, threshold=threshold, calibration=calibration)
     for result in (a, b):
         if result.error is not None:
             raise result.error
         _check_count(result.faces, result.source, faces)
-    return _decide((a.faces, b.faces), decision, rule=faces, fp=analyzer, least=least)
+    return _decide((a.faces, b.faces), decision, rule=faces, fp=analyzer, minimum=minimum)
 
 
 def _check_rule(faces: str) -> None:
@@ -102,7 +101,7 @@ def _check_count(found: list[Face], name: str, rule: FaceRule) -> None:
     if not found:
         raise NoFaceError(f"{name}: no face found")
     if rule == "one" and len(found) > 1:
-        raise SeveralFacesError(f"{name}: {len(found)} faces where exactly one was asked for")
+        raise SeveralFacesError(f"{name}: {len(found)} faces, expected exactly one")
 
 
 def _decide(
@@ -111,20 +110,19 @@ def _decide(
     *,
     rule: FaceRule,
     fp: FaceAnalyzer,
-    least: float | None,
+    minimum: float | None,
 ) -> Verification:
-    result = verify_faces(*found, decision.point, rule=rule, fp=fp, least=least)
-    kept = decision.calibration
-    if kept is None:
+    result = verify_faces(*found, decision.point, rule=rule, fp=fp, minimum=minimum)
+    calibration_file = decision.calibration
+    if calibration_file is None:
         return result
-    return replace(
-        result,
-        rarity=None if kept.tail is None else kept.tail.answer(result.similarity).statement,
-        probability=None
-        if kept.score_map is None
-        else float(kept.score_map.probability(result.similarity)),
-        prior=None if kept.score_map is None else kept.score_map.prior,
-    )
+    tail, score_map = calibration_file.tail, calibration_file.score_map
+    if tail is not None:
+        result = replace(result, rarity=tail.answer(result.similarity).statement)
+    if score_map is not None:
+        probability = float(score_map.probability(result.similarity))
+        result = replace(result, probability=probability, prior=score_map.prior)
+    return result
 
 
 def verify_faces(
@@ -134,17 +132,17 @@ def verify_faces(
     *,
     rule: FaceRule,
     fp: FaceAnalyzer,
-    least: float | None = None,
+    minimum: float | None = None,
 ) -> Verification:
-    """The comparison itself, on faces that are analyzed already, largest first.
+    """Compare the faces of two analyzed photographs, largest first.
 
     Args:
-        least: the quality that a face needs (`decidable.usable_quality`). Of several faces in one
-            photograph those that have it go first.
+        minimum: quality of a face, from `usable_quality`; among several faces in a photograph,
+            those that reach it are preferred.
     """
     first = a if rule == "all" else a[:1]
     second = b if rule == "all" else b[:1]
-    reasons = [[objection(face.quality, least) for face in faces] for faces in (first, second)]
+    reasons = [[objection(face.quality, minimum) for face in faces] for faces in (first, second)]
     first, reasons[0] = _usable(first, reasons[0])
     second, reasons[1] = _usable(second, reasons[1])
     scores = similarity_matrix(_vectors(first), _vectors(second))
@@ -163,7 +161,7 @@ def verify_faces(
 
 
 def _usable(faces: list[Face], reasons: list[str]) -> tuple[list[Face], list[str]]:
-    """The faces without an objection; all of them where there is none."""
+    """The faces without an objection; if there are none, all faces."""
     kept = [index for index, reason in enumerate(reasons) if not reason]
     if not kept:
         return faces, reasons

@@ -14,7 +14,7 @@ from faceprint.evaluation.datasets import Picture
 from faceprint.evaluation.folders import open_folder
 from faceprint.evaluation.groups import read_groups
 from faceprint.evaluation.pairs import open_lfw, open_pair_table
-from faceprint.recognition.albums.corrections import read_corrections
+from faceprint.recognition.albums.corrections_file import read_corrections
 
 
 @pytest.fixture

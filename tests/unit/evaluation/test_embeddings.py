@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from faceprint.errors import DatasetError, UsageError
+from faceprint.errors import DatasetError, NotFiniteError, UsageError
 from faceprint.evaluation.datasets import FileSpan, Picture
 from faceprint.evaluation.embedding_cache import FileHashes, RowCache, cache_key
 from faceprint.evaluation.embeddings import EmbeddedPictures, EmbedOptions, embed_pictures
@@ -261,3 +261,21 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 def test_a_key_hangs_on_facts_and_not_on_their_order() -> None:
     assert cache_key({"a": 1, "b": 2}) == cache_key({"b": 2, "a": 1}) != cache_key({"a": 1, "b": 3})
+
+
+def test_a_face_that_the_network_makes_nan_of_costs_itself_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Shortsighted(Eyes):
+        def embed_crops(self, crops: np.ndarray) -> list[Embedding]:
+            if any(crop.mean() < 60 for crop in crops):
+                raise NotFiniteError("NaN")
+            return super().embed_crops(crops)
+
+    pictures = []
+    for name, level in (("a", 90), ("dark", 40), ("c", 120)):
+        Pillow.new("RGB", (120, 120), (level, level, level)).save(tmp_path / f"{name}.png")
+        pictures.append(Picture(name, tmp_path / f"{name}.png"))
+    found = embed_pictures(pictures, Shortsighted(), folder=tmp_path / "cache")
+    assert found.usable.tolist() == [True, False, True]
+    assert "NaN or infinity for dark" in caplog.text

@@ -8,9 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from faceprint.errors import CardError, UsageError
-from faceprint.recognition.albums.faces import QualityFilter
-from faceprint.recognition.thresholds.decidable import objection, usable_quality
+from faceprint.errors import CardError
 from faceprint.types import (
     Embedding,
     Identification,
@@ -107,34 +105,9 @@ def test_a_detector_has_no_such_table() -> None:
         parse_card(text, where="x.toml", origin="packaged")
 
 
-def test_who_may_decide() -> None:
-    measured, unmeasured = card(QualityMeasure(KNOTS, 1.0)), card(None)
-    nonsense = replace(CROP, value=0.0, landmarks_plausible=False)
-    assert usable_quality(measured) == 0.5
-    assert "0.40 is below 0.50" in objection(CROP, usable_quality(measured))
-    assert not objection(CROP, usable_quality(measured, 0.3))
-    assert not objection(None, usable_quality(measured))
-    # Where nobody measured a limit, nonsense alone is refused; 0 takes all.
-    assert not objection(replace(CROP, value=0.01), usable_quality(unmeasured))
-    assert "landmarks" in objection(nonsense, usable_quality(unmeasured))
-    assert not objection(nonsense, usable_quality(measured, 0.0))
-    for wrong in (-0.1, 1.5, float("nan")):
-        with pytest.raises(UsageError, match="between 0 and 1"):
-            usable_quality(measured, wrong)
-
-
 def test_an_undecided_search_names_nobody() -> None:
     found = Identification((Match("ada", "1", 0.9, 1),), 0.5)
     assert found.subject == "ada" and found.decidable
     undecided = replace(found, reason="quality 0.10 is below 0.50")
     assert undecided.subject is None and not undecided.decidable
     assert [match.subject for match in undecided] == ["ada"]
-
-
-def test_albums_set_nonsense_aside() -> None:
-    rows = np.asarray(
-        [(80, 100, 0, 0), (80, 100, 0, 0.001), (10, 100, 0, 0), (np.nan, np.nan, np.nan, 0)]
-    )
-    reasons = QualityFilter().reasons(rows.astype(np.float32))
-    assert "landmarks" in reasons[0]
-    assert reasons[1:] == ["", "too small", ""]

@@ -1,26 +1,33 @@
-"""Keeping what the owner of an album said, the newest word first."""
+"""Corrections in an album file: newer ones replace older ones that say the opposite."""
 
 from __future__ import annotations
 
 import sqlite3
-from itertools import pairwise
+from itertools import combinations, pairwise
 
-from faceprint.errors import UsageError
-from faceprint.recognition.albums.corrections import Corrections, FaceKey, find_faces
-from faceprint.recognition.albums.store import AlbumFile
-from faceprint.recognition.clustering.constraints import merged_sets
+import numpy as np
 
-__all__ = ["bridge", "check_consistent", "correct"]
+from faceprint.errors import GalleryCorruptError
+from faceprint.recognition.albums.corrections import (
+    Corrections,
+    connected_faces,
+    locate_corrections,
+)
+from faceprint.recognition.albums.people_store import named_people
+from faceprint.recognition.albums.store import AlbumFile, Stored
+from faceprint.recognition.clustering.constraints import FaceConstraints, merged_sets
+
+__all__ = ["bridge", "load_constraints", "store_corrections"]
 
 _INSERT = "INSERT OR IGNORE INTO links (kind, a, b) VALUES (?, ?, ?)"
 _Pairs = list[tuple[int, int]]
 
 
-def correct(album: AlbumFile, corrections: Corrections) -> tuple[str, ...]:
-    """Keep corrections; they go before older ones that say the opposite.
+def store_corrections(album: AlbumFile, corrections: Corrections) -> tuple[str, ...]:
+    """Store corrections; they replace older ones that say the opposite.
 
     Returns:
-        what could not be kept, in words.
+        notes on what could not be stored.
 
     Raises:
         UsageError: they contradict each other.
@@ -28,58 +35,59 @@ def correct(album: AlbumFile, corrections: Corrections) -> tuple[str, ...]:
     if not corrections:
         return ()
     stored = album.stored()
-    pairs = (*corrections.must_link, *corrections.cannot_link)
-    wanted = [key for pair in pairs for key in pair] + [key for key, _ in corrections.names]
-    rows = find_faces(wanted, stored.table.sources, stored.table.boxes)
-    missing = sorted({key.source for key, row in rows.items() if row is None})
-    face = {key: int(stored.keys[row]) for key, row in rows.items() if row is not None}
-
-    def known(pairs: tuple[tuple[FaceKey, FaceKey], ...]) -> _Pairs:
-        found = [(face[a], face[b]) for a, b in pairs if a in face and b in face]
-        return [(a, b) for a, b in found if a != b]
-
-    must, cannot = known(corrections.must_link), known(corrections.cannot_link)
-    check_consistent(must, cannot)
+    table, keys = stored.table, stored.keys.tolist()
+    located, names, missing = locate_corrections(corrections, table.sources, table.boxes)
     with album.write() as connection:
-        _put_must(connection, must)
-        _put_cannot(connection, cannot)
-        for key, name in corrections.names:
-            if key in face:
-                _put_name(connection, face[key], name)
+        _put_must(connection, [(keys[a], keys[b]) for a, b in located.must_link])
+        _put_cannot(connection, [(keys[a], keys[b]) for a, b in located.cannot_link])
+        for row, name in names:
+            _put_name(connection, keys[row], name)
     if not missing:
         return ()
-    some = ", ".join(missing[:3]) + (" ..." if len(missing) > 3 else "")
+    sources = sorted({key.source for key in missing})
+    some = ", ".join(sources[:3]) + (" ..." if len(sources) > 3 else "")
     return (f"corrections name faces that are not in the album: {some}",)
 
 
-def check_consistent(must: _Pairs, cannot: _Pairs) -> None:
-    """Make sure that nobody must and must not be one person.
-
-    Raises:
-        UsageError: somebody must.
-    """
-    groups = _groups(must)
-    for a, b in cannot:
-        if a in groups and groups[a] == groups.get(b):
-            raise UsageError("the corrections contradict each other: two faces must and must not "
-                             "be one person")  # fmt: skip
+def load_constraints(album: AlbumFile, stored: Stored) -> FaceConstraints:
+    """The corrections by row, and the faces of people with a name, which stay together."""
+    row = {int(key): i for i, key in enumerate(stored.keys)}
+    pairs: dict[str, _Pairs] = {"must": [], "cannot": []}
+    for kind, a, b in album.rows("SELECT kind, a, b FROM links ORDER BY key"):
+        if a not in row or b not in row:
+            raise GalleryCorruptError(f"{album.path}: a correction of a face that does not exist")
+        pairs[str(kind)].append((row[a], row[b]))
+    must, cannot = pairs["must"], pairs["cannot"]
+    removed = {a for a, _ in cannot}
+    together: _Pairs = []
+    first_faces: list[int] = []
+    for person in named_people(album):
+        faces = [i for i in np.flatnonzero(stored.people == person).tolist() if i not in removed]
+        together += pairwise(faces)
+        first_faces += faces[:1]
+    groups = merged_sets(len(stored.keys), [*must, *together])
+    broken = {a for a, b in cannot if groups[a] == groups[b]}
+    # Must-links may connect two named people: then they are one.
+    apart = (pair for pair in combinations(first_faces, 2) if groups[pair[0]] != groups[pair[1]])
+    must = [pair for pair in must if not broken & set(pair)]
+    return FaceConstraints(tuple(must), tuple(cannot), tuple(together), tuple(apart))
 
 
 def _put_must(connection: sqlite3.Connection, pairs: _Pairs) -> None:
     connection.executemany(_INSERT, [("must", a, b) for a, b in pairs])
-    groups = _groups(_links(connection, "must"))
+    groups = connected_faces(_links(connection, "must"))
     new = {groups[a] for a, _ in pairs}
     person = dict(connection.execute("SELECT key, person FROM faces WHERE person NOT NULL"))
-    # Whoever is tied to one face of a person is no longer kept apart from that person's others.
-    homes: dict[int, set[int]] = {}
+    # A face linked to one face of a person is no longer kept apart from that person's others.
+    people_of: dict[int, set[int]] = {}
     for face, group in groups.items():
         if group in new and face in person:
-            homes.setdefault(group, set()).add(person[face])
+            people_of.setdefault(group, set()).add(person[face])
     for a, b in _links(connection, "cannot"):
         one, other = groups.get(a), groups.get(b)
         same = one is not None and one == other
-        met = person.get(b) in homes.get(-1 if one is None else one, ())
-        met |= person.get(a) in homes.get(-1 if other is None else other, ())
+        met = person.get(b) in people_of.get(-1 if one is None else one, ())
+        met |= person.get(a) in people_of.get(-1 if other is None else other, ())
         if (same and one in new) or met:
             connection.execute(
                 "DELETE FROM links WHERE kind = 'cannot' AND a = ? AND b = ?", (a, b)
@@ -87,9 +95,9 @@ def _put_must(connection: sqlite3.Connection, pairs: _Pairs) -> None:
 
 
 def _put_cannot(connection: sqlite3.Connection, pairs: _Pairs) -> None:
-    groups = _groups(_links(connection, "must"))
+    groups = connected_faces(_links(connection, "must"))
     for a in dict.fromkeys(a for a, b in pairs if a in groups and groups[a] == groups.get(b)):
-        # Said to be one person before: the face that does not belong leaves the others.
+        # Linked by an older correction: the face that does not belong leaves the others.
         bridge(connection, a, keep_apart=False)
         connection.execute("DELETE FROM links WHERE kind = 'must' AND (a = ? OR b = ?)", (a, a))
     connection.executemany(_INSERT, [("cannot", a, b) for a, b in pairs])
@@ -107,13 +115,13 @@ def _put_name(connection: sqlite3.Connection, face: int, name: str) -> None:
         "WHERE name = ? AND people.id <> ? GROUP BY people.id",
         (name, person),
     ).fetchall()
-    # Two people of one name are one: that is what naming the second one alike says.
+    # Giving two people the same name makes them one person.
     _put_must(connection, [(face, other) for (other,) in others])
     connection.execute("UPDATE people SET name = ? WHERE id = ?", (name, person))
 
 
 def bridge(connection: sqlite3.Connection, face: int, *, keep_apart: bool = True) -> None:
-    """Tie those who were tied to each other through a face that goes."""
+    """Before a face is removed, link the faces that were linked through it directly."""
     partners = [
         b if a == face else a
         for a, b in connection.execute(
@@ -136,11 +144,3 @@ def bridge(connection: sqlite3.Connection, face: int, *, keep_apart: bool = True
 def _links(connection: sqlite3.Connection, kind: str) -> _Pairs:
     sql = "SELECT a, b FROM links WHERE kind = ? ORDER BY key"
     return [(a, b) for a, b in connection.execute(sql, (kind,))]
-
-
-def _groups(pairs: _Pairs) -> dict[int, int]:
-    """The number of the set that each face of `pairs` is in."""
-    faces = sorted({face for pair in pairs for face in pair})
-    place = {face: i for i, face in enumerate(faces)}
-    groups = merged_sets(len(faces), [(place[a], place[b]) for a, b in pairs])
-    return {face: int(groups[i]) for face, i in place.items()}

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from faceprint._files import file_of
 from faceprint._text import printable
@@ -16,38 +15,12 @@ from faceprint.errors import InputError
 from faceprint.types import AnalyzedImage, Array, Image
 from faceprint.vision.images import decode
 
-__all__ = ["QualityFilter", "collect", "thumbnail", "with_thumbnails"]
+__all__ = ["collect", "thumbnail", "with_thumbnails"]
 
 _NONSENSE = "landmarks that cannot be a face's"
 
 THUMBNAIL = 96
 """Side of a thumbnail in pixels: some 3 kB as JPEG."""
-
-
-@dataclass(frozen=True, slots=True)
-class QualityFilter:
-    """What a face needs to be sorted; one that falls short waits among the unassigned.
-
-    Attributes:
-        size: pixels of the box's shorter side.
-        sharpness: variance of the Laplacian of the aligned crop.
-        yaw: 0..1, how far the head may be turned; 1 is a profile.
-    """
-
-    size: float = 24.0
-    sharpness: float = 8.0
-    yaw: float = 0.95
-
-    def reasons(self, quality: Array) -> list[str]:
-        """Why each face waits; empty for one that is fit. NaN counts as fit."""
-        small, blurred = quality[:, 0] < self.size, quality[:, 1] < self.sharpness
-        turned = np.abs(quality[:, 2]) > self.yaw
-        lost = (quality[:, 3] == 0) & np.isfinite(quality[:, 0])
-        flags: NDArray[np.bool_] = np.stack([small, blurred, turned], axis=1)
-        words = ("too small", "blurred", "turned away")
-        found = [", ".join(w for w, on in zip(words, row, strict=True) if on) for row in flags]
-        # The value 0 is kept for landmarks that can't be a face's.
-        return [why or (_NONSENSE if zero else "") for why, zero in zip(found, lost, strict=True)]
 
 
 def collect(

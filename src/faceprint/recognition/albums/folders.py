@@ -1,4 +1,4 @@
-"""A folder a person, with links to the photographs or copies of them."""
+"""One folder per person, with links to the photographs or copies of them."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _UNSAFE = re.compile(r'[\x00-\x1f<>:"/\\|?*]+')
 def write_folders(album: Album, folder: Path, how: How = "link") -> int:
     """Write `folder/0001 Ada/photo.jpg` for every person and photograph.
 
-    Links that an earlier call made are removed first, if they still point where they were made to
-    point. Everything else stays: files, copies, and links that anybody changed. Photographs that
-    are not on this machine are passed over.
+    Links made by an earlier call are removed first, if they are unchanged. Everything else stays:
+    files, copies, and links that somebody changed. Photographs that are not on this machine are
+    skipped.
 
     Returns:
-        how many links or copies there are.
+        the number of links or copies.
 
     Raises:
-        UsageError: `how` is neither.
+        UsageError: `how` is neither link nor copy.
         InputError: the folder can't be written.
     """
     if how not in ("link", "copy"):
@@ -54,8 +54,8 @@ def write_folders(album: Album, folder: Path, how: How = "link") -> int:
         document = {"format": _FORMAT, "folder": folder.stat().st_ino, "links": links}
         manifest = folder / _MANIFEST
         if manifest.is_symlink():
-            manifest.unlink()  # what it points at is not ours to write
-        # In ASCII, so that it holds names that are not UTF-8 too.
+            manifest.unlink()  # its target is not ours to write
+        # ASCII also holds names that are not UTF-8.
         atomic_write(manifest, json.dumps(document, indent=0), private=True)
     except OSError as error:
         raise InputError(f"{folder} can't be written: {error}") from error
@@ -63,7 +63,7 @@ def write_folders(album: Album, folder: Path, how: How = "link") -> int:
 
 
 def folder_name(person: Person) -> str:
-    """`0001`, or `0001 Ada` with a name, without what file systems refuse."""
+    """`0001`, or `0001 Ada` with a name, without characters that file systems refuse."""
     name = _UNSAFE.sub(" ", person.name).strip(" .")[:80]
     return f"{person.id:04d} {name}".strip()
 
@@ -87,10 +87,10 @@ def _place(source: Path, home: Path, how: How) -> Path | None:
 
 
 def _clear(folder: Path) -> None:
-    """Remove the links that an earlier call made here."""
+    """Remove unchanged links that an earlier call made here."""
     for name, points_to in _made_here(folder).items():
         path = folder / name
-        # Two parts, never upwards: nothing outside is reached.
+        # Two parts and no "..": nothing outside the folder is reached.
         if len(Path(name).parts) != 2 or ".." in Path(name).parts or path.parent.is_symlink():
             continue
         if not _is_link_to(path, points_to):
@@ -101,9 +101,9 @@ def _clear(folder: Path) -> None:
 
 
 def _made_here(folder: Path) -> dict[str, str]:
-    """The links of an earlier call: name -> where it pointed; none from a list of elsewhere.
+    """The links of an earlier call: name -> target.
 
-    A list that was unpacked or copied with somebody's folder names another folder's inode.
+    A list that was copied here along with another folder has that folder's inode and is ignored.
     """
     if not (folder / _MANIFEST).is_file():
         return {}

@@ -1,4 +1,4 @@
-"""What comes out: people with their faces, and those that wait."""
+"""The result of clustering: people with their faces, and unassigned faces."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from faceprint.embedding_table.schema import EmbeddingTable
-from faceprint.recognition.clustering.knn_graph import Ints
+from faceprint.recognition.clustering.int8_neighbors import Ints
 from faceprint.recognition.clustering.mapped_rows import group_sums, slices
 from faceprint.recognition.thresholds.merge_threshold import MergeThreshold
 from faceprint.types import Array
@@ -23,10 +23,10 @@ class AlbumFace:
 
     Attributes:
         box: x1 y1 x2 y2 in pixels of the upright photograph.
-        similarity: its mean similarity to the person's other faces; None when it is alone.
-        doubtful: that mean is less than would join the face to the others: worth a look.
-        reason: why it waits, empty for a face of a person.
-        thumbnail: JPEG, None where there is none.
+        similarity: mean similarity to the person's other faces; None if there are none.
+        doubtful: that mean is below the threshold for merging the face with the others.
+        reason: why it is unassigned; empty for a face of a person.
+        thumbnail: JPEG, or None.
     """
 
     source: str
@@ -38,7 +38,7 @@ class AlbumFace:
     thumbnail: bytes | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON values; the thumbnail stays behind."""
+        """As JSON values, without the thumbnail."""
         line: dict[str, Any] = {"source": self.source, "box": list(self.box)}
         if self.reason:
             return line | {"reason": self.reason}
@@ -57,7 +57,7 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class MissingPhotograph:
-    """A photograph that was not found where it was, and the names of people on it."""
+    """A photograph that was not found where it was, and the names of the people on it."""
 
     source: str
     names: tuple[str, ...] = ()
@@ -65,18 +65,18 @@ class MissingPhotograph:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Album:
-    """People by number of faces, and what is left.
+    """People by number of faces, and unassigned faces.
 
     Attributes:
-        demand: the similarities that made groups one person, and the evidence for them.
+        merge_threshold: the similarities that made groups one person, and the evidence for them.
         failed: photographs that could not be used, with the reason.
-        notes: what its owner should know: corrections that found no face, and the like.
-        missing: photographs that the album knows and that are not on the disk: their faces wait.
+        notes: for the owner, such as corrections that name no face.
+        missing: photographs of the album that were not found; their faces are not shown.
     """
 
     people: tuple[Person, ...]
     unassigned: tuple[AlbumFace, ...]
-    demand: MergeThreshold
+    merge_threshold: MergeThreshold
     embedder: str
     failed: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
@@ -91,11 +91,11 @@ class Album:
             ],
             "unassigned": [face.to_dict() for face in self.unassigned],
             "failed": [{"source": source, "error": error} for source, error in self.failed],
-            "threshold": round(self.demand.alone, 6),
-            "threshold_many": round(self.demand.many, 6),
-            "measured_on": self.demand.evidence,
-            "evidence": self.demand.basis,
-            "provisional": self.demand.provisional,
+            "threshold": round(self.merge_threshold.pair, 6),
+            "threshold_many": round(self.merge_threshold.large, 6),
+            "measured_on": self.merge_threshold.source,
+            "evidence": self.merge_threshold.evidence,
+            "provisional": self.merge_threshold.provisional,
             "embedder": self.embedder,
             "notes": list(self.notes),
             "missing": [{"source": m.source, "names": list(m.names)} for m in self.missing],
@@ -106,17 +106,17 @@ def arrange(
     table: EmbeddingTable,
     labels: Ints,
     reasons: Sequence[str],
-    demand: MergeThreshold,
+    threshold: MergeThreshold,
     names: dict[int, str] | None = None,
 ) -> tuple[tuple[Person, ...], tuple[AlbumFace, ...]]:
-    """People from (n,) labels, which become their ids; a negative label waits, with its reason."""
-    typical, others = _mean_similarity(table.vectors, labels)
-    needed = demand.between(np.ones(1, np.float32), np.maximum(others, 1))
-    order = np.lexsort((np.arange(len(labels)), -np.nan_to_num(typical, nan=2.0), labels))
+    """People from (n,) labels, which become their ids; a negative label means unassigned."""
+    means, others = _mean_similarity(table.vectors, labels)
+    needed = threshold.for_sizes(np.ones(1, np.float32), np.maximum(others, 1))
+    order = np.lexsort((np.arange(len(labels)), -np.nan_to_num(means, nan=2.0), labels))
     groups: dict[int, list[AlbumFace]] = {}
     for i in order.tolist():
         label = int(labels[i])
-        mean = None if np.isnan(typical[i]) or label < 0 else float(typical[i])
+        mean = None if np.isnan(means[i]) or label < 0 else float(means[i])
         face = AlbumFace(
             table.sources[i],
             _rounded(table.boxes[i]),
@@ -127,21 +127,21 @@ def arrange(
             table.thumbnails[i],
         )
         groups.setdefault(label, []).append(face)
-    waiting = tuple(face for label in sorted(groups) if label < 0 for face in groups[label])
+    unassigned = tuple(face for label in sorted(groups) if label < 0 for face in groups[label])
     people = [
         Person(label, (names or {}).get(label, ""), tuple(faces))
         for label, faces in groups.items()
         if label >= 0
     ]
-    return tuple(sorted(people, key=lambda p: (-len(p.faces), p.id))), waiting
+    return tuple(sorted(people, key=lambda p: (-len(p.faces), p.id))), unassigned
 
 
 def _mean_similarity(vectors: Array, labels: Ints) -> tuple[Array, Array]:
-    """(n,) mean similarity of each row to the others of its label, NaN if alone; their number."""
+    """(n,) mean similarity of each row to the others with its label, NaN if alone; their number."""
     if not len(labels):
         return np.empty(0, np.float32), np.empty(0, np.float32)
     _, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    sums = group_sums(vectors, numbers, len(counts), np.ones(len(labels), np.float32))
+    sums = group_sums(vectors, numbers, len(counts))
     mean = np.full(len(labels), np.nan, np.float32)
     for part in slices(vectors):
         rows, others = vectors[part], counts[numbers[part]] - 1

@@ -1,4 +1,4 @@
-"""Writes the people of an album as a table, one row per face, for albums of any size."""
+"""The people of an album as a table, one row per face, for albums too large for a contact sheet."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _ROWS = 1 << 16
 _SUFFIXES = (".parquet", ".npz")
 
 _Row = tuple[AlbumFace, int, str]
-"""A face, and the number (0: unassigned) and name of its person."""
+"""A face, its person's id (0: unassigned) and name."""
 
 
 def is_table(path: Path) -> bool:
-    """Whether the name is that of a table, not of a folder."""
+    """Whether the path names a table, not a folder."""
     return path.suffix.lower() in _SUFFIXES
 
 
 def check_name(path: Path) -> None:
-    """Check before the work what `write_people` would refuse at the end.
+    """Refuse a path that `write_people` would refuse later.
 
     Raises:
         InputError: its folder does not exist, or it is a folder itself.
@@ -46,9 +46,9 @@ def check_name(path: Path) -> None:
 def write_people(album: Album, path: Path) -> None:
     """Write source, box, score, person, name, similarity and reason of every face.
 
-    The people with the most faces come first. The unassigned faces come last, with a `person` of
-    null (npz: 0). `similarity` is the mean similarity to the person's other faces, null (NaN) for a
-    single face. The table appears under its name once it is complete; only its owner may read it.
+    The most photographed person comes first, unassigned faces last; their `person` is null (npz:
+    0). `similarity` is the mean to the person's other faces, null (NaN) if there are none. The file
+    is replaced as a whole, and only its owner may read it.
 
     Raises:
         InputError: it can't be written.

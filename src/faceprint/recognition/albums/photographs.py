@@ -1,10 +1,10 @@
-"""Which photograph is which: a photograph is its content (SHA-256) at a place (a resolved path).
+"""Identifying photographs by content (SHA-256) and path.
 
-Names depend on the folder that a command runs in, and times change with every copy, so neither says
-what a photograph is. One whose content is known is the same photograph wherever it lies now; one
-whose place is known but holds other bytes was edited.
+Names depend on the working folder, and times change with every copy, so neither identifies a
+photograph. A file with known content is the same photograph wherever it is now; a file at a known
+path with other content was edited.
 
-Names and paths are kept as `printable` has them: a name may be bytes that are not UTF-8.
+Names and paths are stored as `printable` writes them: a name may be bytes that are not UTF-8.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a file held when it was looked at.
+    """A file's content when it was last read.
 
     Attributes:
-        digest: SHA-256; None where it is not known.
-        size, modified: bytes, and nanoseconds of the last change; None of what is no file.
+        digest: SHA-256; None if unknown.
+        size, modified: bytes, and modification time in nanoseconds; None if it is no file.
     """
 
     digest: bytes | None = None
@@ -50,7 +50,7 @@ class Content:
     modified: int | None = None
 
     def same_stamp(self, other: Content) -> bool:
-        """Whether size and time agree, so that the bytes need not be read."""
+        """Whether size and time agree, so that the file need not be read."""
         return self.size is not None and (self.size, self.modified) == (other.size, other.modified)
 
 
@@ -59,9 +59,9 @@ class Photograph:
     """A photograph of an album.
 
     Attributes:
-        source: its resolved path, or the name that a table gave it where there is no such file.
-        name: as it was named last.
-        missing: whether its content was not found where it was, when that was last looked at.
+        source: its resolved path, or its name in a table if there is no such file.
+        name: the name it was given last.
+        missing: whether its content was not found at the last check.
     """
 
     key: int
@@ -73,7 +73,7 @@ class Photograph:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A named photograph: its place, and what it holds."""
+    """A named photograph: its path and its content."""
 
     source: str
     name: str
@@ -82,11 +82,11 @@ class Found:
 
 @dataclass(slots=True)
 class Places:
-    """What became of named photographs.
+    """The outcome of looking up named photographs in an album.
 
     Attributes:
-        known: those that are in the album, by key: where they lie and what they hold now.
-        edited: those whose place is known and holds something else, with what was there.
+        known: photographs of the album by key, with their path and content now.
+        edited: those with a known path but other content, with the photograph that was there.
         new: the others.
     """
 
@@ -96,7 +96,7 @@ class Places:
 
 
 class Register:
-    """The photographs of an album, to find named ones among them."""
+    """The photographs of an album, for looking up named ones."""
 
     def __init__(self, photographs: Iterable[Photograph]) -> None:
         self._by_source: dict[str, list[Photograph]] = defaultdict(list)
@@ -104,7 +104,7 @@ class Register:
         self._unread: dict[tuple[str, int | None, int | None], list[Photograph]] = defaultdict(list)
         self._placed: set[int] = set()
         self._visited: set[str] = set()
-        # Albums of the first version hold names as they were given.
+        # Albums of the first version hold unresolved names.
         self.photographs = [
             replace(one, source=resolved(one.source)) if one.content.digest is None else one
             for one in photographs
@@ -117,11 +117,11 @@ class Register:
                 self._unread[_unread_key(one.source, one.content)].append(one)
 
     def holds(self, source: str) -> bool:
-        """Whether a photograph of that place is known, whatever it holds."""
+        """Whether the album has a photograph at that path, whatever its content."""
         return source in self._by_source
 
     def place(self, names: Sequence[str]) -> Places:
-        """Find photographs; each place counts once, however often and by whatever name."""
+        """Look up photographs; each path counts once, whatever its names."""
         places, rest = Places(), []
         for name in names:
             source, name = resolved(name), printable(name)
@@ -154,11 +154,11 @@ class Register:
         return places
 
     def unplaced(self) -> list[Photograph]:
-        """Photographs that nothing was found to be."""
+        """Photographs that no named file was found to be."""
         return [one for one in self.photographs if one.key not in self._placed]
 
     def _moved(self, found: Found) -> Photograph | None:
-        """A photograph of the same content that is no longer where it was."""
+        """A photograph with the same content that is no longer at its path."""
         if found.content.digest is None:
             return None
         alike = [
@@ -166,13 +166,13 @@ class Register:
             *self._unread.get(_unread_key(found.source, found.content), []),
         ]
         free = [one for one in alike if one.key not in self._placed]
-        # One that lies where it lay has not moved: this is a copy of it.
+        # If the photograph is still at its path, this file is a copy of it.
         gone = (one for one in free if one.source in self._visited or is_missing(one.source))
         return next(gone, None)
 
 
 def content_of(source: str) -> Content:
-    """What a file holds; nothing is known of one that can't be read."""
+    """A file's content; empty if it can't be read."""
     try:
         path = file_of(source)
         status = path.stat()
@@ -184,12 +184,12 @@ def content_of(source: str) -> Content:
 
 
 def resolved(name: str) -> str:
-    """The path of a file without links; a name that is no file's stays as it is."""
+    """The path of a file without links; the name itself if there is no such file."""
     return real_path(name) if is_file(name) else printable(name)
 
 
 def real_path(name: str) -> str:
-    """The absolute path without links; what can't be a path, as with a NUL, stays as it is."""
+    """The absolute path without links; the name itself if it can't be a path (it has a NUL)."""
     try:
         return printable(os.path.realpath(file_of(name)))
     except (OSError, ValueError):
@@ -197,7 +197,7 @@ def real_path(name: str) -> str:
 
 
 def shown(source: str, name: str) -> str:
-    """The name that a photograph was given last, where that still leads to it; else its path."""
+    """The name that a photograph was given last if it still leads to it; else its path."""
     if name == source or Path(name).is_absolute():
         return name
     return name if real_path(name) == source else source
@@ -215,7 +215,7 @@ def _holds_still(one: Photograph, content: Content) -> bool:
     if one.content.digest is not None and content.digest is not None:
         return one.content.digest == content.digest
     if one.content.size is None or content.size is None:
-        return True  # nothing is known but the name, which is the same
+        return True  # only the name is known, and it is the same
     return one.content.same_stamp(content)
 
 
@@ -229,7 +229,7 @@ def stamp_of(source: str) -> Content:
 
 
 def is_file(source: str) -> bool:
-    """Whether a file is there; never an error, whatever the name."""
+    """Whether the file exists; never an error, whatever the name."""
     try:
         return file_of(source).is_file()
     except (OSError, ValueError):
@@ -237,7 +237,7 @@ def is_file(source: str) -> bool:
 
 
 def is_missing(source: str) -> bool:
-    """Whether no file is there; False where a folder's permissions don't let us know."""
+    """Whether the file does not exist; False if permissions hide it."""
     try:
         return not stat.S_ISREG(file_of(source).stat().st_mode)
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -247,5 +247,5 @@ def is_missing(source: str) -> bool:
 
 
 def _unread_key(source: str, content: Content) -> tuple[str, int | None, int | None]:
-    """Albums of earlier versions knew size and time alone: with the file's name that is enough."""
+    """Albums of earlier versions stored no digest: name, size and time identify the file."""
     return Path(source).name, content.size, content.modified

@@ -1,4 +1,4 @@
-"""The album file's SQLite schema, and the refusal of files that are not exactly this."""
+"""The album file's SQLite schema; files with any other schema are refused."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from faceprint.errors import GalleryCorruptError
 
 __all__ = ["APPLICATION_ID", "VERSION", "check_face", "check_schema", "create", "migrate"]
 
-APPLICATION_ID = 0x4650616C  # "FPal", in the file's header: what `file` and we tell albums by
+APPLICATION_ID = 0x4650616C  # "FPal", in the file's header
 
-# Never edit a step that was released: schemas are compared with what the steps give, text by text.
+# Never edit a released step: schemas are compared with the result of the steps, as text.
 _STEPS: tuple[tuple[str, ...], ...] = (
     (
         """CREATE TABLE album (
@@ -59,7 +59,7 @@ _STEPS: tuple[tuple[str, ...], ...] = (
 ) STRICT""",
         "CREATE INDEX joined_person ON joined (person)",
     ),
-    (  # a photograph is its content at a place; what is gone waits
+    (  # photographs are known by their content; missing ones are kept
         """CREATE TABLE photos_2 (
   key INTEGER PRIMARY KEY,
   source TEXT NOT NULL,
@@ -81,14 +81,14 @@ _Schema = frozenset[tuple[str, str, str, str | None]]
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """Lay out an empty file, inside the caller's transaction."""
+    """Create the tables of an empty file, inside the caller's transaction."""
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID:d}")
     _apply(connection, 0, VERSION)
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring an album of an earlier version up to this one, all of it or nothing."""
-    # A table that is dropped to be laid out anew would take the faces with it.
+    """Migrate an album of an earlier version in one transaction."""
+    # Dropping a table to recreate it would delete the faces that refer to it.
     connection.execute("PRAGMA foreign_keys = OFF")
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -113,7 +113,7 @@ def _apply(connection: sqlite3.Connection, start: int, stop: int) -> None:
 
 
 def check_schema(connection: sqlite3.Connection, location: str) -> int:
-    """The schema's version, if every table, index and trigger is ours, to the letter.
+    """The schema's version, if every table, index and trigger is exactly ours.
 
     Raises:
         GalleryCorruptError: another application's file, a newer album, or anything added or
@@ -176,7 +176,7 @@ def _check_rows(connection: sqlite3.Connection, location: str) -> None:
 
 
 def check_face(row: Sequence[object], width: int, path: Path) -> None:
-    """Refuse a face that SQLite's own checks would not have let in, and what nobody can count."""
+    """Refuse a damaged face: SQLite's own checks can be bypassed."""
     for name, column, length in (("box", 1, 4), ("quality", 3, 4), ("vector", 4, width)):
         value = row[column]
         if not isinstance(value, bytes) or len(value) != 4 * length:

@@ -1,4 +1,4 @@
-"""The contact sheet: one HTML file in which an album is looked at and corrected."""
+"""The contact sheet: one HTML file for viewing and correcting an album."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 from faceprint._files import atomic_write
 from faceprint._text import json_text
 from faceprint.errors import InputError
-from faceprint.recognition.albums.corrections import FORMAT
+from faceprint.recognition.albums.corrections_file import FORMAT
 from faceprint.recognition.albums.people import Album, AlbumFace
 
 __all__ = ["contact_sheet", "write_sheet"]
 
 
 def write_sheet(album: Album, path: Path, title: str = "People in this album") -> None:
-    """Write the contact sheet; readable by its owner alone, as it holds faces.
+    """Write the contact sheet; only its owner may read it, since it holds faces.
 
     Raises:
         InputError: the file can't be written.
@@ -29,7 +29,7 @@ def write_sheet(album: Album, path: Path, title: str = "People in this album") -
 
 
 def contact_sheet(album: Album, title: str) -> str:
-    """The page as text. It fetches nothing and runs nothing but its own script."""
+    """The page as text. It fetches nothing and runs only its own script."""
     page = resources.files("faceprint.recognition.albums") / "templates" / "sheet.html"
     data = {
         "title": title,
@@ -40,7 +40,7 @@ def contact_sheet(album: Album, title: str) -> str:
         ],
         "unassigned": [_face(face) for face in album.unassigned],
     }
-    # "<" is the one character that could end the script element the data stands in.
+    # Only "<" could end the script element that holds the data.
     text = json_text(data, separators=(",", ":"))
     return page.read_text("utf-8").replace("__ALBUM__", text.replace("<", "\\u003c"))
 

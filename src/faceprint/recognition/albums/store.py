@@ -1,4 +1,4 @@
-"""The album file: photographs, faces, people and corrections that later runs go on from."""
+"""The album file: photographs, faces, people and corrections, in SQLite."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from faceprint.errors import (
 from faceprint.geometry import iou_matrix
 from faceprint.recognition.albums import schema
 from faceprint.recognition.albums.photographs import Content, Found, Photograph, shown
-from faceprint.recognition.clustering.knn_graph import Ints
+from faceprint.recognition.clustering.int8_neighbors import Ints
 from faceprint.recognition.gallery.records import now
 from faceprint.types import Array
 
 __all__ = ["AlbumFile", "Stored"]
 
 _MAGIC = b"SQLite format 3\x00"
-_LONGEST = 4096
-"""Numbers of a vector, as the schema has it."""
+_MAX_DIM = 4096
+"""Largest dimension of an embedding, as in the schema."""
 
 _SAME_BOX, _SAME_FACE = 0.5, 0.95
-"""Overlap and cosine similarity from which a face of an edited photograph is the one before."""
+"""IoU and cosine similarity from which a face of an edited photograph is the same as before."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,7 +46,7 @@ class Stored:
     Attributes:
         table: the faces; their photographs by the names that lead to them.
         keys: (n,) of the faces.
-        people: (n,) whose each was after the last run (-1: nobody's).
+        people: (n,) ids of their people after the last run, -1 for unassigned.
         photos: (n,) keys of their photographs.
         missing: (n,) whether their photograph was not found.
     """
@@ -59,7 +59,7 @@ class Stored:
 
 
 class AlbumFile:
-    """One SQLite file, opened as if a stranger had made it; readable by its owner alone."""
+    """One SQLite file, treated as untrusted input; only its owner may read it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -88,7 +88,7 @@ class AlbumFile:
 
     @contextlib.contextmanager
     def write(self) -> Iterator[sqlite3.Connection]:
-        """A transaction: all of it or nothing."""
+        """A transaction."""
         with sqlite_errors(str(self.path), "write"):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -104,7 +104,7 @@ class AlbumFile:
             return self._connection.execute(sql, tuple(values)).fetchall()
 
     def photographs(self) -> list[Photograph]:
-        """Every photograph that was taken in."""
+        """Every photograph of the album."""
         found = self.rows("SELECT key, source, name, digest, size, modified, missing FROM photos")
         return [
             Photograph(key, source, name, Content(digest, size, modified), missing is not None)  # type: ignore[arg-type]
@@ -112,11 +112,11 @@ class AlbumFile:
         ]
 
     def put_photos(self, photos: Iterable[tuple[Found, EmbeddingTable, Photograph | None]]) -> None:
-        """Take in photographs, those without faces too: all of them or none.
+        """Add photographs in one transaction, including those without faces.
 
         Args:
-            photos: each with its faces, and with what was at its place before: faces that are still
-                there keep their person and corrections; the rest of it waits as missing.
+            photos: each with its faces, and with the photograph that was at its path before: faces
+                found again keep their person and corrections; its other faces become missing.
 
         Raises:
             ModelMismatchError: faces of another model than the album's.
@@ -135,7 +135,7 @@ class AlbumFile:
                     _mark(connection, [before.key])
 
     def update_photos(self, known: Mapping[int, Found], missing: Iterable[int]) -> None:
-        """Keep where photographs lie now, and which were not found."""
+        """Store where photographs are now, and which were not found."""
         with self.write() as connection:
             connection.executemany(
                 "UPDATE photos SET source = ?, name = ?, digest = ?, size = ?, modified = ?, "
@@ -148,15 +148,15 @@ class AlbumFile:
             _mark(connection, missing)
 
     def stored(self) -> Stored:
-        """Every face.
+        """Load every face.
 
         Raises:
-            GalleryCorruptError: a vector that is not the album's.
+            GalleryCorruptError: a face or the album's header is damaged.
         """
         heads = self.rows("SELECT embedder, dim FROM album")
         embedder, width = heads[0] if len(heads) == 1 else ("", -1)
-        if not isinstance(width, int) or not 0 <= width <= _LONGEST:
-            raise GalleryCorruptError(f"{self.path}: its head is damaged")
+        if not isinstance(width, int) or not 0 <= width <= _MAX_DIM:
+            raise GalleryCorruptError(f"{self.path}: its header is damaged")
         rows = self.rows(
             "SELECT source, box, score, quality, vector, thumbnail, faces.key, person, photo, "
             "missing IS NOT NULL, name FROM faces JOIN photos ON photos.key = photo "
@@ -185,7 +185,7 @@ class AlbumFile:
         )
 
     def scrub(self) -> None:
-        """Write the file anew, so that nothing of what was removed is left in it."""
+        """Rewrite the file, so that removed data leaves no trace."""
         with sqlite_errors(str(self.path)):
             self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -206,7 +206,7 @@ class AlbumFile:
 def _put(
     connection: sqlite3.Connection, found: Found, faces: EmbeddingTable, kept: Mapping[int, int]
 ) -> None:
-    """Insert a photograph; faces of `kept` (row -> key) move to it from another one."""
+    """Insert a photograph; faces in `kept` (row -> key) move to it from another one."""
     content = found.content
     photo = connection.execute(
         "INSERT INTO photos (source, name, digest, size, modified) VALUES (?, ?, ?, ?, ?)",
@@ -240,7 +240,7 @@ def _mark(connection: sqlite3.Connection, missing: Iterable[int]) -> None:
 
 
 def _carried(connection: sqlite3.Connection, photo: int, faces: EmbeddingTable) -> dict[int, int]:
-    """Faces that are where one was before and look the same: row -> key of that one."""
+    """Faces at the place of an earlier face that look the same: row -> key of that face."""
     rows = connection.execute(
         "SELECT key, box, vector FROM faces WHERE photo = ? ORDER BY key", (photo,)
     ).fetchall()
@@ -266,12 +266,12 @@ def _floats(blobs: list[object], n: int, width: int) -> Array:
 
 
 def _create(path: Path) -> None:
-    """Laid out under a temporary name and linked into place: nobody sees half an album."""
+    """Create an album under a temporary name and link it into place, so it is never incomplete."""
     if not path.parent.is_dir():
         raise SourceNotFoundError(f"{path.parent}: no such folder")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(6)}.new")
     try:
-        with sqlite_errors(str(path), "write"):
+        with sqlite_errors(str(path)):
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
             connection = connect(temporary)
             try:

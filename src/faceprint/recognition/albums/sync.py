@@ -1,4 +1,4 @@
-"""Bringing an album file up to what lies on the disk: new, changed and missing photographs."""
+"""Synchronizing an album file with photographs: new, changed and missing ones."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from faceprint.vision.sources import find_images
 if TYPE_CHECKING:
     from faceprint.vision.analyzer import FaceAnalyzer
 
-__all__ = ["SyncResult", "find_photographs", "grow", "sync_photographs", "sync_results"]
+__all__ = ["SyncResult", "find_photographs", "sync_files", "sync_results", "sync_table"]
 
 _AT_ONCE = 32
 _Item = TypeVar("_Item")
@@ -39,7 +39,7 @@ _Item = TypeVar("_Item")
 
 @dataclass(frozen=True, slots=True)
 class SyncResult:
-    """What a run found: photographs taken in, known before, edited, missing, and unusable ones."""
+    """The number of photographs added, known, changed and missing; and those that failed."""
 
     added: int
     known: int
@@ -51,15 +51,15 @@ class SyncResult:
 def find_photographs(
     paths: Sequence[Path], *, exclude: Sequence[str] = (), report: SearchReport | None = None
 ) -> list[str]:
-    """The photographs of files and folders, each once, in order; folders as `find_images` does it.
+    """The photographs in files and folders, without duplicates, in the order of `find_images`.
 
     Raises:
         SourceNotFoundError: one of the paths does not exist.
     """
     found: dict[str, None] = {}
     for path in paths:
-        if os.path.isdir(path):  # noqa: PTH112 - False, and no error, below a closed folder
-            # As a Path writes them: "a.jpg", and not "./a.jpg", of the folder ".".
+        if os.path.isdir(path):  # noqa: PTH112 - False, not an error, in an unreadable folder
+            # As a Path writes it: "a.jpg", not "./a.jpg".
             images = find_images(path, exclude=exclude, report=report)
             found |= dict.fromkeys(str(Path(image)) for image in images)
         elif is_gone(path):
@@ -69,20 +69,25 @@ def find_photographs(
     return list(found)
 
 
-def grow(
+def sync_files(
     album: AlbumFile,
-    paths: Sequence[Path],
+    photographs: Sequence[str],
     analyzer: FaceAnalyzer,
     *,
-    exclude: Sequence[str] = (),
-    report: SearchReport | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> SyncResult:
-    """Take in what is new or changed, and mark what is missing.
+    """Add new and changed photographs, and mark missing ones.
 
-    Nothing is removed: what is gone from the disk waits with its names and corrections until it is
-    there again, wherever that is, or until `forget`. Photographs are stored as they are done, so a
-    run that was broken off goes on where it stopped.
+    Nothing is removed: a missing photograph keeps its names and corrections until its content is
+    found again anywhere, or until `forget`. Photographs are stored as soon as they are analyzed, so
+    an interrupted run continues where it stopped.
+
+    Args:
+        photographs: all that there are now (`find_photographs`).
+        progress: called with the number of photographs analyzed, and of all to analyze.
+
+    Raises:
+        ModelMismatchError: the album holds faces of another embedder.
     """
     model = album.rows("SELECT embedder FROM album")[0][0]
     if model and model != analyzer.embedder_card.id:
@@ -90,33 +95,33 @@ def grow(
             f"{album.path} holds faces of {model}, not of {analyzer.embedder_card.id}; "
             "start a new album"
         )
-    # Names that are not UTF-8 are escaped in the album; a photograph is opened by its own name.
-    files = {printable(f): f for f in find_photographs(paths, exclude=exclude, report=report)}
+    # The album escapes names that are not UTF-8; files are opened by their real names.
+    files = {printable(file): file for file in photographs}
     register = Register(album.photographs())
     places = register.place(list(files))
     before = {found.name: photograph for found, photograph in places.edited}
-    wanted = {found.name: found for found in (*places.new, *(f for f, _ in places.edited))}
-    elsewhere, gone = _unplaced(register)
-    album.update_photos(places.known | elsewhere, gone)
+    to_analyze = {found.name: found for found in (*places.new, *(f for f, _ in places.edited))}
+    back, gone = _check_unplaced(register)
+    album.update_photos(places.known | back, gone)
     failed: list[tuple[str, str]] = []
     done = 0
-    fresh = [files[name] for name in wanted]
-    for chunk in _chunks(analyzer.analyze_many(fresh, batch_size=_AT_ONCE, keep_crops=True)):
+    sources = [files[name] for name in to_analyze]
+    for chunk in _chunks(analyzer.analyze_many(sources, batch_size=_AT_ONCE, keep_crops=True)):
         good = [result for result in chunk if result.error is None]
         failed += [(printable(r.source), str(r.error)) for r in chunk if r.error is not None]
         named = [(printable(r.source), r) for r in good]
-        album.put_photos([(wanted[name], collect([r]), before.get(name)) for name, r in named])
+        album.put_photos([(to_analyze[name], collect([r]), before.get(name)) for name, r in named])
         done += len(chunk)
         if progress is not None:
-            progress(done, len(wanted))
+            progress(done, len(to_analyze))
     ((missing,),) = album.rows("SELECT count(*) FROM photos WHERE missing IS NOT NULL")
     changed = len(before) - sum(source in before for source, _ in failed)
-    added = len(wanted) - len(failed) - changed
+    added = len(to_analyze) - len(failed) - changed
     return SyncResult(added, len(places.known), changed, int(str(missing)), tuple(failed))
 
 
 def sync_results(album: AlbumFile, results: Iterable[AnalyzedImage]) -> SyncResult:
-    """Take in analyzed photographs that are not there yet; the stream is read once."""
+    """Add analyzed photographs that the album does not hold; the stream is read once."""
     register = Register(album.photographs())
     known, added = 0, 0
     failed: list[tuple[str, str]] = []
@@ -129,23 +134,27 @@ def sync_results(album: AlbumFile, results: Iterable[AnalyzedImage]) -> SyncResu
         known += len(places.known)
         if places.known:
             album.update_photos(places.known, ())
-        fresh = [*((found, None) for found in places.new), *places.edited]
-        album.put_photos([(found, collect([result]), before) for found, before in fresh])
-        added += len(fresh)
+        new = [*((found, None) for found in places.new), *places.edited]
+        album.put_photos([(found, collect([result]), before) for found, before in new])
+        added += len(new)
     return SyncResult(added, known, failed=tuple(failed))
 
 
-def sync_photographs(album: AlbumFile, table: EmbeddingTable) -> SyncResult:
-    """Take in the photographs of an embedding table that are not there yet."""
+def sync_table(album: AlbumFile, table: EmbeddingTable) -> SyncResult:
+    """Add the photographs of an embedding table that the album does not hold.
+
+    Raises:
+        UsageError: the table does not name its embedder.
+        ModelMismatchError: the album holds faces of another embedder.
+    """
     if len(table) and not table.embedder:
         raise UsageError("the table does not say which embedder made it; an album must know")
     rows: dict[str, list[int]] = {}
     for row, source in enumerate(table.sources):
         rows.setdefault(source, []).append(row)
     register = Register(album.photographs())
-    # What a known place holds now is not what the table was made from, perhaps: it stays.
-    fresh = [source for source in rows if not register.holds(resolved(source))]
-    places = register.place(fresh)
+    # A file at a known path may have changed since the table was made: the album's faces stay.
+    places = register.place([source for source in rows if not register.holds(resolved(source))])
     album.update_photos(places.known, ())
     for chunk in _chunks(iter(places.new)):
         picked = [table.pick(np.asarray(rows[found.name], np.int64)) for found in chunk]
@@ -158,10 +167,10 @@ def sync_photographs(album: AlbumFile, table: EmbeddingTable) -> SyncResult:
     return SyncResult(len(places.new), len(rows) - len(places.new), failed=table.failed)
 
 
-def _unplaced(register: Register) -> tuple[dict[int, Found], list[int]]:
-    """Of the photographs that were not named: those that are there again, and those that are gone.
+def _check_unplaced(register: Register) -> tuple[dict[int, Found], list[int]]:
+    """Of the photographs that were not named: those that were found again, and those now missing.
 
-    What never was a file can't be missing.
+    A photograph that never was a file on this machine can't be missing.
     """
     back: dict[int, Found] = {}
     gone = []

@@ -1,8 +1,8 @@
-"""Pairs of faces that are near each other, found in blocks of whole-number products.
+"""Find pairs of similar faces, block by block, with int8 products.
 
-Unit vectors are rounded to seven bits. A product of two codes is off by a normal error, so that
-whatever reaches the floor less six of its standard deviations is taken, and compared exactly
-afterwards: rounding costs no neighbor and a block costs a third of its float32 product.
+Unit vectors are rounded to seven bits. The product of two codes has a normal error, so every pair
+above the floor minus six standard deviations is kept and compared exactly afterwards: rounding
+loses no neighbor, and a block costs a third of its float32 product.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from faceprint.types import Array
 
 __all__ = [
     "Codes",
-    "Floor",
     "Ints",
+    "NeighborLimits",
     "block_pairs",
     "code_products",
     "distinct",
@@ -37,31 +37,31 @@ _ROWS = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class Floor:
-    """What a pair must reach.
+class NeighborLimits:
+    """Which pairs are neighbors.
 
     Attributes:
         scale: codes are unit vectors times this, rounded.
-        least: cosine similarity.
-        most: neighbors of a face to keep while they are compared by codes; more than are wanted,
-            as rounding may change the order of those that are nearly as near.
+        floor: least cosine similarity.
+        most: neighbors kept per face while they are compared by codes; more than asked for, since
+            rounding may change the order of nearly equal ones.
     """
 
     scale: float
-    least: float
+    floor: float
     most: int
 
     @property
     def product(self) -> float:
-        """The least product of codes that can belong to a similarity of `least`."""
-        return self.least * self.scale**2 - self.slack
+        """The least product of codes that can belong to a similarity of `floor`."""
+        return self.floor * self.scale**2 - self.slack
 
     @property
     def slack(self) -> float:
         """Six standard deviations of a product's rounding error.
 
-        Each of both vectors is off by an even error of one unit a component, which has a standard
-        deviation of 12 ** -0.5, times the other's length, which is `scale`.
+        Each component of a vector has a uniform error of one unit, with a standard deviation of
+        12 ** -0.5; the product multiplies it by the other vector's length, `scale`.
         """
         return float(6 * np.sqrt(2 / 12) * self.scale)
 
@@ -76,7 +76,7 @@ def scale_for(vectors: Array) -> float:
 
 
 def encode(vectors: Array, scale: float) -> Codes:
-    """(n, d) float32 vectors to (n, d) codes, a quarter of their size."""
+    """(n, d) float32 vectors to (n, d) codes, a quarter of the size."""
     codes = np.empty(vectors.shape, np.int8)
     for start in range(0, len(vectors), _ROWS):
         part = vectors[start : start + _ROWS] * np.float32(scale)
@@ -85,23 +85,23 @@ def encode(vectors: Array, scale: float) -> Codes:
     return codes
 
 
-def block_pairs(a: Codes, b: Codes | None, floor: Floor) -> tuple[Ints, Ints]:
-    """The near pairs of two blocks, or of one with itself when b is None, each once.
+def block_pairs(a: Codes, b: Codes | None, limits: NeighborLimits) -> tuple[Ints, Ints]:
+    """The neighbors between two blocks, or within one if b is None; each pair once.
 
-    Of a face with more than `floor.most` neighbors in the block, the nearest are among them.
+    A face with more than `limits.most` neighbors in the block keeps the nearest.
 
     Returns:
-        (p,) rows of a and (p,) rows of b; when b is None the first is the smaller one.
+        (p,) rows of a and (p,) rows of b; if b is None the first is the smaller one.
     """
     rows, columns = [], []
-    least = math.ceil(floor.product)
+    least = math.ceil(limits.product)
     for top in range(0, len(a), _TILE):
         left = 0 if b is not None else top
         products = int8_matmul(a[top : top + _TILE], (a if b is None else b)[left:])
         height, width = products.shape
         near = products >= least
-        if np.count_nonzero(near) > floor.most * (height + width):
-            near &= _nearest_only(products, floor.most + 1)  # a face finds itself too
+        if np.count_nonzero(near) > limits.most * (height + width):
+            near &= _nearest_only(products, limits.most + 1)  # a face finds itself too
         row, column = np.divmod(np.flatnonzero(near), width)
         if b is None:
             upper = column > row
@@ -135,22 +135,22 @@ def code_products(codes: Codes, a: Ints, b: Ints) -> NDArray[np.int32]:
 def nearest_pairs(
     a: Ints, b: Ints, k: int, similarity: Callable[[Ints], NDArray[np.generic]]
 ) -> Ints:
-    """Which of (p,) distinct pairs are among the k nearest of at least one of both faces.
+    """Which of (p,) distinct pairs are among the k nearest of at least one of the two faces.
 
     Args:
-        similarity: of the pairs at these places, -1..1 or whole products; asked for those of
-            crowded faces alone.
+        similarity: of the pairs at these places, -1..1 or int products; called for the pairs of
+            faces with more than k neighbors only.
     """
-    crowded = np.bincount(np.concatenate([a, b]), minlength=1) > k
-    if not crowded.any():
+    over = np.bincount(np.concatenate([a, b]), minlength=1) > k
+    if not over.any():
         return np.arange(len(a))
-    at_a, at_b = crowded[a], crowded[b]
+    at_a, at_b = over[a], over[b]
     asked = np.flatnonzero(at_a | at_b)
     known = similarity(asked)
     of_a, of_b = np.flatnonzero(at_a[asked]), np.flatnonzero(at_b[asked])
     pair = np.concatenate([of_a, of_b])
     end = np.concatenate([a[asked[of_a]], b[asked[of_b]]])
-    # One whole number to sort by is several times as fast as two columns.
+    # Sorting by one integer is several times as fast as by two columns.
     if known.dtype.kind == "f":
         known = np.rint(known.astype(np.float64) * (1 << 30))
     order = np.argsort((end << 33) - known.astype(np.int64)[pair])
@@ -162,6 +162,6 @@ def nearest_pairs(
 
 
 def distinct(keys: Ints) -> Ints:
-    """Sorted, each once; three times as fast as `numpy.unique` on many."""
+    """Sorted unique keys; three times as fast as `numpy.unique` on many."""
     keys = np.sort(keys)
     return keys[np.flatnonzero(np.diff(keys, prepend=-1))]

@@ -46,13 +46,12 @@ def take_rows(rows: Array, chosen: NDArray[np.int64]) -> Array:
     return taken
 
 
-def group_sums(rows: Array, groups: NDArray[np.int64], count: int, weights: Array) -> Array:
-    """(count, d) sums of the (n, d) rows of each group, each times its weight."""
+def group_sums(rows: Array, groups: NDArray[np.int64], count: int) -> Array:
+    """(count, d) sums of the (n, d) rows of each group."""
     sums = new_rows((count, rows.shape[1]), folder_of(rows))
     for part in slices(rows):
-        weighted = rows[part] * weights[part, None]
         if count == len(rows) and len(groups) == count:
-            sums[groups[part]] = weighted  # a group a row
+            sums[groups[part]] = rows[part]  # one row per group
         else:
-            np.add.at(sums, groups[part], weighted)
+            np.add.at(sums, groups[part], rows[part])
     return sums

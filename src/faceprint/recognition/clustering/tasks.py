@@ -1,4 +1,4 @@
-"""Independent tasks and who does them: threads here, or whatever a caller brings along."""
+"""Independent tasks, and running them: on threads, or on whatever the caller passes in."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import Any, Protocol
 __all__ = ["Run", "Task", "in_threads"]
 
 Task = tuple[Any, tuple[Any, ...]]
-"""A key that comes back with the result, and the arguments."""
+"""A key that is returned with the result, and the arguments."""
 
 
 class Run(Protocol):
-    """Calls a function of a module with the arguments of each task.
+    """Calls a module-level function with the arguments of each task.
 
-    Tasks are drawn as they can be worked on, so that only a few are held at a time.
+    Tasks are drawn lazily, so that only a few are in memory at a time.
     """
 
     def __call__(
         self, function: Callable[..., Any], tasks: Iterable[Task]
     ) -> Iterator[tuple[Any, Any]]:
-        """(key, result) of each task, in their order."""
+        """(key, result) of each task, in order."""
         ...
 
 
 def in_threads(count: int) -> Run:
-    """Tasks on that many threads of this process."""
+    """Run tasks on that many threads of this process."""
 
     def run(function: Callable[..., Any], tasks: Iterable[Task]) -> Iterator[tuple[Any, Any]]:
         waiting: deque[tuple[Any, Future[Any]]] = deque()

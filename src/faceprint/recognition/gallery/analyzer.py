@@ -8,9 +8,8 @@ from typing import Any, Protocol
 
 from faceprint.errors import ModelMismatchError, UsageError
 from faceprint.recognition.gallery.records import ModelPin
-from faceprint.recognition.thresholds.calibrations import search_points
+from faceprint.recognition.thresholds.default_threshold import given_point, search_points
 from faceprint.recognition.thresholds.fpir import fpir_point, search_point
-from faceprint.recognition.thresholds.operating_points import choose_point
 from faceprint.types import AnalyzedImage, Embedding, Face, Image, OperatingPoint
 from faceprint.zoo.card import ModelCard
 
@@ -106,11 +105,10 @@ def operating_point(
     Raises:
         UsageError: both `fpir` and `threshold`, or no measurement supports the FPIR.
     """
-    card = analyzer.embedder_card
     if threshold is not None:
         if fpir is not None:
             raise UsageError("give fpir or threshold, not both")
-        return choose_point(card, analyzer.detector_card, threshold=threshold)
+        return given_point(threshold)
     if points is not None:
-        return fpir_point(points, templates, fpir, model=card.id)
+        return fpir_point(points, templates, fpir, model=analyzer.embedder_card.id)
     return search_point(search_points(analyzer), templates, fpir)

@@ -29,7 +29,11 @@ from faceprint.recognition.gallery.sources import image_digest
 from faceprint.recognition.gallery.sql.rows import metadata_to_json
 from faceprint.recognition.gallery.subjects import check_limit, check_name, ensure_subject
 from faceprint.recognition.gallery.vectors import pack
-from faceprint.recognition.thresholds.decidable import check_min_quality, objection, usable_quality
+from faceprint.recognition.thresholds.min_quality import (
+    check_min_quality,
+    objection,
+    usable_quality,
+)
 from faceprint.types import AnalyzedImage, Face
 from faceprint.vision import images
 

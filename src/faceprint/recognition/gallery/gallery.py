@@ -27,7 +27,7 @@ from faceprint.recognition.gallery.records import (
     TemplateRow,
 )
 from faceprint.recognition.gallery.search import IndexKind
-from faceprint.recognition.thresholds.decidable import objection, usable_quality
+from faceprint.recognition.thresholds.min_quality import objection, usable_quality
 from faceprint.types import Array, Embedding, Face, Identification, OperatingPoint
 
 __all__ = ["Gallery"]

@@ -30,13 +30,12 @@ class CalibrationFile:
     """What is kept of a calibration.
 
     Attributes:
-        name: small letters, digits, dot, dash and underscore; it becomes a file name.
-        pack: the pack it was measured with, and `cards`: card id to card hash. The points hold for
-            these models alone.
-        points: operating points, loosest first.
-        refused, summary: sentences on what the data could not and could say.
-        score_map, tail, reliability: for the words that `verify` adds; None when not fitted.
-        provenance: all that is needed to repeat it: data set, hashes, versions, machine, date.
+        name: lowercase letters, digits, dot, dash and underscore; it becomes a file name.
+        pack: it was measured with. cards: card id to card hash; the points hold only for these.
+        points: operating points, loosest first. details: counts and a sentence for each.
+        refused, summary: sentences on what the data could not and could show.
+        score_map, tail, reliability: what `verify` adds to a similarity; None if not fitted.
+        provenance: everything needed to repeat it: data set, hashes, versions, machine, date.
     """
 
     name: str
@@ -50,7 +49,6 @@ class CalibrationFile:
     reliability: Reliability | None = None
     provenance: Mapping[str, object] = field(default_factory=dict)
     details: tuple[Mapping[str, object], ...] = ()
-    """For each point its counts and its sentence, for people to read."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -62,7 +60,7 @@ class CalibrationFile:
         object.__setattr__(self, "points", points)
 
     def to_json(self) -> dict[str, object]:
-        """As JSON values; `points` has the keys of the command line's contract."""
+        """As JSON values."""
         more = self.details or ({},) * len(self.points)
         return {
             "format": _FORMAT,
@@ -91,24 +89,14 @@ class CalibrationFile:
                 "similarities": list(self.score_map.similarities),
                 "probabilities": list(self.score_map.probabilities),
             },
-            "tail": self.tail
-            and {
-                "similarities": list(self.tail.similarities),
-                "one_in": list(self.tail.one_in),
-            },
-            "reliability": self.reliability
-            and {
-                "predicted": list(self.reliability.predicted),
-                "observed": list(self.reliability.observed),
-                "pairs": list(self.reliability.pairs),
-                "error": self.reliability.error,
-            },
+            "tail": self.tail and asdict(self.tail),
+            "reliability": self.reliability and asdict(self.reliability),
             "provenance": dict(self.provenance),
         }
 
 
 def save_calibration(calibration: CalibrationFile, path: Path) -> None:
-    """Write the file whole or not at all.
+    """Write the file atomically.
 
     Raises:
         UsageError: a value that JSON cannot hold.
@@ -125,7 +113,7 @@ def load_calibration(path: Path) -> CalibrationFile:
     """Read and check a file that `save_calibration` wrote.
 
     Raises:
-        DatasetError: not such a file, of a later version, or with a value that cannot be.
+        DatasetError: not a calibration, of a later version, or with an invalid value.
     """
     try:
         value = json.loads(read_bounded(path, _MOST_BYTES).decode("utf-8"))

@@ -1,12 +1,11 @@
-"""The threshold of a search: it must grow with the gallery.
+"""The threshold of a 1:N search for a target FPIR; it grows with the gallery.
 
-A stranger who is compared with N subjects, each comparison at the same false match rate, meets
+A stranger who is compared with N subjects, each comparison at the same false match rate, matches
 somebody with probability FPIR = 1 - (1 - FMR)^N if the comparisons are independent (ISO/IEC
-19795-1; Grother and Ngan, NISTIR 8009), so a target asks for FMR = 1 - (1 - FPIR)^(1/N). N counts
-templates, as each is compared. Comparisons are not quite independent, which works both ways: a
-subject's templates resemble one another, so that fewer strangers are taken for somebody; a gallery
-or a stranger may be of people who resemble many others, so that more are. What is found therefore
-lies on either side of what was asked.
+19795-1; Grother and Ngan, NISTIR 8009), so a target needs FMR = 1 - (1 - FPIR)^(1/N). N counts
+templates, since each is compared. Comparisons are not quite independent, and the FPIR found may be
+above or below the target: a subject's templates resemble each other, so fewer strangers match; and
+some people resemble many others, so more strangers match.
 """
 
 from __future__ import annotations
@@ -21,19 +20,12 @@ from faceprint.errors import UsageError
 from faceprint.recognition.thresholds.operating_points import KnownPoints
 from faceprint.types import OperatingPoint
 
-__all__ = [
-    "BEYOND",
-    "DEFAULT_FPIR",
-    "fmr_for_fpir",
-    "fpir_for_fmr",
-    "fpir_point",
-    "search_point",
-]
+__all__ = ["DEFAULT_FPIR", "MAX_EXTRAPOLATION", "fmr_for_fpir", "fpir_point", "search_point"]
 
 DEFAULT_FPIR = 1e-2
-"""1 in 100 strangers is taken for somebody, when nothing else is said."""
+"""The default FPIR: 1 in 100 strangers matches somebody."""
 
-BEYOND = 100.0
+MAX_EXTRAPOLATION = 100.0
 """How many times stricter than the strictest measured FMR a threshold may be extrapolated."""
 
 
@@ -48,33 +40,28 @@ def fmr_for_fpir(fpir: float, comparisons: int) -> float:
     return -math.expm1(math.log1p(-fpir) / max(comparisons, 1))
 
 
-def fpir_for_fmr(fmr: float, comparisons: int) -> float:
-    """The share of strangers that meet somebody in so many independent comparisons."""
-    return 1.0 if fmr >= 1 else -math.expm1(max(comparisons, 1) * math.log1p(-fmr))
-
-
 def fpir_point(
     points: Sequence[OperatingPoint], comparisons: int, fpir: float | None = None, *, model: str
 ) -> OperatingPoint:
-    """The operating point of a search among so many templates, from measured ones.
+    """The operating point of a search among so many templates.
 
-    Between measured points the threshold is interpolated on the logarithm of the FMR; where a
-    gallery is so small that a looser one would do, the loosest decides. Beyond the strictest it is
-    extrapolated along a straight line, up to `BEYOND` times stricter: similarities of different
-    people thin out faster than exponentially there, so that the line errs on the strict side. Such
-    a point has no `fmr`, since nobody measured it; `fmr_high` is then what is known: the upper
-    bound of the strictest point that was measured.
+    Between measured points the threshold is interpolated on the logarithm of the FMR. Where a
+    looser point than the loosest would do, the loosest decides. Beyond the strictest it is
+    extrapolated along a straight line, up to `MAX_EXTRAPOLATION` times stricter; the non-mated
+    similarities fall off faster than exponentially there, so the line errs on the strict side. An
+    extrapolated point has no `fmr`, since nobody measured it; its `fmr_high` is the upper bound of
+    the strictest measured point.
 
     Args:
-        points: with their FMR; others are passed over.
+        points: those without an FMR are skipped.
         fpir: None for `DEFAULT_FPIR`.
         model: the embedder's id, for messages.
 
     Raises:
-        UsageError: nothing was measured, or nothing near enough to the FMR needed.
+        UsageError: there is no measured point, or none near enough to the FMR needed.
     """
-    wanted = DEFAULT_FPIR if fpir is None else fpir
-    fmr = fmr_for_fpir(wanted, comparisons)
+    target = DEFAULT_FPIR if fpir is None else fpir
+    fmr = fmr_for_fpir(target, comparisons)
     curve = sorted({p.fmr: p for p in points if p.fmr}.items(), reverse=True)
     if not curve:
         raise UsageError(
@@ -82,10 +69,10 @@ def fpir_point(
             "give --threshold, or measure points on your own photographs: faceprint calibrate"
         )
     strictest = curve[-1][1]
-    # Loosest first. A stricter point with a lower threshold is noise: the higher one is taken.
+    # Loosest first. A stricter point with a lower threshold is noise: take the higher threshold.
     logs = np.log([rate for rate, _ in curve])
     thresholds = np.maximum.accumulate([point.threshold for _, point in curve])
-    name = f"FPIR {wanted:g} among {_templates(comparisons)}"
+    name = f"FPIR {target:g} among {_templates(comparisons)}"
     if fmr >= curve[-1][0] * (1 - 1e-9):
         value = float(np.interp(-math.log(fmr), -logs, thresholds))
         high = [p.fmr_high for _, p in curve if p.fmr_high]
@@ -101,8 +88,8 @@ def fpir_point(
             source=strictest.source,
             evidence=strictest.evidence,
         )
-    if len(curve) < 2 or fmr < curve[-1][0] / BEYOND:
-        raise UsageError(_too_strict(wanted, comparisons, fmr, curve[-1][0], len(curve), model))
+    if len(curve) < 2 or fmr < curve[-1][0] / MAX_EXTRAPOLATION:
+        raise UsageError(_too_strict(target, comparisons, fmr, curve[-1][0], len(curve), model))
     slope = _slope(logs, thresholds)
     value = min(1.0, float(thresholds[-1] + slope * (logs[-1] - math.log(fmr))))
     return OperatingPoint(
@@ -115,13 +102,13 @@ def fpir_point(
 
 
 def search_point(known: KnownPoints, comparisons: int, fpir: float | None = None) -> OperatingPoint:
-    """`fpir_point` from what is known of a pair, with no rate that this pair was not measured at.
+    """`fpir_point` for a pair of models, without rates that were measured with another pair.
 
-    From borrowed points it is provisional. A published threshold cannot grow with the gallery: it
-    decides where no FPIR was asked for, and its name says that nobody measured it for a search.
+    A published threshold does not grow with the gallery: it decides when no FPIR is asked for, and
+    its name says that it was not measured for a search.
 
     Raises:
-        UsageError: as `fpir_point`; an FPIR was asked for and there is a published threshold alone.
+        UsageError: as `fpir_point`; or an FPIR was asked for and only a published threshold exists.
     """
     if known.evidence == "published" and fpir is None:
         point = known.choose()
@@ -139,8 +126,8 @@ def _templates(count: int) -> str:
 
 
 def _slope(logs: np.ndarray, thresholds: np.ndarray) -> float:
-    """By how much the threshold rises a unit of -log FMR at the strict end, in doubt too much."""
-    # The last step rests on few false matches; one over two decades steadies it.
+    """How much the threshold rises per unit of -log FMR at the strict end, erring upwards."""
+    # The last step rests on few false matches; a slope over two decades is steadier.
     far = int(np.argmax(logs <= logs[-1] + math.log(100) * (1 + 1e-9)))
     near = (thresholds[-1] - thresholds[-2]) / (logs[-2] - logs[-1])
     steady = near
@@ -152,7 +139,7 @@ def _slope(logs: np.ndarray, thresholds: np.ndarray) -> float:
 def _too_strict(
     fpir: float, comparisons: int, fmr: float, strictest: float, count: int, model: str
 ) -> str:
-    reach = strictest if count < 2 else strictest / BEYOND
+    reach = strictest if count < 2 else strictest / MAX_EXTRAPOLATION
     largest = math.floor(math.log1p(-fpir) / math.log1p(-reach))
     return (
         f"FPIR {fpir:g} among {_templates(comparisons)} needs FMR {fmr:.2g}; the strictest "

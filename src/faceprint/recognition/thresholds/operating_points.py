@@ -1,8 +1,8 @@
-"""Which threshold decides, and on what evidence.
+"""The operating points known for an embedder and a detector, and the evidence behind them.
 
-Operating points belong to a pair: the embedder, and the detector whose landmarks aligned the faces.
-`known_points` is the one place that says what is known of a pair. Every command that decides asks
-it, so that none cites an error rate that was measured with another pair.
+Operating points belong to a pair of models: the embedder, and the detector whose landmarks aligned
+the faces. Every command that decides uses `known_points`, so that none states an error rate that
+was measured with another pair.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from faceprint.types import Evidence, OperatingPoint
 from faceprint.zoo.card import ModelCard
 from faceprint.zoo.catalog import get_card
 
-__all__ = ["DEFAULT_FMR", "KnownPoints", "choose_point", "known_points", "measured_points"]
+__all__ = ["DEFAULT_FMR", "KnownPoints", "check_threshold", "known_points", "measured_points"]
 
 DEFAULT_FMR = 1e-3
-"""The false match rate that decides when nothing else is said: 1 in 1,000 non-mated pairs."""
+"""The default false match rate: 1 in 1,000 non-mated pairs."""
 
 _MEASURED: tuple[Evidence, ...] = ("measured", "copy")
 
@@ -30,10 +30,10 @@ class KnownPoints:
 
     Attributes:
         points: loosest first. Borrowed points keep the rates of the pair that they were measured
-            with, so that one can be chosen by its rate; `stated` takes these rates away.
-        evidence: what stands behind all of them; None when there are none.
-        model: the embedder, in words.
-        detector: its id; empty when it is not known.
+            with, so that one can be chosen by its rate; `stated` removes these rates.
+        evidence: of all points; None when there are none.
+        model: the embedder, for messages.
+        detector: its id; empty when it is unknown.
         lenders: the detectors that borrowed points were measured with.
         reason: why there are no points, for messages.
     """
@@ -51,23 +51,23 @@ class KnownPoints:
         return self.evidence in ("borrowed", "published")
 
     def choose(self, fmr: float | None = None) -> OperatingPoint:
-        """The point of this false match rate.
+        """The point with this false match rate.
 
-        None takes `DEFAULT_FMR`; where there is none, the next stricter point; else the strictest.
+        None means `DEFAULT_FMR`; if no point has it, the next stricter, else the strictest point.
 
         Raises:
             UsageError: no point has that rate, or there are none.
         """
-        wanted = DEFAULT_FMR if fmr is None else fmr
+        rate = DEFAULT_FMR if fmr is None else fmr
         for point in self.points:
-            if point.fmr is not None and math.isclose(point.fmr, wanted, rel_tol=1e-6):
+            if point.fmr is not None and math.isclose(point.fmr, rate, rel_tol=1e-6):
                 return self.stated(point)
         if fmr is None and self.points:
             return self.stated(_nearest(self.points))
         raise UsageError(self.missing(fmr))
 
     def stated(self, point: OperatingPoint) -> OperatingPoint:
-        """What may be said of a threshold that came of these points: no rates of another pair."""
+        """The point without rates that were measured with another pair of models."""
         if self.evidence != "borrowed":
             return point
         return replace(
@@ -84,7 +84,7 @@ class KnownPoints:
 
     @property
     def words(self) -> str:
-        """For borrowed points: that nobody measured this pair, and whose threshold it is."""
+        """For borrowed points: nobody measured this pair, and which pair the threshold is from."""
         whose = f"measured with {_listed(self.lenders)}"
         highest = ", the highest of theirs" if len(self.lenders) > 1 else ""
         if not self.detector:
@@ -96,7 +96,7 @@ class KnownPoints:
         )
 
     def missing(self, fmr: float | None = None) -> str:
-        """Why there is no point for this rate, and what to do about it."""
+        """Why there is no point at this rate, and what to do about it."""
         advice = "faceprint calibrate"
         if not self.points:
             return (
@@ -117,8 +117,19 @@ class KnownPoints:
         )
 
 
+def check_threshold(threshold: float) -> float:
+    """Refuse a threshold that is no cosine similarity.
+
+    Raises:
+        UsageError: outside -1..1, or NaN.
+    """
+    if not -1 <= threshold <= 1:
+        raise UsageError(f"threshold is {threshold}; a cosine similarity lies in -1..1")
+    return threshold
+
+
 def measured_points(card: ModelCard, detector: ModelCard | str) -> tuple[OperatingPoint, ...]:
-    """The points that were measured for this embedder and this very detector; () when none were."""
+    """The points measured for this embedder and exactly this detector; () when there are none."""
     name = detector if isinstance(detector, str) else detector.id
     return tuple(
         entry.point
@@ -130,26 +141,26 @@ def measured_points(card: ModelCard, detector: ModelCard | str) -> tuple[Operati
 def known_points(
     card: ModelCard, detector: ModelCard | str, *, mirrored: bool = False
 ) -> KnownPoints:
-    """What is known of an embedder with a detector, the best evidence that there is.
+    """The points with the best evidence for an embedder and a detector.
 
-    1. Points that were measured for the pair.
-    2. Points that were measured with other detectors, where this one gives five landmarks as they
-       do: borrowed, and of several points of one rate that with the highest threshold.
+    1. Points measured for the pair.
+    2. Points measured with other detectors that give five landmarks, if this one does too. They are
+       borrowed; of several points at one rate, the one with the highest threshold.
     3. A published threshold.
 
-    A detector without landmarks gets neither borrowed points nor a published threshold: faces that
-    are aligned from their box alone have other similarities.
+    A detector without landmarks gets neither borrowed points nor a published threshold: faces
+    aligned from their box alone have other similarities.
 
     Args:
-        detector: its card or its id; an empty id where it is not known which detector it was.
-        mirrored: the embeddings are averaged with those of mirror images, which the card does not
-            ask for: the card's points were measured without.
+        detector: its card or its id; an empty id when the detector is unknown.
+        mirrored: embeddings are averaged with those of mirror images; the card's points were
+            measured without.
     """
     name = detector if isinstance(detector, str) else detector.id
     model = f"{card.id} with mirror images" if mirrored else card.id
     own = () if mirrored else measured_points(card, name)
     if own:
-        # A card may hold both kinds for one pair; the weaker word then covers all of them.
+        # A card may hold both kinds for one pair; the weaker evidence then covers all of them.
         copied = any(point.evidence == "copy" for point in own)
         return KnownPoints(own, "copy" if copied else "measured", model, name)
     if name and not _gives_landmarks(detector):
@@ -167,41 +178,8 @@ def known_points(
     return KnownPoints(published, "published" if published else None, model, name)
 
 
-def choose_point(
-    card: ModelCard,
-    detector: ModelCard | str,
-    *,
-    fmr: float | None = None,
-    threshold: float | None = None,
-    calibrated: Sequence[OperatingPoint] | None = None,
-) -> OperatingPoint:
-    """The operating point that decides.
-
-    Args:
-        fmr: false match rate, one that was measured for this model.
-        threshold: cosine similarity given by the caller; 0.0 counts.
-        calibrated: points of the user's own calibration, which stand in for the card's.
-
-    Raises:
-        UsageError: both are given, or out of range, or nothing was measured for what was asked.
-    """
-    if threshold is not None:
-        if fmr is not None:
-            raise UsageError("give fmr or threshold, not both")
-        if not (math.isfinite(threshold) and -1 <= threshold <= 1):
-            raise UsageError(f"threshold is {threshold}; a cosine similarity lies in -1..1")
-        return OperatingPoint(
-            threshold, name="given", source="given by the caller", evidence="given"
-        )
-    if fmr is not None and not 0 < fmr < 1:
-        raise UsageError(f"fmr is {fmr}; a rate lies between 0 and 1, as 1e-3")
-    if calibrated is not None:
-        return KnownPoints(tuple(calibrated), "calibrated", card.id).choose(fmr)
-    return known_points(card, detector).choose(fmr)
-
-
 def _borrowed(card: ModelCard) -> tuple[tuple[OperatingPoint, ...], tuple[str, ...]]:
-    """The highest threshold of each rate over all detectors with landmarks, and these detectors."""
+    """The highest threshold at each rate over all detectors with landmarks, and these detectors."""
     strictest: dict[float, OperatingPoint] = {}
     lenders: list[str] = []
     for name in dict.fromkeys(entry.detector for entry in card.operating_points):
@@ -220,14 +198,14 @@ def _borrowed(card: ModelCard) -> tuple[tuple[OperatingPoint, ...], tuple[str, .
 
 
 def _nearest(points: Sequence[OperatingPoint]) -> OperatingPoint:
-    """The loosest point that is no looser than the default, else the strictest."""
+    """The loosest point at the default rate or a stricter one; else the strictest point."""
     rated = sorted((p for p in points if p.fmr is not None), key=lambda p: -(p.fmr or 0))
     strict = [point for point in rated if (point.fmr or 0) <= DEFAULT_FMR]
     return (strict[:1] or rated[-1:] or list(points))[0]
 
 
 def _gives_landmarks(detector: ModelCard | str) -> bool:
-    """Whether it is known to give the five points; a detector without a card is not."""
+    """Whether its card says that it gives five landmarks; False without a card."""
     if isinstance(detector, str):
         try:
             detector = get_card(detector)

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 
 from faceprint.errors import NoFaceError
-from faceprint.recognition.thresholds.calibrations import decide_by
+from faceprint.recognition.thresholds.default_threshold import decide_by
 from faceprint.server.compat.doors import photographs, rescale
 from faceprint.server.problems import HttpError
 from faceprint.server.service import analyze, analyzer_of
@@ -56,7 +56,7 @@ def compared(
     request: Request, vector: Array, faces: Sequence[Face], plugins: str
 ) -> list[dict[str, Any]]:
     """The faces with their similarity to a vector, the most similar first."""
-    point = decide_by(analyzer_of(request), fmr=None, threshold=None, calibration=None).point
+    point = decide_by(analyzer_of(request)).point
     found = [
         face_document(request, face, plugins)
         | {

@@ -9,7 +9,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
-from faceprint.recognition.thresholds.calibrations import analyzer_points
+from faceprint.recognition.thresholds.default_threshold import model_points
 from faceprint.server import schemas
 from faceprint.server.access import GuardedRoute, needs
 from faceprint.server.gallery_threads import GalleryThreads
@@ -58,7 +58,7 @@ async def metrics(request: Request) -> Response:
 async def models(request: Request) -> schemas.ModelsAnswer:
     """The models of this server, and the thresholds that are known for them."""
     fp = analyzer_of(request)
-    points = analyzer_points(fp).points
+    points = model_points(fp).points
     return schemas.ModelsAnswer(
         pack=fp.name,
         runtime=fp.runtime,

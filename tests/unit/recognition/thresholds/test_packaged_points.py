@@ -12,7 +12,7 @@ import pytest
 from faceprint.zoo.card_io import card_hash
 from faceprint.zoo.catalog import all_cards, get_card
 
-REPORTS = Path(__file__).resolve().parents[2] / "docs" / "reports"
+REPORTS = Path(__file__).resolve().parents[4] / "docs" / "reports"
 
 
 def reports() -> list[Any]:

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pytest
+from gallery_kit import FakeAnalyzer, photograph
+from gallery_kit import card as kit_card
 from hypothesis import given
 from hypothesis import strategies as st
 
 from faceprint.errors import UsageError
-from faceprint.recognition.thresholds.fpir import BEYOND, fmr_for_fpir, fpir_for_fmr, fpir_point
+from faceprint.recognition.gallery import Gallery
+from faceprint.recognition.thresholds.calibration_file import CalibrationFile
+from faceprint.recognition.thresholds.fpir import (
+    MAX_EXTRAPOLATION,
+    fmr_for_fpir,
+    fpir_point,
+    search_point,
+)
+from faceprint.recognition.thresholds.operating_points import known_points
+from faceprint.recognition.thresholds.saved_calibrations import keep_calibration, model_hashes
 from faceprint.types import OperatingPoint
+from faceprint.zoo.card import CardOperatingPoint
+from faceprint.zoo.catalog import get_card
 
 IMPOSTORS = NormalDist(0.0, 0.1)
 
@@ -34,7 +49,9 @@ def test_a_gallery_of_strangers_shows_the_fpir_that_was_asked_for() -> None:
 
 @given(st.floats(1e-6, 0.5), st.integers(1, 10**9))
 def test_fmr_and_fpir_undo_each_other(fpir: float, size: int) -> None:
-    assert fpir_for_fmr(fmr_for_fpir(fpir, size), size) == pytest.approx(fpir, rel=1e-6)
+    # 1 - (1 - FMR)^N, without loss of digits.
+    found = -math.expm1(size * math.log1p(-fmr_for_fpir(fpir, size)))
+    assert found == pytest.approx(fpir, rel=1e-6)
 
 
 def test_the_threshold_grows_with_the_gallery_and_with_the_strictness() -> None:
@@ -47,7 +64,7 @@ def test_the_threshold_grows_with_the_gallery_and_with_the_strictness() -> None:
 
 def test_a_measured_rate_gives_its_own_threshold() -> None:
     points = measured(1e-2, 1e-3, 1e-4)
-    fpir = fpir_for_fmr(1e-3, 20)
+    fpir = 1 - (1 - 1e-3) ** 20
     point = fpir_point(points, 20, fpir, model="m")
     assert point.threshold == pytest.approx(points[1].threshold)
     assert point.fmr == pytest.approx(1e-3)
@@ -76,7 +93,7 @@ def test_an_extrapolated_point_claims_no_rate_and_says_what_was_measured() -> No
 
 def test_too_far_beyond_the_points_nothing_is_invented() -> None:
     points = measured(1e-2, 1e-3)
-    strictest = 1e-3 / BEYOND
+    strictest = 1e-3 / MAX_EXTRAPOLATION
     reach = math.floor(math.log1p(-0.01) / math.log1p(-strictest))
     fpir_point(points, reach, 0.01, model="m")
     with pytest.raises(UsageError, match=f"serves {reach} templates"):
@@ -102,3 +119,55 @@ def test_a_stricter_point_with_a_lower_threshold_does_not_loosen_it() -> None:
 def test_an_fpir_that_is_no_rate_is_refused(fpir: float) -> None:
     with pytest.raises(UsageError):
         fmr_for_fpir(fpir, 10)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FACEPRINT_HOME", str(tmp_path / "home"))
+
+
+def calibrate(name: str, models: Any, *rates: float) -> None:
+    points = tuple(OperatingPoint(0.6, rate, 0.0, 2 * rate, 0.1, name) for rate in rates)
+    keep_calibration(
+        CalibrationFile(name, "x", model_hashes(models), points, details=({},) * len(points))
+    )
+
+
+def test_a_search_by_borrowed_points_tightens_and_claims_no_rate() -> None:
+    known = known_points(get_card("mobileface"), "scrfd-500m")
+    few, many = (search_point(known, count, 0.1) for count in (10, 1000))
+    assert few.threshold < many.threshold
+    for point in (few, many):
+        assert (point.evidence, point.fmr, point.fmr_high) == ("borrowed", None, None)
+        assert "nobody measured mobileface with scrfd-500m" in point.source
+        assert "borrowed from mtcnn and yunet-2023mar" in point.name
+
+
+def test_a_search_by_a_published_threshold_says_what_it_was_published_for() -> None:
+    known = known_points(get_card("sface"), "yunet-2023mar")
+    point = search_point(known, 250)
+    assert (point.threshold, point.evidence, point.fmr) == (0.363, "published", None)
+    assert "published for 1:1, not measured for a search among 250 templates" in point.name
+    with pytest.raises(UsageError, match="an FPIR needs measured false match rates"):
+        search_point(known, 250, 0.01)
+
+
+def test_a_gallery_asks_the_same_rule(tmp_path: Any) -> None:
+    published = OperatingPoint(0.4, name="published", source="s", evidence="published")
+    model = replace(kit_card(), operating_points=(CardOperatingPoint("", published),))
+    fake = FakeAnalyzer(model)
+    with Gallery.open(tmp_path / "g.db", fake) as gallery:
+        gallery.enroll("ada", photograph(tmp_path, "ada/1"))
+        assert gallery.operating_point().provisional
+        with pytest.raises(UsageError, match="FPIR"):
+            gallery.operating_point(fpir=0.01)
+        assert gallery.operating_point(threshold=0.2).evidence == "given"
+        landmarks, fake.detector_card = (
+            fake.detector_card,
+            replace(fake.detector_card, landmarks=False),
+        )
+        with pytest.raises(UsageError, match="gives no landmarks"):
+            gallery.operating_point()
+        fake.detector_card = landmarks
+        calibrate("mine", fake, 1e-1, 1e-2)
+        assert gallery.operating_point(fpir=0.05).evidence == "calibrated"
