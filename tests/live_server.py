@@ -1,17 +1,21 @@
-"""The service on a port of this machine, in a thread: for clients that open connections."""
+"""The service on a port of this machine: in a thread, or as a process."""
 
 from __future__ import annotations
 
 import contextlib
+import re
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import uvicorn
 from fastapi import FastAPI
 from waiting import until
 
-__all__ = ["served"]
+__all__ = ["served", "serving"]
 
 
 @contextlib.contextmanager
@@ -29,3 +33,19 @@ def served(app: FastAPI) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+@contextlib.contextmanager
+def serving(log: Path, *words: object) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """Run `faceprint serve` with these options; its address and process. Killed at the end.
+
+    Args:
+        log: receives what the service prints.
+    """
+    command = [sys.executable, "-m", "faceprint", "serve", "--port", "0", *map(str, words)]
+    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
+        try:
+            found = until(lambda: re.search(r"http://\S+", log.read_text("utf-8")), process)
+            yield found[0], process
+        finally:
+            process.kill()

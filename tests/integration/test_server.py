@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from fastapi.routing import APIRoute
 from PIL import Image
+from starlette.routing import BaseRoute
 from starlette.testclient import TestClient
 
 import faceprint
@@ -218,6 +219,22 @@ def guarded_routes() -> list[tuple[str, str, str]]:
     return found
 
 
+def served_paths(routes: Iterable[BaseRoute]) -> Iterator[str]:
+    """The paths of an application's routes, those of included routers too."""
+    for route in routes:
+        included = getattr(route, "original_router", None)
+        if included is None:
+            yield route.path  # type: ignore[attr-defined]
+        else:
+            yield from served_paths(included.routes)
+
+
+def test_the_application_serves_the_listed_routes_alone(analyzer: faceprint.FaceAnalyzer) -> None:
+    app = create_app(analyzer, ServiceOptions())
+    guarded = {path for _, path, _ in guarded_routes()}
+    assert set(served_paths(app.routes)) == guarded | OPEN | {"/openapi.json", "/static"}
+
+
 def test_every_route_is_listed_with_its_scope() -> None:
     assert sorted(guarded_routes()) == sorted(
         [
@@ -383,6 +400,7 @@ def test_metrics_count_answers_and_stages(client: TestClient) -> None:
     assert 'faceprint_stage_seconds_count{stage="analyze"} 1.0' in text
     assert "faceprint_batch_photographs_count 1.0" in text
     assert "faceprint_queue_photographs 0.0" in text
+    assert "faceprint_uploads 0.0" in text
 
 
 def test_without_a_gallery_there_are_no_subjects(analyzer: faceprint.FaceAnalyzer) -> None:

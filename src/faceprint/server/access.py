@@ -165,6 +165,11 @@ class Admission:
         self._held += size
         return size
 
+    @property
+    def count(self) -> int:
+        """Uploads in the server."""
+        return self._count
+
     def leave(self, size: int) -> None:
         """Give the place of a request back."""
         self._count -= 1

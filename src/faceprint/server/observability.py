@@ -72,6 +72,11 @@ class Metrics:
             "Photographs that wait or are being analyzed",
             registry=self.registry,
         )
+        self.uploads = Gauge(
+            "faceprint_uploads",
+            "Requests with a body that are being received or answered",
+            registry=self.registry,
+        )
 
     def observe(self, stage: str, value: float) -> None:
         """Count the seconds of a stage, or the photographs of a `batch`."""

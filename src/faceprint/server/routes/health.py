@@ -49,8 +49,10 @@ async def readyz(request: Request) -> JSONResponse:
 @router.get("/metrics", tags=["service"], openapi_extra=needs("read"), responses=PROBLEMS)
 async def metrics(request: Request) -> Response:
     """Counters and latencies for Prometheus."""
-    request.app.state.metrics.depth.set(request.app.state.queue.depth)
-    text = generate_latest(request.app.state.metrics.registry)
+    state = request.app.state
+    state.metrics.depth.set(state.queue.depth)
+    state.metrics.uploads.set(state.admission.count)
+    text = generate_latest(state.metrics.registry)
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
