@@ -138,8 +138,8 @@ def measure(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
         stop.set()
         statuses = Counter(str(done.result()) for done in slows)
         peak = memory(process, "VmHWM")
-    part = max(1, len(samples) // 10)
-    # The first tenth warms up: sessions, caches, the allocator's high-water mark.
+    part = max(1, len(samples) // 5)
+    # The first fifth warms up: sessions, caches, the gallery.
     before, after = median(samples[part : 2 * part + 1]), median(samples[-part:])
     return {
         "cases": len(indices),

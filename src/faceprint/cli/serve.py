@@ -105,6 +105,7 @@ def serve(
         return DONE
     for module in ("fastapi", "uvicorn", "limits", "prometheus_client", "python_multipart"):
         require(module, extra="server")
+    from faceprint._memory import one_arena
     from faceprint.recognition.gallery.crypto import read_key_file
     from faceprint.server.app import ServiceOptions
     from faceprint.server.keys import KeyFile, default_key_file
@@ -138,6 +139,7 @@ def serve(
         forward=forward,
         open_doors=compat_open,
     )
+    one_arena()
     analyzer = replace(models, threads=1).load()
     run(analyzer, options, host=host, port=port, announce=note)
     return DONE

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import resources
 
 from fastapi import FastAPI
@@ -19,6 +20,7 @@ from faceprint.server.compat import doors
 from faceprint.server.gallery_threads import GalleryThreads, QueuedAnalyzer
 from faceprint.server.keys import KeyFile
 from faceprint.server.observability import Metrics, Observed
+from faceprint.server.openapi import AllowedMethods, describe
 from faceprint.server.problems import REFUSALS, problem_response
 from faceprint.server.routes import ROUTERS
 from faceprint.server.work_queue import WorkQueue
@@ -115,12 +117,15 @@ def create_app(analyzer: FaceAnalyzer, options: ServiceOptions) -> FastAPI:
         openapi_url="/openapi.json",
     )
     app.state.analyzer, app.state.metrics = analyzer, metrics
+    app.state.allowed = AllowedMethods()
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]
     app.state.access = Access(options.keys, options.rate)
     app.state.admission = Admission(
         options.requests, options.requests * 4_000_000, options.body_bytes, options.body_seconds
     )
     for router in ROUTERS:
         app.include_router(router)
+        app.state.allowed.add(router)
     app.mount("/static", StaticFiles(directory=str(resources.files(__package__) / "static")))
     app.add_middleware(Observed, metrics=metrics)
     for door in options.doors:

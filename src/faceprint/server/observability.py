@@ -18,6 +18,8 @@ __all__ = ["Metrics", "Observed"]
 
 _LOG = logging.getLogger("faceprint.server")
 
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
 _HEADERS = (
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
@@ -87,7 +89,8 @@ class Metrics:
 
     def answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count an answer."""
-        self._requests.labels(method, route, str(status)).inc()
+        # A client may invent methods, and each would be kept for ever.
+        self._requests.labels(method if method in _METHODS else "other", route, str(status)).inc()
         self._seconds.labels(route).observe(seconds)
         if status in (401, 403, 408, 413, 429):
             self._refused.labels(str(status)).inc()

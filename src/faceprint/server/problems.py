@@ -11,7 +11,7 @@ from faceprint._problems import PROBLEMS, SERVER_ERROR, Problem
 from faceprint.errors import FaceprintError
 from faceprint.server.work_queue import WorkQueueFullError
 
-__all__ = ["REFUSALS", "HttpError", "problem_of", "problem_response"]
+__all__ = ["REFUSALS", "HttpError", "for_clients", "problem_of", "problem_response"]
 
 
 _STATUS = {
@@ -52,7 +52,7 @@ REFUSALS = (
 """What a route may raise to refuse a request."""
 
 
-def _as_http(error: Exception) -> Exception:
+def _as_http(request: Request, error: Exception) -> Exception:
     """A refusal of the frameworks or of the queue as ours."""
     if isinstance(error, WorkQueueFullError):
         return HttpError(429, "the server is busy", {"Retry-After": "1"})
@@ -64,7 +64,10 @@ def _as_http(error: Exception) -> Exception:
         ]
         return HttpError(422, "; ".join(words)[:2000])
     if isinstance(error, HTTPException):
-        return HttpError(error.status_code, str(error.detail), dict(error.headers or {}))
+        headers = dict(error.headers or {})
+        if error.status_code == 405:
+            headers["Allow"] = request.app.state.allowed.of(request.url.path)
+        return HttpError(error.status_code, str(error.detail), headers)
     return error
 
 
@@ -75,13 +78,17 @@ def problem_of(error: Exception) -> Problem:
     return next((PROBLEMS[kind] for kind in type(error).__mro__ if kind in PROBLEMS), SERVER_ERROR)
 
 
+def for_clients(message: str) -> str:
+    """A message of the Python API, whose images are bytes, for clients that sent files."""
+    return message.replace("<bytes>", "image")
+
+
 def problem_response(request: Request, error: Exception) -> JSONResponse:
     """The problem document of an error.
 
-    Messages say `image` where the Python API says `<bytes>`. Those of faults of the server itself
-    stay in the log.
+    Messages about faults of the server itself stay in the log.
     """
-    error = _as_http(error)
+    error = _as_http(request, error)
     problem = problem_of(error)
     document: dict[str, object] = {
         "type": f"/problems/{problem.type}",
@@ -89,7 +96,7 @@ def problem_response(request: Request, error: Exception) -> JSONResponse:
         "status": problem.status,
     }
     if problem.told and str(error):
-        document["detail"] = str(error).replace("<bytes>", "image")
+        document["detail"] = for_clients(str(error))
     headers = error.headers if isinstance(error, HttpError) else {}
     if problem.status >= 500:
         request.state.error = error

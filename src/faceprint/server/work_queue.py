@@ -15,9 +15,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from faceprint._memory import give_back_memory
 from faceprint.types import AnalyzedImage
 
 __all__ = ["AnalyzeBatch", "WorkQueue", "WorkQueueFullError"]
+
+_TRIM_EVERY = 64
+"""Photographs after which free memory is given back to the system."""
 
 
 class WorkQueueFullError(Exception):
@@ -85,7 +89,7 @@ class WorkQueue:
         self._observe = observe
         self._waiting: deque[_Job] = deque()
         self._changed = threading.Condition()
-        self._running, self._closed = 0, False
+        self._running, self._closed, self._since_trim = 0, False, 0
         self._threads = [
             threading.Thread(target=self._work, name=f"faceprint-serve-{number}", daemon=True)
             for number in range(workers)
@@ -151,8 +155,13 @@ class WorkQueue:
             self._observe("batch", len(batch))
             with self._changed:
                 self._running -= len(batch)
+                self._since_trim += len(batch)
+                trim = self._since_trim >= _TRIM_EVERY
+                self._since_trim %= _TRIM_EVERY
             for job, outcome in zip(batch, outcomes, strict=True):
                 job.finish(outcome)
+            if trim:
+                give_back_memory()
 
     def _take(self) -> list[_Job]:
         """The next batch of the same kind; empty when the queue was closed and is done."""

@@ -45,6 +45,7 @@ def add(
     module: Any = importlib.import_module(f"faceprint.server.compat.{name}")
     module.check(analyzer, forward)
     app.include_router(module.api, include_in_schema=False)
+    app.state.allowed.add(module.api)
 
 
 class DoorRoute(GuardedRoute):

@@ -10,8 +10,9 @@ from starlette.requests import Request
 
 from faceprint.server import schemas
 from faceprint.server.access import GuardedRoute, needs
+from faceprint.server.openapi import PROBLEMS
 from faceprint.server.problems import HttpError
-from faceprint.server.routes.parameters import PROBLEMS, Crops, Image
+from faceprint.server.routes.parameters import Crops, Image
 from faceprint.server.service import analyze, analyzer_of
 from faceprint.types import Face
 

@@ -7,13 +7,13 @@ from importlib import resources
 from fastapi import APIRouter
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
 from faceprint.recognition.thresholds.default_threshold import model_points
 from faceprint.server import schemas
 from faceprint.server.access import GuardedRoute, needs
 from faceprint.server.gallery_threads import GalleryThreads
-from faceprint.server.routes.parameters import PROBLEMS
+from faceprint.server.openapi import PROBLEMS
 from faceprint.server.service import analyzer_of
 from faceprint.zoo.card import ModelCard
 
@@ -46,7 +46,13 @@ async def readyz(request: Request) -> JSONResponse:
     return JSONResponse({"status": "ready"})
 
 
-@router.get("/metrics", tags=["service"], openapi_extra=needs("read"), responses=PROBLEMS)
+@router.get(
+    "/metrics",
+    tags=["service"],
+    response_class=PlainTextResponse,
+    openapi_extra=needs("read"),
+    responses=PROBLEMS,
+)
 async def metrics(request: Request) -> Response:
     """Counters and latencies for Prometheus."""
     state = request.app.state

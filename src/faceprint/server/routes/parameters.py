@@ -1,15 +1,14 @@
-"""Parameters that several routes take, and the refusals that all of them may answer."""
+"""Parameters that several routes take."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import File, Query, UploadFile
 
 from faceprint.server.problems import HttpError
 
 __all__ = [
-    "PROBLEMS",
     "Crops",
     "Fmr",
     "Image",
@@ -18,24 +17,6 @@ __all__ = [
     "Threshold",
     "check_count",
 ]
-
-PROBLEMS: dict[int | str, dict[str, Any]] = {
-    code: {
-        "description": words,
-        "content": {
-            "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}
-        },
-    }
-    for code, words in {
-        400: "The request is not valid",
-        401: "No valid key",
-        403: "The key lacks the scope",
-        404: "Not there",
-        413: "Too large",
-        422: "The image or a field can't be used",
-        429: "Busy, or too many requests",
-    }.items()
-}
 
 _MOST_IMAGES = 200
 

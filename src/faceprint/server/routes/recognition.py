@@ -13,9 +13,10 @@ from faceprint.recognition.gallery.gallery import Gallery
 from faceprint.recognition.verify import verify_analyzed
 from faceprint.server import schemas
 from faceprint.server.access import GuardedRoute, needs
+from faceprint.server.openapi import PROBLEMS
+from faceprint.server.problems import for_clients
 from faceprint.server.routes.faces import crop_url
 from faceprint.server.routes.parameters import (
-    PROBLEMS,
     Crops,
     Fmr,
     Image,
@@ -122,4 +123,7 @@ async def cluster(
         threshold=threshold,
         fmr=fmr,
     )
-    return schemas.Clusters(**album.to_dict())
+    document = album.to_dict()
+    for failure in document["failed"]:
+        failure["error"] = for_clients(failure["error"])
+    return schemas.Clusters(**document)

@@ -16,7 +16,9 @@ from faceprint.recognition.gallery.gallery import Gallery
 from faceprint.recognition.gallery.records import Consent, Skipped, Subject, TemplateRow
 from faceprint.server import schemas
 from faceprint.server.access import GuardedRoute, needs
-from faceprint.server.routes.parameters import PROBLEMS, Images, check_count
+from faceprint.server.openapi import PROBLEMS
+from faceprint.server.problems import for_clients
+from faceprint.server.routes.parameters import Images, check_count
 from faceprint.server.service import gallery_of
 
 __all__ = ["router"]
@@ -160,7 +162,9 @@ async def _enroll(
     def enrolled(opened: Gallery) -> schemas.EnrollAnswer:
         outcomes = list(opened.enroll_many(((name, content) for content in contents), options))
         results = [
-            schemas.EnrollmentResult(source=label, template=None, new=False, reason=outcome.reason)
+            schemas.EnrollmentResult(
+                source=label, template=None, new=False, reason=for_clients(outcome.reason)
+            )
             if isinstance(outcome, Skipped)
             else schemas.EnrollmentResult(
                 source=label, template=outcome.template, new=outcome.new, reason=None
