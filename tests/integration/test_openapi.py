@@ -15,13 +15,16 @@ from faceprint.server.app import ServiceOptions, create_app
 from faceprint.server.keys import SCOPES, KeyFile
 
 SAMPLES = Path(faceprint.__file__).parent / "samples"
-# Two checks take a form's fields literally. An image is any bytes to the document, and the service
-# refuses those that are none; and what is no text to the document is text once it is in a form.
+# An image is any bytes to the document, and a text any characters: the service refuses more. And
+# what is no text to the document is text once it is in a form.
 CONFIG = """
 [[operations]]
 include-method = "POST"
 checks.positive_data_acceptance.enabled = false
 checks.negative_data_rejection.enabled = false
+[[operations]]
+include-method = "PATCH"
+checks.positive_data_acceptance.enabled = false
 """
 PARAMETERS = """
 [parameters]

@@ -140,6 +140,7 @@ def test_photographs_are_sorted_into_people(client: TestClient) -> None:
     people = [{face["source"] for face in person["faces"]} for person in answer["people"]]
     assert people == [{"obama.jpg", "obama2.jpg"}, {"biden.jpg"}]
     assert [entry["source"] for entry in answer["failed"]] == ["x.jpg"]
+    assert answer["failed"][0]["error"].startswith("image: ")
 
 
 @pytest.mark.parametrize(
@@ -366,6 +367,11 @@ def test_bodies_beyond_the_limit_are_413_whether_or_not_they_say_so(
         assert lying.status_code == 400
 
 
+def test_an_address_that_does_not_take_a_method_says_which_it_takes(client: TestClient) -> None:
+    answer = client.put("/v1/subjects/x")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "DELETE, GET, PATCH")
+
+
 def test_answers_carry_the_security_headers(client: TestClient) -> None:
     for path in ("/", "/v1/models", "/nothing"):
         headers = client.get(path).headers
@@ -401,6 +407,14 @@ def test_metrics_count_answers_and_stages(client: TestClient) -> None:
     assert "faceprint_batch_photographs_count 1.0" in text
     assert "faceprint_queue_photographs 0.0" in text
     assert "faceprint_uploads 0.0" in text
+
+
+def test_methods_that_clients_invent_are_counted_together(client: TestClient) -> None:
+    for number in range(3):
+        assert client.request(f"INVENT{number}", "/v1/models").status_code == 405
+    text = client.get("/metrics").text
+    assert "INVENT" not in text
+    assert 'faceprint_requests_total{method="other",route="other",status="405"} 3.0' in text
 
 
 def test_without_a_gallery_there_are_no_subjects(analyzer: faceprint.FaceAnalyzer) -> None:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = [
     "Candidate",
     "Clusters",
+    "ConsentInfo",
     "DetectedFace",
     "EnrollmentResult",
     "FacesAnswer",
@@ -155,13 +156,22 @@ class IdentifyAnswer(_Document):
     faces: list[IdentifiedFace]
 
 
+class ConsentInfo(_Document):
+    """On what grounds somebody is enrolled."""
+
+    basis: str = Field(min_length=1, examples=["written consent"])
+    given: str | None = Field(None, description="ISO 8601; today if left out")
+    expires: str | None = Field(None, description="ISO 8601; null where it does not end")
+    reference: str = Field("", description="where the signed consent is filed")
+
+
 class SubjectInfo(_Document):
     """Somebody in the gallery."""
 
     id: str = Field(description="for the address of this subject; never given twice")
     name: str = Field(examples=["ada"])
     metadata: dict[str, Any]
-    consent: dict[str, Any] | None
+    consent: ConsentInfo | None
     created: str
     templates: int
 
@@ -177,7 +187,7 @@ class SubjectUpdate(_Document):
     """What to replace; what is left out stays."""
 
     metadata: dict[str, Any] | None = None
-    consent: dict[str, Any] | None = Field(None, examples=[{"basis": "written consent"}])
+    consent: ConsentInfo | None = None
 
 
 class TemplateInfo(_Document):

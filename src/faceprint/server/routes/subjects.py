@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -97,7 +98,7 @@ async def subject(request: Request, id: str) -> schemas.SubjectDetails:
 )
 async def update(request: Request, id: str, change: schemas.SubjectUpdate) -> schemas.SubjectInfo:
     """Replace the metadata or the consent of somebody."""
-    consent = None if change.consent is None else _consent(change.consent)
+    consent = None if change.consent is None else _consent(change.consent.model_dump())
 
     def updated(opened: Gallery) -> schemas.SubjectInfo:
         name = _by_id(opened, id).name
@@ -193,9 +194,7 @@ def _subject(subject: Subject) -> schemas.SubjectInfo:
         id=subject.uid,
         name=subject.name,
         metadata=dict(subject.metadata),
-        consent=None
-        if consent is None
-        else {name: getattr(consent, name) for name in Consent.__slots__},
+        consent=None if consent is None else schemas.ConsentInfo(**asdict(consent)),
         created=subject.created,
         templates=subject.templates,
     )
@@ -227,4 +226,6 @@ def _consent(values: dict[str, Any]) -> Consent:
         raise UsageError(f"consent has unknown keys: {', '.join(sorted(unknown))}")
     if not isinstance(values.get("basis"), str):
         raise UsageError("consent needs a basis, in words")
-    return Consent(**{"given": datetime.now(UTC).date().isoformat()} | values)
+    if values.get("given") is None:
+        values = values | {"given": datetime.now(UTC).date().isoformat()}
+    return Consent(**values)
