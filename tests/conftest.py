@@ -8,6 +8,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+# ONNX Runtime 1.31 ends the process when usearch was imported before it, as `importorskip` does.
+import faceprint._onnxruntime  # noqa: F401
+
 # Hypothesis judges how fast a test draws and runs, which depends on what else the machine does.
 hypothesis.settings.register_profile(
     "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]

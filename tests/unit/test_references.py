@@ -92,10 +92,10 @@ def exists(dotted: str) -> bool:
     for end in range(len(parts), 0, -1):
         try:
             value: Any = importlib.import_module(".".join(parts[:end]))
-        except ModuleNotFoundError:
+        except ModuleNotFoundError as error:
+            if not (error.name or "").startswith("faceprint"):  # an extra that is not installed
+                return True
             continue
-        except ImportError:  # an extra that is not installed
-            return True
         for name in parts[end:]:
             if not hasattr(value, name):
                 return name in getattr(value, "__annotations__", {})
