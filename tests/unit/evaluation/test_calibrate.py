@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from populations import population
 
 from faceprint.errors import UsageError
 from faceprint.evaluation.calibrate import calibrate
 from faceprint.evaluation.labeled_scores import LabeledScores, all_pairs
-
-
-def population(people: int, seed: int, each: int = 2, noise: float = 0.45) -> LabeledScores:
-    """Faces on a sphere: people around a few kinds, so that some are alike and errors cluster."""
-    rng, d = np.random.default_rng(seed), 24
-    kinds = np.random.default_rng(99).normal(size=(12, d))  # the same for every group of people
-    centers = 0.8 * kinds[rng.integers(0, 12, people)] + rng.normal(size=(people, d))
-    rows = np.repeat(centers, each, axis=0) + noise * rng.normal(size=(people * each, d))
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return all_pairs(rows, np.repeat(np.arange(people), each))
 
 
 def found_fmr(scores: LabeledScores, threshold: float) -> float:

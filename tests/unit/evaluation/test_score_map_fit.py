@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from populations import population
 from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from faceprint.errors import UsageError
-from faceprint.evaluation.labeled_scores import LabeledScores, all_pairs
 from faceprint.evaluation.person_bootstrap import independent_ranks
 from faceprint.evaluation.score_map_fit import (
     fit_score_map,
@@ -19,16 +19,6 @@ from faceprint.evaluation.score_map_fit import (
     reliability,
 )
 from faceprint.recognition.thresholds.score_map import Tail
-
-
-def population(people: int, seed: int, each: int = 2, noise: float = 0.45) -> LabeledScores:
-    """Faces on a sphere: people around a few kinds, so that some are alike and errors cluster."""
-    rng, d = np.random.default_rng(seed), 24
-    kinds = np.random.default_rng(99).normal(size=(12, d))  # the same for every group of people
-    centers = 0.8 * kinds[rng.integers(0, 12, people)] + rng.normal(size=(people, d))
-    rows = np.repeat(centers, each, axis=0) + noise * rng.normal(size=(people * each, d))
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return all_pairs(rows, np.repeat(np.arange(people), each))
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.floats(0.01, 5)), min_size=1, max_size=60))

@@ -6,48 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from populations import assert_same_edges, edge_set, plain_neighbors, shuffled_people
 
 from faceprint.recognition.clustering import approximate_knn, int8_neighbors
-from faceprint.recognition.clustering.knn_graph import Edges, neighbor_graph
+from faceprint.recognition.clustering.knn_graph import neighbor_graph
 from faceprint.recognition.clustering.tasks import in_threads
 from faceprint.runtime.int8_matmul import int8_matmul
 
 
-def people(count: int, each: int, noise: float = 0.6, dim: int = 64, seed: int = 0):
-    """Unit rows around centers, in random order."""
-    rng = np.random.default_rng(seed)
-    rows = np.repeat(rng.standard_normal((count, dim)), each, axis=0)
-    rows += noise * rng.standard_normal(rows.shape)
-    rows = rng.permutation(rows)
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-
-
-def plainly(rows, k: int, least: float) -> set[tuple[int, int]]:
-    """Joined where one is among the k nearest of the other and they are as near as that."""
-    products = rows.astype(np.float64) @ rows.T.astype(np.float64)
-    np.fill_diagonal(products, -2)
-    found = set()
-    for i, row in enumerate(products):
-        nearest = np.argsort(-row)[:k]
-        found |= {(min(i, j), max(i, j)) for j in nearest[row[nearest] >= least].tolist()}
-    return found
-
-
-def as_set(edges: Edges) -> set[tuple[int, int]]:
-    return set(zip(edges.a.tolist(), edges.b.tolist(), strict=True))
-
-
-def assert_same(one: Edges, other: Edges) -> None:
-    np.testing.assert_array_equal(one.a, other.a)
-    np.testing.assert_array_equal(one.b, other.b)
-    np.testing.assert_array_equal(one.similarity, other.similarity)
-
-
 @pytest.mark.parametrize("dim", [24, 128])
 def test_cells_find_nearly_all_and_invent_nothing(dim):
-    rows = people(1500, 4, noise=0.7, dim=dim)
-    whole = as_set(neighbor_graph(rows, k=32, floor=0.5, exact=True))
-    found = as_set(neighbor_graph(rows, k=32, floor=0.5, exact=False))
+    rows = shuffled_people(1500, 4, noise=0.7, dim=dim)
+    whole = edge_set(neighbor_graph(rows, k=32, floor=0.5, exact=True))
+    found = edge_set(neighbor_graph(rows, k=32, floor=0.5, exact=False))
     assert len(whole) > 5_000
     assert len(whole & found) / len(whole) > 0.995
     # A face whose nearest were missed may have another among its k.
@@ -55,16 +26,16 @@ def test_cells_find_nearly_all_and_invent_nothing(dim):
 
 
 def test_cells_are_the_same_in_turn_on_threads_and_from_a_file(tmp_path: Path):
-    rows = people(1200, 4)
+    rows = shuffled_people(1200, 4)
     whole = neighbor_graph(rows, k=16, floor=0.5, exact=False, threads=1)
-    assert_same(neighbor_graph(rows, k=16, floor=0.5, exact=False, threads=3), whole)
+    assert_same_edges(neighbor_graph(rows, k=16, floor=0.5, exact=False, threads=3), whole)
     shuffled = in_threads(2)
-    assert_same(neighbor_graph(rows, k=16, floor=0.5, exact=False, run=shuffled), whole)
+    assert_same_edges(neighbor_graph(rows, k=16, floor=0.5, exact=False, run=shuffled), whole)
     mapped = np.memmap(tmp_path / "rows.f32", np.float32, "w+", shape=rows.shape)
     mapped[:] = rows
-    assert_same(neighbor_graph(mapped, k=16, floor=0.5, exact=False), whole)
+    assert_same_edges(neighbor_graph(mapped, k=16, floor=0.5, exact=False), whole)
     exact = neighbor_graph(rows, k=16, floor=0.5, exact=True)
-    assert_same(neighbor_graph(mapped, k=16, floor=0.5, exact=True), exact)
+    assert_same_edges(neighbor_graph(mapped, k=16, floor=0.5, exact=True), exact)
     assert [path.name for path in tmp_path.iterdir()] == ["rows.f32"], "cells are cleared away"
 
 
@@ -86,7 +57,9 @@ def compared(rows, monkeypatch) -> int:
 @pytest.mark.parametrize("kind", ["people", "equal"])
 def test_the_work_grows_in_proportion(kind, monkeypatch):
     def rows(n: int):
-        return people(n // 5, 5) if kind == "people" else np.full((n, 16), 0.25, np.float32)
+        return (
+            shuffled_people(n // 5, 5) if kind == "people" else np.full((n, 16), 0.25, np.float32)
+        )
 
     small, large = (compared(rows(n), monkeypatch) for n in (10_000, 40_000))
     assert large < 4.6 * small
@@ -94,7 +67,7 @@ def test_the_work_grows_in_proportion(kind, monkeypatch):
 
 
 def test_equal_faces_all_have_neighbors():
-    rows = np.tile(people(1, 1), (4_000, 1))
+    rows = np.tile(shuffled_people(1, 1), (4_000, 1))
     edges = neighbor_graph(rows, k=8, floor=0.9, exact=False)
     degree = np.bincount(np.concatenate([edges.a, edges.b]), minlength=len(rows))
     assert degree.min() >= 8
@@ -110,8 +83,8 @@ def test_cells_find_the_neighbors_of_real_faces(shared_faces: Path, monkeypatch)
     faces = [face for result in fp.analyze_many(photographs) for face in result.faces]
     rows = np.stack([face.embedding.vector for face in faces if face.embedding is not None])
     monkeypatch.setattr(approximate_knn, "_LEAF", 40)  # as many cells as a large album has
-    whole = as_set(neighbor_graph(rows, k=32, floor=0.93, exact=True))
-    assert whole == plainly(rows, 32, 0.93)
-    found = as_set(neighbor_graph(rows, k=32, floor=0.93, exact=False))
+    whole = edge_set(neighbor_graph(rows, k=32, floor=0.93, exact=True))
+    assert whole == plain_neighbors(rows, 32, 0.93)
+    found = edge_set(neighbor_graph(rows, k=32, floor=0.93, exact=False))
     assert len(whole) > 300
     assert len(whole & found) / len(whole) > 0.995

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from populations import labeled_people
 
 from faceprint.errors import UsageError
 from faceprint.recognition.clustering.constraints import merged_sets
@@ -15,16 +16,8 @@ from faceprint.recognition.thresholds.merge_threshold import (
 )
 
 
-def people(count: int, each: int, noise: float = 0.6, dim: int = 32, seed: int = 0):
-    rng = np.random.default_rng(seed)
-    centers = rng.standard_normal((count, dim))
-    rows = np.repeat(centers, each, axis=0) + noise * rng.standard_normal((count * each, dim))
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows.astype(np.float32), np.repeat(np.arange(count), each)
-
-
 def test_two_faces_of_one_photograph_are_two_people_but_a_mirror_is_one():
-    rows, _ = people(1, 3, noise=0.7)
+    rows, _ = labeled_people(1, 3, noise=0.7)
     assert len(set(cluster_embeddings(rows, threshold=0.4).tolist())) == 1
     apart = cluster_embeddings(rows, threshold=0.4, photos=["a", "a", "b"])
     assert apart[0] != apart[1]
@@ -33,7 +26,7 @@ def test_two_faces_of_one_photograph_are_two_people_but_a_mirror_is_one():
 
 
 def test_a_face_that_was_taken_out_takes_nobody_along():
-    rows, _ = people(1, 12, noise=0.3)
+    rows, _ = labeled_people(1, 12, noise=0.3)
     links = [(0, i) for i in range(1, 6)]
     labels = cluster_embeddings(rows, threshold=0.4, cannot_link=links)
     assert len(set(labels[1:].tolist())) == 1
@@ -46,7 +39,7 @@ pairs = st.lists(st.tuples(st.integers(0, 29), st.integers(0, 29)), max_size=12)
 @given(pairs, pairs, st.lists(st.integers(0, 12), min_size=30, max_size=30))
 @settings(max_examples=60, deadline=None)
 def test_corrections_are_always_obeyed(must, cannot, photos):
-    rows, _ = people(6, 5, noise=0.8)
+    rows, _ = labeled_people(6, 5, noise=0.8)
     groups = merged_sets(30, must)
     cannot = [(a, b) for a, b in cannot if groups[a] != groups[b]]
     labels = cluster_embeddings(
@@ -57,7 +50,7 @@ def test_corrections_are_always_obeyed(must, cannot, photos):
 
 
 def test_contradictions_and_nonsense_are_refused():
-    rows, _ = people(2, 3)
+    rows, _ = labeled_people(2, 3)
     with pytest.raises(UsageError, match="must and must not"):
         cluster_embeddings(rows, threshold=0.5, must_link=[(0, 1), (1, 2)], cannot_link=[(0, 2)])
     with pytest.raises(UsageError, match="there are 0 to 5"):

@@ -6,24 +6,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from populations import shuffled_people
 
 from faceprint.recognition.clustering import int8_neighbors
 from faceprint.recognition.clustering.int8_neighbors import encode, nearest_pairs, scale_for
 from faceprint.runtime.int8_matmul import int8_matmul
 
 
-def people(count: int, each: int, noise: float = 0.6, dim: int = 64, seed: int = 0):
-    """Unit rows around centers, in random order."""
-    rng = np.random.default_rng(seed)
-    rows = np.repeat(rng.standard_normal((count, dim)), each, axis=0)
-    rows += noise * rng.standard_normal(rows.shape)
-    rows = rng.permutation(rows)
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-
-
 @pytest.mark.parametrize("dim", [3, 64, 512])
 def test_codes_are_off_by_less_than_the_slack(dim):
-    rows = people(200, 5, dim=dim)
+    rows = shuffled_people(200, 5, dim=dim)
     scale = scale_for(rows)
     products = int8_matmul(encode(rows, scale), encode(rows, scale))
     slack = int8_neighbors.NeighborLimits(scale, 0.0, 1).slack

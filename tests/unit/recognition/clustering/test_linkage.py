@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from populations import labeled_people, same_partition
 
 from faceprint.recognition.clustering.knn_graph import neighbor_graph
 from faceprint.recognition.clustering.linkage import average_linkage
@@ -12,24 +13,11 @@ from faceprint.recognition.thresholds.merge_threshold import (
 )
 
 
-def people(count: int, each: int, noise: float = 0.6, dim: int = 32, seed: int = 0):
-    rng = np.random.default_rng(seed)
-    centers = rng.standard_normal((count, dim))
-    rows = np.repeat(centers, each, axis=0) + noise * rng.standard_normal((count * each, dim))
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows.astype(np.float32), np.repeat(np.arange(count), each)
-
-
-def same_partition(a, b) -> bool:
-    a, b = np.asarray(a), np.asarray(b)
-    return bool(((a[:, None] == a) == (b[:, None] == b)).all())
-
-
 @pytest.mark.parametrize("threshold", [0.2, 0.35, 0.5, 0.7])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_linkage_is_scipys_average_linkage(threshold, seed):
     hierarchy = pytest.importorskip("scipy.cluster.hierarchy")
-    rows, _ = people(12, 6, noise=0.9, seed=seed)
+    rows, _ = labeled_people(12, 6, noise=0.9, seed=seed)
     tree = hierarchy.linkage(rows.astype(np.float64), "average", metric="cosine")
     expected = hierarchy.fcluster(tree, 1 - threshold, "distance")
     edges = neighbor_graph(rows, k=len(rows) - 1, floor=-1.0)

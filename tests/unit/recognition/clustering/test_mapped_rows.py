@@ -5,22 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from populations import shuffled_people
 
 from faceprint._mapped import new_rows
 from faceprint.recognition.clustering.mapped_rows import group_sums, take_rows
 
 
-def people(count: int, each: int, noise: float = 0.6, dim: int = 64, seed: int = 0):
-    """Unit rows around centers, in random order."""
-    rng = np.random.default_rng(seed)
-    rows = np.repeat(rng.standard_normal((count, dim)), each, axis=0)
-    rows += noise * rng.standard_normal(rows.shape)
-    rows = rng.permutation(rows)
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-
-
 def test_mapped_rows_are_as_rows_in_memory(tmp_path: Path):
-    rows = people(40, 5)
+    rows = shuffled_people(40, 5)
     mapped = new_rows(rows.shape, tmp_path)
     mapped[:] = rows
     chosen = np.array([3, 5, 4, 199])

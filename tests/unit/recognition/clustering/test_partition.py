@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from populations import labeled_people, same_partition
 
 from faceprint.evaluation.cluster_scores import cluster_scores
 from faceprint.recognition.clustering.partition import cluster_embeddings, partition
@@ -15,28 +16,15 @@ from faceprint.recognition.thresholds.merge_threshold import (
 from faceprint.types import OperatingPoint
 
 
-def people(count: int, each: int, noise: float = 0.6, dim: int = 32, seed: int = 0):
-    rng = np.random.default_rng(seed)
-    centers = rng.standard_normal((count, dim))
-    rows = np.repeat(centers, each, axis=0) + noise * rng.standard_normal((count * each, dim))
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows.astype(np.float32), np.repeat(np.arange(count), each)
-
-
-def same_partition(a, b) -> bool:
-    a, b = np.asarray(a), np.asarray(b)
-    return bool(((a[:, None] == a) == (b[:, None] == b)).all())
-
-
 def test_well_separated_people_are_found_by_both_graphs():
     pytest.importorskip("usearch")
-    rows, truth = people(40, 8, dim=64)
+    rows, truth = labeled_people(40, 8, dim=64)
     for exact in (True, False):
         assert same_partition(cluster_embeddings(rows, threshold=0.45, exact=exact), truth)
 
 
 def test_labels_are_by_size_and_strangers_are_alone():
-    rows, _ = people(3, 4, noise=0.1)
+    rows, _ = labeled_people(3, 4, noise=0.1)
     labels = cluster_embeddings(rows[[0, 4, 5, 6, 8, 9]], threshold=0.6)
     assert labels.tolist() == [2, 0, 0, 0, 1, 1]
     assert len(cluster_embeddings(np.empty((0, 8)), threshold=0.5)) == 0
@@ -44,7 +32,7 @@ def test_labels_are_by_size_and_strangers_are_alone():
 
 def test_people_that_resemble_each_other_are_kept_apart():
     rng = np.random.default_rng(3)
-    rows, truth = people(150, 4, noise=0.55, dim=64)
+    rows, truth = labeled_people(150, 4, noise=0.55, dim=64)
     alike = rng.standard_normal(64).astype(np.float32) * 0.12
     rows[:120] += alike
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)

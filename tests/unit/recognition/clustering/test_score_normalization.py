@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from populations import labeled_people
 
 from faceprint.recognition.clustering.knn_graph import Edges, neighbor_graph
 from faceprint.recognition.clustering.score_normalization import as_norm
 
 
-def people(count: int, each: int, noise: float = 0.6, dim: int = 32, seed: int = 0):
-    rng = np.random.default_rng(seed)
-    centers = rng.standard_normal((count, dim))
-    rows = np.repeat(centers, each, axis=0) + noise * rng.standard_normal((count * each, dim))
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows.astype(np.float32), np.repeat(np.arange(count), each)
-
-
 def test_a_face_like_many_strangers_is_crowded_and_its_own_person_does_not_count():
-    rows, truth = people(20, 4, noise=0.3)
+    rows, truth = labeled_people(20, 4, noise=0.3)
     shared = rows[:20].mean(axis=0) * 3
     rows[:20] += shared  # five people that resemble each other
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from populations import labeled_people
 
 from faceprint.evaluation.cluster_scores import cluster_scores
 from faceprint.recognition.clustering.partition import cluster_embeddings
 from faceprint.recognition.clustering.unsupervised_calibration import unsupervised_distributions
 
 
-def people(count: int, each: int, noise: float = 0.6, dim: int = 32, seed: int = 0):
-    rng = np.random.default_rng(seed)
-    centers = rng.standard_normal((count, dim))
-    rows = np.repeat(centers, each, axis=0) + noise * rng.standard_normal((count * each, dim))
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return rows.astype(np.float32), np.repeat(np.arange(count), each)
-
-
 def test_an_album_tells_its_own_similarities():
-    rows, truth = people(300, 4, noise=0.5, dim=64)
+    rows, truth = labeled_people(300, 4, noise=0.5, dim=64)
     names = [str(i) for i in range(len(rows))]
     known = unsupervised_distributions(rows, names)
     assert known is not None
@@ -34,7 +27,7 @@ def test_an_album_tells_its_own_similarities():
 
 
 def test_an_album_of_people_photographed_once_tells_what_strangers_have():
-    rows, _ = people(400, 1, dim=64)
+    rows, _ = labeled_people(400, 1, dim=64)
     known = unsupervised_distributions(rows, [str(i) for i in range(len(rows))])
     assert known is not None
     labels = cluster_embeddings(rows, threshold=known)
@@ -60,5 +53,5 @@ def test_thirty_people_tell_their_own_similarities(photographs, skewed):
 
 
 def test_a_small_album_without_mated_pairs_says_nothing():
-    rows, _ = people(60, 1, dim=64)
+    rows, _ = labeled_people(60, 1, dim=64)
     assert unsupervised_distributions(rows, [str(i) for i in range(len(rows))]) is None

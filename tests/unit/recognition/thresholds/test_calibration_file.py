@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from populations import population
 
 from faceprint.errors import DatasetError, UsageError
 from faceprint.evaluation.calibrate import calibrate
 from faceprint.evaluation.calibrate_data import FittedMaps, calibration_file
-from faceprint.evaluation.labeled_scores import LabeledScores, all_pairs
 from faceprint.evaluation.score_map_fit import (
     fit_score_map,
     fit_tail,
@@ -22,16 +22,6 @@ from faceprint.recognition.thresholds.calibration_file import (
     load_calibration,
     save_calibration,
 )
-
-
-def population(people: int, seed: int, each: int = 2, noise: float = 0.45) -> LabeledScores:
-    """Faces on a sphere: people around a few kinds, so that some are alike and errors cluster."""
-    rng, d = np.random.default_rng(seed), 24
-    kinds = np.random.default_rng(99).normal(size=(12, d))  # the same for every group of people
-    centers = 0.8 * kinds[rng.integers(0, 12, people)] + rng.normal(size=(people, d))
-    rows = np.repeat(centers, each, axis=0) + noise * rng.normal(size=(people * each, d))
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return all_pairs(rows, np.repeat(np.arange(people), each))
 
 
 def kept_file() -> CalibrationFile:
