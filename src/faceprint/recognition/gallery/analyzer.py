@@ -10,30 +10,18 @@ from faceprint.errors import ModelMismatchError, UsageError
 from faceprint.recognition.gallery.records import ModelPin
 from faceprint.recognition.thresholds.default_threshold import given_point, search_points
 from faceprint.recognition.thresholds.fpir import fpir_point, search_point
+from faceprint.recognition.thresholds.saved_calibrations import Models
 from faceprint.types import AnalyzedImage, Embedding, Face, Image, OperatingPoint
-from faceprint.zoo.card import ModelCard
 
 __all__ = ["Analyzer", "check_pin", "operating_point", "pin_of"]
 
 
-class Analyzer(Protocol):
+class Analyzer(Models, Protocol):
     """Finds and embeds the faces of photographs; `faceprint.load` gives one."""
 
     @property
     def name(self) -> str:
         """The pack's name."""
-
-    @property
-    def embedder_card(self) -> ModelCard:
-        """The embedder."""
-
-    @property
-    def detector_card(self) -> ModelCard:
-        """The detector, to whose alignment operating points apply."""
-
-    @property
-    def mirror(self) -> bool:
-        """Whether embeddings are averaged with those of the mirror image."""
 
     def analyze(self, source: Any, *, keep_crops: bool = False) -> list[Face]:
         """The faces of one photograph, largest first."""

@@ -18,10 +18,10 @@ from faceprint.types import Face
 
 __all__ = ["crop_url", "router"]
 
-router = APIRouter(route_class=GuardedRoute)
+router = APIRouter(route_class=GuardedRoute, responses=PROBLEMS)
 
 
-@router.post("/v1/faces", tags=["faces"], openapi_extra=needs("identify"), responses=PROBLEMS)
+@router.post("/v1/faces", tags=["faces"], openapi_extra=needs("identify"))
 async def faces(
     request: Request,
     image: Image,

@@ -21,7 +21,7 @@ __all__ = ["open_router", "router"]
 
 open_router = APIRouter()
 """Routes for everybody, with or without a key."""
-router = APIRouter(route_class=GuardedRoute)
+router = APIRouter(route_class=GuardedRoute, responses=PROBLEMS)
 
 
 @open_router.get("/", include_in_schema=False)
@@ -51,7 +51,6 @@ async def readyz(request: Request) -> JSONResponse:
     tags=["service"],
     response_class=PlainTextResponse,
     openapi_extra=needs("read"),
-    responses=PROBLEMS,
 )
 async def metrics(request: Request) -> Response:
     """Counters and latencies for Prometheus."""
@@ -62,7 +61,7 @@ async def metrics(request: Request) -> Response:
     return Response(text, media_type=CONTENT_TYPE_LATEST)
 
 
-@router.get("/v1/models", tags=["models"], openapi_extra=needs("read"), responses=PROBLEMS)
+@router.get("/v1/models", tags=["models"], openapi_extra=needs("read"))
 async def models(request: Request) -> schemas.ModelsAnswer:
     """The models of this server, and the thresholds that are known for them."""
     fp = analyzer_of(request)

@@ -33,10 +33,10 @@ __all__ = ["router"]
 _AT_ONCE = 8
 """Photographs of one request that wait at once, so that others find a place between them."""
 
-router = APIRouter(route_class=GuardedRoute)
+router = APIRouter(route_class=GuardedRoute, responses=PROBLEMS)
 
 
-@router.post("/v1/verify", tags=["faces"], openapi_extra=needs("identify"), responses=PROBLEMS)
+@router.post("/v1/verify", tags=["faces"], openapi_extra=needs("identify"))
 async def verify(
     request: Request,
     a: Image,
@@ -68,7 +68,7 @@ async def verify(
     return schemas.VerifyAnswer(**document)
 
 
-@router.post("/v1/identify", tags=["gallery"], openapi_extra=needs("identify"), responses=PROBLEMS)
+@router.post("/v1/identify", tags=["gallery"], openapi_extra=needs("identify"))
 async def identify(
     request: Request,
     image: Image,
@@ -99,7 +99,7 @@ async def identify(
     return await gallery.read(search)
 
 
-@router.post("/v1/cluster", tags=["faces"], openapi_extra=needs("identify"), responses=PROBLEMS)
+@router.post("/v1/cluster", tags=["faces"], openapi_extra=needs("identify"))
 async def cluster(
     request: Request,
     images: Images,

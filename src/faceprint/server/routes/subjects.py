@@ -26,10 +26,10 @@ __all__ = ["router"]
 
 _PAGE_SIZE = 100
 
-router = APIRouter(route_class=GuardedRoute)
+router = APIRouter(route_class=GuardedRoute, responses=PROBLEMS)
 
 
-@router.get("/v1/subjects", tags=["gallery"], openapi_extra=needs("read"), responses=PROBLEMS)
+@router.get("/v1/subjects", tags=["gallery"], openapi_extra=needs("read"))
 async def subjects(
     request: Request,
     after: Annotated[str | None, Query(description="`next` of the page before")] = None,
@@ -55,7 +55,6 @@ async def subjects(
     tags=["gallery"],
     status_code=201,
     openapi_extra=needs("write"),
-    responses=PROBLEMS,
 )
 async def enroll(
     request: Request,
@@ -80,7 +79,7 @@ async def enroll(
     return await _enroll(request, name, images, options)
 
 
-@router.get("/v1/subjects/{id}", tags=["gallery"], openapi_extra=needs("read"), responses=PROBLEMS)
+@router.get("/v1/subjects/{id}", tags=["gallery"], openapi_extra=needs("read"))
 async def subject(request: Request, id: str) -> schemas.SubjectDetails:
     """Somebody, and the templates that they have."""
 
@@ -94,7 +93,9 @@ async def subject(request: Request, id: str) -> schemas.SubjectDetails:
 
 
 @router.patch(
-    "/v1/subjects/{id}", tags=["gallery"], openapi_extra=needs("write"), responses=PROBLEMS
+    "/v1/subjects/{id}",
+    tags=["gallery"],
+    openapi_extra=needs("write"),
 )
 async def update(request: Request, id: str, change: schemas.SubjectUpdate) -> schemas.SubjectInfo:
     """Replace the metadata or the consent of somebody."""
@@ -112,7 +113,6 @@ async def update(request: Request, id: str, change: schemas.SubjectUpdate) -> sc
     tags=["gallery"],
     status_code=204,
     openapi_extra=needs("write"),
-    responses=PROBLEMS,
 )
 async def remove(request: Request, id: str) -> Response:
     """Remove somebody, and every byte of their templates."""
@@ -125,7 +125,6 @@ async def remove(request: Request, id: str) -> Response:
     tags=["gallery"],
     status_code=201,
     openapi_extra=needs("write"),
-    responses=PROBLEMS,
 )
 async def add_templates(request: Request, id: str, images: Images) -> schemas.EnrollAnswer:
     """Enroll more photographs of somebody."""
@@ -138,7 +137,6 @@ async def add_templates(request: Request, id: str, images: Images) -> schemas.En
     tags=["gallery"],
     status_code=204,
     openapi_extra=needs("write"),
-    responses=PROBLEMS,
 )
 async def remove_template(request: Request, id: str, template: str) -> Response:
     """Remove one template."""
