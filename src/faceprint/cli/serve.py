@@ -30,7 +30,9 @@ app.add_typer(keys, name="keys")
 
 KeysFile = Annotated[
     Path | None,
-    typer.Option("--keys", metavar="FILE", help="The API keys. [api-keys.json in FACEPRINT_HOME]"),
+    typer.Option(
+        "--keys", metavar="FILE", help="File of API keys. [api-keys.json in FACEPRINT_HOME]"
+    ),
 ]
 
 
@@ -42,11 +44,13 @@ def serve(
     host: Annotated[
         str, typer.Option("--host", help="Address to listen on; needs API keys beyond loopback.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0: any free one.")] = 8000,
+    port: Annotated[
+        int, typer.Option("--port", min=0, max=65535, help="Port; 0 picks a free one.")
+    ] = 8000,
     gallery: Annotated[
         str | None,
         typer.Option(
-            "--gallery", metavar="GALLERY", help="A file, or postgresql://...; made if missing."
+            "--gallery", metavar="GALLERY", help="A file, or postgresql://...; created if missing."
         ),
     ] = None,
     key_file: Annotated[
@@ -59,17 +63,18 @@ def serve(
     ] = None,
     keys_file: KeysFile = None,
     no_auth: Annotated[
-        bool, typer.Option("--no-auth", help="Ask for no API key; on loopback alone.")
+        bool, typer.Option("--no-auth", help="Require no API key; allowed only on loopback.")
     ] = False,
-    rate: Annotated[
-        str, typer.Option("--rate", help="Requests that one key may make.")
-    ] = "1200/minute",
+    rate: Annotated[str, typer.Option("--rate", help="Request limit of each key.")] = "1200/minute",
     max_body: Annotated[
-        int, typer.Option("--max-body", metavar="BYTES", min=1024, help="Size of a request.")
+        int,
+        typer.Option("--max-body", metavar="BYTES", min=1024, help="Largest request, in bytes."),
     ] = 24_000_000,
     max_requests: Annotated[
         int,
-        typer.Option("--max-requests", min=1, help="Uploads at once; more are answered with 429."),
+        typer.Option(
+            "--max-requests", min=1, help="Concurrent uploads; further ones are answered with 429."
+        ),
     ] = 64,
     compat: Annotated[
         list[str] | None,
@@ -98,7 +103,7 @@ def serve(
 ) -> int:
     """Serve the API and the page until interrupted.
 
-    Without API keys it answers nobody, unless --no-auth is given on loopback. Make a key with
+    Without API keys it does not start, unless --no-auth is given on loopback. Create a key with
     `faceprint serve keys create`. The page is at /, the API's description at /openapi.json.
     """
     if ctx.invoked_subcommand is not None:
@@ -113,11 +118,11 @@ def serve(
 
     stored = KeyFile(keys_file or default_key_file())
     if no_auth and not _is_loopback(host):
-        raise UsageError(f"--no-auth serves loopback alone, and {host} is not loopback")
+        raise UsageError(f"--no-auth is allowed only on loopback, and {host} is another address")
     if not no_auth and not stored.all():
         raise UsageError(
-            f"there are no API keys in {stored.path}; make one: faceprint serve keys create NAME, "
-            "or serve this machine alone: --no-auth"
+            f"there are no API keys in {stored.path}; create one with faceprint serve keys create "
+            "NAME, or give --no-auth to serve only this machine"
         )
     doors = tuple(dict.fromkeys(compat or ()))
     if "immich" in doors and not no_auth and not compat_open:
@@ -159,10 +164,10 @@ def create(
     keys_file: KeysFile = None,
     as_json: Json = False,
 ) -> int:
-    """Make a key and show it once.
+    """Create a key and show it once.
 
-    Scopes: read sees models, subjects and metrics; identify detects, compares and searches; write
-    enrolls and removes; embed gets embeddings. JSON: id, name, scopes, expires, key.
+    Scopes: read for models, subjects and metrics; identify to detect, compare and search; write to
+    enroll and remove; embed to get embeddings. JSON: id, name, scopes, expires, key.
     """
     from faceprint.server.keys import KeyFile, default_key_file
 
@@ -180,10 +185,11 @@ def create(
 
 @keys.command("list")
 def list_keys(keys_file: KeysFile = None, as_json: Json = False) -> int:
-    """List what is kept of the keys. JSON: keys[]: id, name, scopes, created, expires."""
+    """List the keys, without their secrets. JSON: keys[]: id, name, scopes, created, expires."""
     from faceprint.server.keys import KeyFile, default_key_file
 
-    found = KeyFile(keys_file or default_key_file()).all()
+    stored = KeyFile(keys_file or default_key_file())
+    found = stored.all()
     now = datetime.now(UTC)
     if as_json:
         print_json(
@@ -211,7 +217,10 @@ def list_keys(keys_file: KeysFile = None, as_json: Json = False) -> int:
         )
         for key in found
     ]
-    print_table(("id", "name", "scopes", "created", "expires"), rows)
+    if rows:
+        print_table(("id", "name", "scopes", "created", "expires"), rows)
+    else:
+        note(f"no keys in {stored.path}")
     return DONE
 
 
