@@ -231,7 +231,6 @@ class GuardedRoute(APIRoute):
         uploads = (self.methods or set()) & {"POST", "PUT", "PATCH"}
 
         async def guarded(request: Request) -> Response:
-            request.state.route = self.path
             if self.key_in_body:
                 request.app.state.access.check_address(request)
             else:

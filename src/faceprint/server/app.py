@@ -81,8 +81,6 @@ def create_app(analyzer: FaceAnalyzer, options: ServiceOptions) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await asyncio.to_thread(analyzer.open)
-
         def analyze(
             images: Sequence[bytes], *, embed: bool, keep_crops: bool
         ) -> list[AnalyzedImage]:
@@ -96,11 +94,17 @@ def create_app(analyzer: FaceAnalyzer, options: ServiceOptions) -> FastAPI:
         )
         app.state.queue, app.state.gallery = queue, None
         try:
+            await asyncio.to_thread(analyzer.open)
             if options.gallery is not None:
                 queued = QueuedAnalyzer(analyzer, queue, asyncio.get_running_loop())
                 app.state.gallery = await asyncio.to_thread(
                     GalleryThreads, options.gallery, queued, options.gallery_key
                 )
+        except BaseException as error:
+            app.state.start_error = error
+            await asyncio.to_thread(queue.close)
+            raise
+        try:
             yield
         finally:
             if app.state.gallery is not None:
@@ -116,7 +120,7 @@ def create_app(analyzer: FaceAnalyzer, options: ServiceOptions) -> FastAPI:
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    app.state.analyzer, app.state.metrics = analyzer, metrics
+    app.state.analyzer, app.state.metrics, app.state.start_error = analyzer, metrics, None
     app.state.allowed = AllowedMethods()
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
     app.state.access = Access(options.keys, options.rate)

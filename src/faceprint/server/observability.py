@@ -141,7 +141,7 @@ class Observed:
         finally:
             state: dict[str, Any] = scope["state"]
             seconds = time.perf_counter() - started
-            route = state.get("route", "other")
+            route = getattr(scope.get("route"), "path", "other")
             self._metrics.answered(scope["method"], route, status, seconds)
             _log(number, scope["method"], route, status, seconds, state)
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import uvicorn
 
+from faceprint.errors import UsageError
 from faceprint.server.app import ServiceOptions, create_app
 from faceprint.vision.analyzer import FaceAnalyzer
 
@@ -22,7 +23,7 @@ _CONNECTIONS = 1000
 
 
 class _Server(uvicorn.Server):
-    """Says where it listens once it answers, and keeps the error that ended its start."""
+    """Announces its address once it answers."""
 
     def __init__(self, config: uvicorn.Config, announce: Callable[[str], None]) -> None:
         super().__init__(config)
@@ -30,7 +31,11 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then say so."""
+        # An error at the start is raised by `run`; uvicorn would print it with its traceback.
+        log = logging.getLogger("uvicorn.error")
+        log.disabled = True
         await super().startup(sockets)
+        log.disabled = False
         if self.started and sockets:
             host, port = sockets[0].getsockname()[:2]
             shown = f"[{host}]" if ":" in host else host
@@ -53,8 +58,7 @@ def run(
         announce: told the address once the service answers.
 
     Raises:
-        OSError: the address can't be listened on.
-        UsageError: options that contradict each other or the models.
+        UsageError: the address can't be used, or options contradict each other or the models.
         What opening the models and the gallery raises.
     """
     app = create_app(analyzer, options)
@@ -80,5 +84,13 @@ def run(
     kind = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(kind) as listening:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        _Server(config, announce).run(sockets=[listening])
+        try:
+            listening.bind((host, port))
+        except OSError as error:
+            raise UsageError(f"can't listen on {host}, port {port}: {error.strerror}") from error
+        try:
+            _Server(config, announce).run(sockets=[listening])
+        except SystemExit:  # uvicorn's way to say that the start failed
+            if app.state.start_error is None:
+                raise
+            raise app.state.start_error from None
