@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
 LOWEST := $(VENV)/lowest
 SMOKE := tests/unit/vision/test_images.py tests/unit/vision/test_headers.py tests/unit/cli/test_exit_codes.py tests/unit/test_settings.py \
-  tests/unit/test_external.py tests/unit/test_telemetry.py tests/unit/test_public_names.py tests/unit/embedding_table \
+  tests/unit/test_external.py tests/unit/test_telemetry.py tests/unit/test_public_names.py tests/unit/embedding_table tests/unit/server \
   tests/integration/test_reduced_decoding.py tests/integration/test_cli.py tests/integration/test_one_photograph.py
 
 .PHONY: demo test test-fast test-lowest check format bench docs clean
@@ -63,7 +63,7 @@ $(VENV)/.check: pyproject.toml | $(VENV)/bin/python
 $(LOWEST)/.done: pyproject.toml $(VENV)/.test
 	$(PIP) install uv
 	$(BIN)/uv venv -q --clear $(LOWEST)
-	VIRTUAL_ENV=$(LOWEST) $(BIN)/uv pip install -q --resolution lowest-direct -e '.[onnx,bulk,report]'
+	VIRTUAL_ENV=$(LOWEST) $(BIN)/uv pip install -q --resolution lowest-direct -e '.[onnx,bulk,report,client,server]'
 	VIRTUAL_ENV=$(LOWEST) $(BIN)/uv pip install -q pytest pytest-socket hypothesis
 	touch $@
 
