@@ -90,7 +90,6 @@ def run(
             raise UsageError(f"can't listen on {host}, port {port}: {error.strerror}") from error
         try:
             _Server(config, announce).run(sockets=[listening])
-        except SystemExit:  # uvicorn's way to say that the start failed
-            if app.state.start_error is None:
-                raise
-            raise app.state.start_error from None
+        finally:  # a start that failed ends in SystemExit; with an older uvicorn, without a word
+            if app.state.start_error is not None:
+                raise app.state.start_error from None
