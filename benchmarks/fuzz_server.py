@@ -11,24 +11,20 @@ library finds here. The memory of the service is read before and after.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import re
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from _common import median, provenance, write
+from _service import memory, service
 from fuzz_requests import Request, Requests, judge, parsed, send
 
 import faceprint
@@ -37,31 +33,6 @@ from faceprint.server.problems import problem_of
 
 _SAMPLE = 100
 """Requests between two readings of the memory."""
-
-
-@contextlib.contextmanager
-def service(folder: Path, *words: str) -> Iterator[tuple[tuple[str, int], subprocess.Popen[str]]]:
-    """A service in a process of its own; its address."""
-    log = folder / "log"
-    command = [sys.executable, "-m", "faceprint", "serve", "--port", "0", *words]
-    with (
-        log.open("w") as out,
-        subprocess.Popen(command, stdout=out, stderr=out, text=True) as process,
-    ):
-        try:
-            while not (found := re.search(r"http://\S+", log.read_text("utf-8"))):
-                if process.poll() is not None:
-                    raise SystemExit(log.read_text("utf-8"))
-                time.sleep(0.05)
-            yield ("127.0.0.1", urlsplit(found[0]).port or 0), process
-        finally:
-            process.terminate()
-
-
-def memory(process: subprocess.Popen[str], field: str = "VmRSS") -> float:
-    """Megabytes of a process."""
-    status = Path(f"/proc/{process.pid}/status").read_text()
-    return int(re.search(rf"{field}:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
 
 
 def slow(address: tuple[str, int], requests: Requests, index: int, stop: threading.Event) -> int:
