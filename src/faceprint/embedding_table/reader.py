@@ -107,13 +107,18 @@ def _faces(columns: Columns, chosen: Any, path: Path) -> EmbeddingTable:
     return EmbeddingTable(
         # The faces of one photograph share its name.
         tuple(sys.intern(printable(str(source))) for source in columns["source"][chosen]),
-        columns["box"][chosen],
-        np.nan_to_num(columns["score"][chosen]),
-        columns["quality"][chosen],
+        _finite(columns["box"][chosen], 0),
+        _finite(columns["score"][chosen], 0),
+        _finite(columns["quality"][chosen], np.nan),
         vectors,
         embedders[0],
         (None,) * len(chosen),
     )
+
+
+def _finite(numbers: Array, unknown: float) -> Array:
+    """What another program left empty, or gave as infinite, reads as in a table without it."""
+    return np.where(np.isfinite(numbers), numbers, np.float32(unknown))
 
 
 def _groups(path: Path, names: Sequence[str], rows: int) -> Iterator[tuple[int, Columns]]:

@@ -198,3 +198,20 @@ def test_a_face_without_embedding_or_number_is_no_face(tmp_path: Path) -> None:
     (group,) = read_groups(path)
     assert group["face"].tolist() == [-1, -1, 1]
     assert group["duplicate_of"].tolist() == [None] * 3
+
+
+def test_numbers_that_are_none_read_as_unknown(tmp_path: Path) -> None:
+    path = tmp_path / "t.npz"
+    nan, inf = np.nan, np.inf
+    np.savez(
+        path,
+        source=np.asarray(["a", "b", "c"]),
+        embedding=VECTORS,
+        box=np.asarray([[nan] * 4, [0, -inf, inf, 9], [1, 2, 3, 4]]),
+        score=np.asarray([nan, inf, 0.5]),
+        quality=np.asarray([inf, nan, 0.5]),
+    )
+    table = read_table(path)
+    assert table.boxes.tolist() == [[0] * 4, [0, 0, 0, 9], [1, 2, 3, 4]]
+    assert table.scores.tolist() == [0, 0, 0.5]
+    np.testing.assert_array_equal(table.quality[:, 3], [nan, nan, 0.5])
