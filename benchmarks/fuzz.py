@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from _common import provenance, write
 from fuzz_run import KINDS, Case, in_memory, run
 
-SHARES = {"photographs": 0.2, "galleries": 0.2, "cards": 0.06, "graphs": 0.08, "imports": 0.2}
+SHARES = {"photographs": 0.17, "galleries": 0.22, "cards": 0.03, "graphs": 0.05, "imports": 0.27}
 """Of the time; the rest is for tables. An hour is enough for 20,000 photographs and 2,000 of every
 other kind on a machine with a core to itself."""
 

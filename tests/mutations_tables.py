@@ -173,9 +173,9 @@ def parquet_column(data: bytes, rng: Random) -> bytes:
     if not table.num_columns:
         return data
     at, n = rng.randrange(table.num_columns), table.num_rows
-    name = table.schema.names[at]
     what = rng.randrange(5)
     try:
+        name = table.schema.names[at]  # not UTF-8 in a file that is damaged already
         if what == 0:
             table = table.remove_column(at)
         elif what == 1:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from faceprint._optional import require
 from faceprint.embedding_table.limits import LONGEST_TEXT, max_bytes, max_characters
+from faceprint.embedding_table.parquet_footer import count_values
 from faceprint.embedding_table.schema import COLUMNS, QUALITY, TEXTS, Columns
 from faceprint.types import Array
 
@@ -119,7 +120,7 @@ def read_parquet(
             # Repeated texts are then read once.
             texts = [field.name for field in schema if pa.types.is_string(field.type)]
             with pq.ParquetFile(opened, read_dictionary=texts) as file:
-                _check_size(file.metadata, path)
+                _check_size(path)
                 reader = _ColumnReader(pa, path)
                 present = [field.name for field in schema if field.name in names]
                 # Asked for all row groups at once, pyarrow would keep what it read until the end.
@@ -131,12 +132,8 @@ def read_parquet(
         raise ValueError(str(error)) from error
 
 
-def _check_size(metadata: Any, path: Path) -> None:
-    groups = [metadata.row_group(index) for index in range(metadata.num_row_groups)]
-    values = sum(
-        group.column(place).num_values for group in groups for place in range(group.num_columns)
-    )
-    limit = max_bytes(path) // 4
+def _check_size(path: Path) -> None:
+    values, limit = count_values(path), max_bytes(path) // 4
     if values > limit:
         raise ValueError(f"it holds {values:,} values; a file of its size has {limit:,}")
 
