@@ -48,6 +48,8 @@ exit codes do not change.
 | `FACEPRINT_DEVICE` | default of `--device` |
 | `FACEPRINT_THREADS` | default of `--threads` |
 | `FACEPRINT_PROCESSES` | default of `--processes` |
+| `FACEPRINT_COMPAT_DETECTOR` | `dlib`: the drop-in uses its boxes ([migrating.md](migrating.md)) |
+| `FACEPRINT_DLIB_LANDMARKS` | dlib's file for 68 landmarks ([migrating.md](migrating.md)) |
 | `FACEPRINT_KEY_FILE` | the key of encrypted galleries |
 """
 

@@ -12,9 +12,11 @@ __all__ = [
     "MAX_PIXELS",
     "accept_license",
     "available_cores",
+    "compat_detector",
     "default_device",
     "default_pack",
     "default_runtime",
+    "dlib_landmarks",
     "expanded",
     "home",
     "max_pixels",
@@ -120,6 +122,24 @@ def default_runtime() -> str:
 def default_device() -> str:
     """FACEPRINT_DEVICE, else `cpu`."""
     return os.environ.get("FACEPRINT_DEVICE", "").strip() or "cpu"
+
+
+def compat_detector() -> str:
+    """FACEPRINT_COMPAT_DETECTOR: what finds faces for `faceprint.compat`, `faceprint` or `dlib`.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    chosen = os.environ.get("FACEPRINT_COMPAT_DETECTOR", "").strip() or "faceprint"
+    if chosen not in ("faceprint", "dlib"):
+        raise UsageError(f"FACEPRINT_COMPAT_DETECTOR is {chosen!r}, not 'faceprint' or 'dlib'")
+    return chosen
+
+
+def dlib_landmarks() -> Path | None:
+    """FACEPRINT_DLIB_LANDMARKS: the file of dlib's predictor of 68 landmarks."""
+    chosen = os.environ.get("FACEPRINT_DLIB_LANDMARKS", "").strip()
+    return expanded(chosen) if chosen else None
 
 
 def max_pixels() -> int:

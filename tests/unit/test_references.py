@@ -27,6 +27,7 @@ TEXTS = sorted([*PAGES, *SOURCES, ROOT / "Makefile", ROOT / "pyproject.toml"])
 
 # Options of other programs that pages and messages mention.
 FOREIGN_OPTIONS = {
+    *("--tolerance", "--show-distance", "--cpus"),  # faceprint.compat.face_recognition
     *("--strict", "--preload", "--schema"),  # mypy, gunicorn, pg_dump
     *("--no-input", "--only-binary"),  # pip
     *("--megabytes", "--machines", "--cores", "--gbit"),
@@ -105,7 +106,7 @@ def exists(dotted: str) -> bool:
 
 
 def test_modules_exist() -> None:
-    later = {"faceprint.NAME", "faceprint.compat", "faceprint.service"}
+    later = {"faceprint.NAME", "faceprint.service"}
     missing = [
         f"{place}: {name}"
         for place, name in lines(MODULE, TEXTS)
