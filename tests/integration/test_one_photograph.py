@@ -208,3 +208,18 @@ def test_a_resumed_run_whose_photographs_are_sound_is_the_undisturbed_one(
     (found,), (expected,) = read_groups(out), read_groups(whole)
     for name in COLUMNS:
         np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+
+def test_a_batch_gives_what_a_stream_does_with_the_error_of_each(photographs: list[Path]) -> None:
+    analyzer = faceprint.load(threads=1)
+    sources = [photographs[0], b"no photograph", photographs[1]]
+    batch = analyzer.analyze_batch(sources)
+    stream = list(analyzer.analyze_many(sources))
+    assert [bool(result.error) for result in batch] == [False, True, False]
+    for found, expected in zip(batch, stream, strict=True):
+        assert len(found.faces) == len(expected.faces)
+        for face, other in zip(found.faces, expected.faces, strict=True):
+            np.testing.assert_allclose(face.box, other.box, atol=1e-2)
+            assert face.embedding is not None and other.embedding is not None
+            assert face.embedding.vector @ other.embedding.vector > 0.9999
+    assert analyzer.analyze_batch([]) == []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,7 +24,6 @@ from faceprint.server.openapi import AllowedMethods, describe
 from faceprint.server.problems import REFUSALS, problem_response
 from faceprint.server.routes import ROUTERS
 from faceprint.server.work_queue import WorkQueue
-from faceprint.types import AnalyzedImage
 from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["ServiceOptions", "create_app"]
@@ -81,13 +80,8 @@ def create_app(analyzer: FaceAnalyzer, options: ServiceOptions) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        def analyze(
-            images: Sequence[bytes], *, embed: bool, keep_crops: bool
-        ) -> list[AnalyzedImage]:
-            return list(analyzer.analyze_many(images, embed=embed, keep_crops=keep_crops))
-
         queue = WorkQueue(
-            analyze,
+            analyzer.analyze_batch,
             workers=options.workers or settings.available_cores(),
             places=options.places,
             observe=metrics.observe,

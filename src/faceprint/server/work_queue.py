@@ -32,7 +32,7 @@ class AnalyzeBatch(Protocol):
     """Analyzes photographs together; one outcome each, in their order."""
 
     def __call__(
-        self, images: Sequence[bytes], *, embed: bool, keep_crops: bool
+        self, images: Sequence[bytes], /, *, embed: bool, keep_crops: bool
     ) -> list[AnalyzedImage]:
         """Their faces, or the error of each."""
         ...
@@ -82,7 +82,7 @@ class WorkQueue:
         *,
         workers: int,
         places: int,
-        batch_size: int = 4,
+        batch_size: int = 8,
         observe: Observe = lambda stage, value: None,
     ) -> None:
         self._analyze, self._places, self._batch_size = analyze, places, batch_size

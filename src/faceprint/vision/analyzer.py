@@ -122,6 +122,28 @@ class FaceAnalyzer:
         outputs = FaceOutputs(embed, quality, keep_crops)
         return self._stream_executor(batch_size).analyze(sources, batch_size, outputs)
 
+    def analyze_batch(
+        self,
+        sources: Sequence[ImageSource],
+        *,
+        embed: bool = True,
+        keep_crops: bool = False,
+        quality: bool = True,
+    ) -> list[AnalyzedImage]:
+        """Analyze some photographs at once, in the calling thread and on one core.
+
+        For programs that share the work among threads of their own, one batch each; `analyze_many`
+        does that by itself. A photograph that can't be used has `error` set.
+
+        Args:
+            embed, keep_crops, quality: see `analyze`.
+
+        Raises:
+            ModelError: a model can't be opened.
+        """
+        outputs = FaceOutputs(embed, quality, keep_crops)
+        return self._stream_executor(len(sources) or 1).analyze_batch(sources, outputs)
+
     def analyze_groups(
         self, groups: Iterable[Sequence[ImageSource]], *, batch_size: int = 32
     ) -> Generator[AnalyzedImage, None, None]:

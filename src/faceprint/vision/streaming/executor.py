@@ -41,6 +41,12 @@ class StreamExecutor:
         """Analyze one stream, lazily and in order."""
         return self._run(chunks(sources, self._chunk_size(batch_size), self._workers), outputs)
 
+    def analyze_batch(
+        self, sources: Sequence[ImageSource], outputs: FaceOutputs
+    ) -> list[AnalyzedImage]:
+        """Analyze one batch in the calling thread."""
+        return self._analyzer.analyze_chunk(sources, outputs)
+
     def analyze_groups(
         self, groups: Iterable[Sequence[ImageSource]], batch_size: int
     ) -> Generator[AnalyzedImage, None, None]:
