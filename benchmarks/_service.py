@@ -31,7 +31,7 @@ def service(folder: Path, *words: str) -> Iterator[tuple[tuple[str, int], subpro
             process.terminate()
 
 
-def memory(process: subprocess.Popen[str], field: str = "VmRSS") -> float:
+def memory(pid: int, field: str = "VmRSS") -> float:
     """Megabytes of a process."""
-    status = Path(f"/proc/{process.pid}/status").read_text()
+    status = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(rf"{field}:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]

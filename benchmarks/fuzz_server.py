@@ -99,16 +99,16 @@ def measure(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 print(index, request.path, request.what, wrong, file=sys.stderr, flush=True)
 
         indices = range(chosen.cases) if chosen.index is None else [chosen.index]
-        samples = [memory(process)]
+        samples = [memory(process.pid)]
         with ThreadPoolExecutor(chosen.clients) as clients:
             for first in range(0, len(indices), _SAMPLE):
                 list(clients.map(one, indices[first : first + _SAMPLE]))
                 if process.poll() is not None:
                     raise SystemExit(f"the service ended: {process.returncode}")
-                samples.append(memory(process))
+                samples.append(memory(process.pid))
         stop.set()
         statuses = Counter(str(done.result()) for done in slows)
-        peak = memory(process, "VmHWM")
+        peak = memory(process.pid, "VmHWM")
     part = max(1, len(samples) // 5)
     # The first fifth warms up: sessions, caches, the gallery.
     before, after = median(samples[part : 2 * part + 1]), median(samples[-part:])

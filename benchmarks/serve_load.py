@@ -112,7 +112,7 @@ def overload(
                 continue
             pool.submit(one, index)
             if index % 100 == 0:
-                resident.append(memory(process))
+                resident.append(memory(process.pid))
     fifth = max(1, len(resident) // 5)
     return {
         "offered_per_second": round(rate, 1),
@@ -166,7 +166,7 @@ def measure(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 "photographs_per_second": round(served, 2),
                 "analyze_many": [round(rate, 2) for rate in rates],
                 "share": round(served / (sum(rates) / 2), 3),
-                "memory_mb": round(memory(process), 1),
+                "memory_mb": round(memory(process.pid), 1),
             }
         send, _ = routes(images)["identify"]
         rate = 2 * result["identify"]["requests_per_second"]

@@ -55,6 +55,8 @@ ENVIRONMENTS = {
     "insightface": Environment(
         (("insightface==2.1", _ORT, _NUMPY, "opencv-python==5.0.0.93"),),
         "from insightface.app import FaceAnalysis",
+        ("fastapi==0.165.0", "uvicorn==0.54.0", "python-multipart==0.0.34"),
+        "size without FastAPI, which serve_peers.py needs",
     ),
     "uniface": Environment(
         (("uniface[cpu]==4.2.1", _ORT, _NUMPY, "opencv-python==5.0.0.93"),), "import uniface"

@@ -25,7 +25,7 @@ _CROPS = 16
 
 def open_side(options: dict[str, Any]) -> Side:
     """Options: `pack` is the folder, `side` the detector's input in pixels."""
-    app, narrow = _app(options, cores()), _app(options, 1)
+    app, narrow = open_app(options, cores()), open_app(options, 1)
 
     def one(path: str) -> list[Any]:
         return list(app.get(cv2.imread(path)))
@@ -58,7 +58,7 @@ def open_side(options: dict[str, Any]) -> Side:
     )
 
 
-def _app(options: dict[str, Any], threads: int) -> FaceAnalysis:
+def open_app(options: dict[str, Any], threads: int) -> FaceAnalysis:
     session = onnxruntime.SessionOptions()
     session.intra_op_num_threads = threads
     session.log_severity_level = 3
