@@ -12,6 +12,7 @@ were used and did not end well are kept below --keep.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import tempfile
 import time
@@ -71,7 +72,7 @@ def _rows(case: Case) -> list[dict[str, Any]]:
 
 
 def main() -> None:
-    """Print JSON; leave with 1 when something was found."""
+    """Print JSON, and keep it if all kinds ran; leave with 1 when something was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3600.0, help="for all kinds together")
     parser.add_argument("--seed", type=int, default=1)
@@ -90,7 +91,10 @@ def main() -> None:
         for kind in kinds:
             seconds = chosen.seconds * SHARES.get(kind, rest) / whole
             result[kind] = measure(kind, chosen, seconds, folder)
-    write("fuzz", result)
+    if chosen.only or chosen.cases or chosen.index is not None:
+        print(json.dumps(result, indent=2))
+    else:
+        write("fuzz", result)
     sys.exit(1 if any(result[kind]["findings"] for kind in kinds) else 0)
 
 

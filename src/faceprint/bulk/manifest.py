@@ -164,6 +164,10 @@ class Manifest:
         )
         # In pages: an open cursor would see, or block, the writes in between.
         while page := self._db.execute(sql, (position, 1000)).fetchall():
+            if page[-1][0] <= position:  # in a damaged file pages would never end
+                raise DatasetError(
+                    f"{self.folder}: damaged (rows out of order); --overwrite starts again"
+                )
             position = page[-1][0]
             for where, source, stamp, size, digest in page:
                 yield (

@@ -11,6 +11,7 @@ import pytest
 from gallery_kit import FakeAnalyzer, card, photograph, vector
 
 from faceprint.errors import (
+    GalleryCorruptError,
     GalleryError,
     GalleryLockedError,
     ModelMismatchError,
@@ -28,6 +29,8 @@ from faceprint.recognition.gallery import (
     Skipped,
     folder_pairs,
 )
+from faceprint.recognition.gallery.sql.reader import SqlReader
+from faceprint.recognition.gallery.sql.sqlite import SqliteDatabase
 from faceprint.types import OperatingPoint
 
 ANY = OperatingPoint(-1.0)
@@ -372,3 +375,19 @@ def test_a_key_means_that_the_gallery_is_sealed_however_it_is_given(
     monkeypatch.delenv(way)
     with opened(path) as gallery:
         assert gallery.counts() == {"subjects": 1, "templates": 3}
+
+
+@pytest.mark.parametrize("rows", ["subjects", "templates", "vectors", "tags", "audit"])
+def test_rows_that_come_again_and_again_end_with_an_error(
+    path: Path, rows: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(path).close()
+    database = SqliteDatabase(path)
+    fetch, pages = database.fetch, dict[str, Any]()
+    # As where a damaged file has its rows out of order: each page is the first one.
+    monkeypatch.setattr(
+        database, "fetch", lambda sql, values=(): pages.setdefault(sql, fetch(sql, values))
+    )
+    with pytest.raises(GalleryCorruptError, match="out of order"):
+        for _ in getattr(SqlReader(database), rows)():
+            pass

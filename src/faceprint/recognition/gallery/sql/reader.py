@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
@@ -33,6 +34,7 @@ MIN_KEY = -(1 << 63)
 """Galleries number rows from 1. Reading starts here, to see the rows of other writers too."""
 _PAGE = 4096
 Row = TypeVar("Row")
+_key_of, _name_of = operator.attrgetter("key"), operator.attrgetter("name")
 
 
 class Database(Protocol):
@@ -90,6 +92,22 @@ class SqlReader:
     def _read_keys(self, rest: str, values: Sequence[Any] = ()) -> list[int]:
         return [int(key) for (key,) in self._database.fetch(f"SELECT key FROM {rest}", values)]
 
+    def _pages(
+        self, read: Callable[[Any], list[Row]], place: Callable[[Row], Any], last: Any
+    ) -> Iterator[list[Row]]:
+        """Pages of rows, each read beyond the `place` of the last row of the page before.
+
+        Raises:
+            GalleryCorruptError: rows out of order, of which pages would never end.
+        """
+        while page := read(last):
+            if place(page[-1]) <= last:
+                raise GalleryCorruptError(
+                    f"{self.location}: rows are out of order in the file; it is damaged"
+                )
+            yield page
+            last = place(page[-1])
+
     def header(self) -> Header:
         """The gallery's header."""
         rows = self._read(HeaderColumns, HEADER, "gallery", ())
@@ -106,10 +124,9 @@ class SqlReader:
 
     def subjects(self) -> Iterator[SubjectRow]:
         """All subjects, in the order of their stored names."""
-        last = ""
-        while page := self._subjects("name > ? ORDER BY name LIMIT 1000", (last,)):
+        rest = "name > ? ORDER BY name LIMIT 1000"
+        for page in self._pages(lambda last: self._subjects(rest, (last,)), _name_of, ""):
             yield from page
-            last = page[-1].name
 
     def subjects_by_key(self, keys: Sequence[int]) -> dict[int, SubjectRow]:
         """Those of these subjects that exist."""
@@ -155,9 +172,12 @@ class SqlReader:
         values = () if subject_key is None else (subject_key,)
         size = self._database.crops_per_page if crops else _PAGE
         condition = f"{only}key > ? ORDER BY key LIMIT {size:d}"
-        while page := self._templates(condition, (*values, after), crops):
+
+        def read(last: int) -> list[TemplateRow]:
+            return self._templates(condition, (*values, last), crops)
+
+        for page in self._pages(read, _key_of, after):
             yield from page
-            after = page[-1].key
 
     def templates_by_key(self, keys: Sequence[int], *, crops: bool = False) -> list[TemplateRow]:
         """Those of these templates that exist."""
@@ -181,9 +201,11 @@ class SqlReader:
     def vectors(self, after: int = MIN_KEY) -> Iterator[list[TemplateColumns]]:
         """Pages of templates with keys beyond `after`, in the order of their keys."""
         rest = f"templates WHERE key > ? ORDER BY key LIMIT {_PAGE:d}"
-        while page := self._read(TemplateColumns, TEMPLATE, rest, (after,)):
-            yield page
-            after = page[-1].key
+
+        def read(last: int) -> list[TemplateColumns]:
+            return self._read(TemplateColumns, TEMPLATE, rest, (last,))
+
+        yield from self._pages(read, _key_of, after)
 
     def vectors_by_key(self, keys: Sequence[int]) -> list[TemplateColumns]:
         """Those of these templates that exist, in any order; what a search reads."""
@@ -198,16 +220,14 @@ class SqlReader:
 
     def tags(self) -> Iterator[list[bytes]]:
         """The tags of all subjects and templates, in pages, in any order."""
-        key = MIN_KEY
-        while page := self._tags("subjects WHERE key > ? ORDER BY key LIMIT 10000", (key,)):
+        subjects = "subjects WHERE key > ? ORDER BY key LIMIT 10000"
+        for page in self._pages(lambda key: self._tags(subjects, (key,)), _key_of, MIN_KEY):
             yield [row.tag for row in page]
-            key = page[-1].key
-        last = TagRow(b"", MIN_KEY)
         # In the order of an index that holds nothing but tags and keys.
-        rest = "templates WHERE (tag, key) > (?, ?) ORDER BY tag, key LIMIT 10000"
-        while page := self._tags(rest, last):
+        templates = "templates WHERE (tag, key) > (?, ?) ORDER BY tag, key LIMIT 10000"
+        first = TagRow(b"", MIN_KEY)
+        for page in self._pages(lambda last: self._tags(templates, last), tuple, first):
             yield [row.tag for row in page]
-            last = page[-1]
 
     def _tags(self, rest: str, values: Sequence[Any]) -> list[TagRow]:
         return self._read(TagRow, ("tag", "key"), rest, values)
@@ -232,8 +252,10 @@ class SqlReader:
 
     def audit(self) -> Iterator[AuditEntry]:
         """The whole audit log, in order."""
-        last = MIN_KEY
         rest = "audit WHERE seq > ? ORDER BY seq LIMIT 5000"
-        while page := self._read(AuditEntry, AUDIT, rest, (last,)):
+
+        def read(last: int) -> list[AuditEntry]:
+            return self._read(AuditEntry, AUDIT, rest, (last,))
+
+        for page in self._pages(read, operator.attrgetter("seq"), MIN_KEY):
             yield from page
-            last = page[-1].seq
