@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import typer
+from snippets import blocks
 
 from faceprint.cli import doctor
 from faceprint.cli.app import app
@@ -29,7 +30,7 @@ TEXTS = sorted([*PAGES, *SOURCES, ROOT / "Makefile", ROOT / "pyproject.toml"])
 FOREIGN_OPTIONS = {
     *("--tolerance", "--show-distance", "--cpus"),  # faceprint.compat.face_recognition
     *("--strict", "--preload", "--schema"),  # mypy, gunicorn, pg_dump
-    *("--no-input", "--only-binary"),  # pip
+    *("--no-input", "--only-binary", "--no-deps", "--no-index", "--find-links", "--pre"),  # pip
     *("--megabytes", "--machines", "--cores", "--gbit"),
     *("--system", "--home-dir", "--shell", "--now"),  # useradd, systemctl
     *("--rm", "--read-only", "--tmpfs", "--cap-drop", "--security-opt", "--stop-timeout"),  # docker
@@ -133,8 +134,10 @@ def commands() -> dict[str, Any]:
 def test_commands_exist() -> None:
     named = {(place, name) for place, name in lines(COMMAND, PAGES)}
     for path in PAGES:
-        for block in re.findall(r"^```\n(.*?)^```", path.read_text("utf-8"), re.M | re.S):
-            named |= {(path.name, name) for name in re.findall(r"^faceprint ([a-z]+)", block, re.M)}
+        for block in blocks(path.read_text("utf-8")):
+            if block.language in ("", "sh", "console"):
+                found = re.findall(r"^(?:\$ )?faceprint ([a-z]+)", block.text, re.M)
+                named |= {(path.name, name) for name in found}
     named |= {(place, " ".join(words)) for place, words in lines(GROUP, TEXTS)}
     assert len(named) > 50
     assert sorted(item for item in named if item[1] not in commands()) == []
@@ -177,3 +180,23 @@ def test_environment_variables_exist() -> None:
     tests = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").glob("*.py"))
     read = set(re.findall(r'["\'](FACEPRINT_[A-Z_]+)["\']', code + tests))
     assert [f"{place}: {name}" for place, name in lines(named, PAGES) if name not in read] == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub and the site make them."""
+    found: set[str] = set()
+    for head in re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE):
+        text = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", head).lower()
+        found.add(re.sub(r"[^\w\- ]", "", text).strip().replace(" ", "-"))
+    return found
+
+
+def test_anchors_lead_to_headings() -> None:
+    link = re.compile(r"\]\(([^)#\s:]*)#([^)\s]+)\)")
+    missing = [
+        f"{path.relative_to(ROOT)}: {target}#{anchor}"
+        for path in PAGES
+        for target, anchor in link.findall(path.read_text("utf-8"))
+        if anchor not in anchors(path.parent / target if target else path)
+    ]
+    assert missing == []
