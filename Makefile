@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q
 LOWEST := $(VENV)/lowest
 SMOKE := tests/unit/vision/test_images.py tests/unit/vision/test_headers.py tests/unit/cli/test_exit_codes.py tests/unit/test_settings.py \
   tests/unit/test_external.py tests/unit/test_telemetry.py tests/unit/test_public_names.py tests/unit/embedding_table tests/unit/server \
   tests/integration/test_reduced_decoding.py tests/integration/test_cli.py tests/integration/test_one_photograph.py
 
-.PHONY: demo test test-fast test-lowest check format bench docs clean
+.PHONY: demo test test-fast test-lowest check format bench docs site clean
 
 demo: $(VENV)/.base
 	$(BIN)/faceprint demo --out demo
@@ -32,6 +33,7 @@ check: $(VENV)/.test $(VENV)/.check
 	$(BIN)/pylint src/faceprint
 	$(BIN)/python tools/check_file_length.py
 	$(BIN)/python tools/make_docs.py --check
+	$(MKDOCS) -d build/site
 
 format: $(VENV)/.check
 	$(BIN)/ruff format src tests tools benchmarks
@@ -39,6 +41,9 @@ format: $(VENV)/.check
 
 docs: $(VENV)/.test
 	$(BIN)/python tools/make_docs.py
+
+site: $(VENV)/.check
+	$(MKDOCS)
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/run_all.py $(BENCH)
@@ -68,4 +73,4 @@ $(LOWEST)/.done: pyproject.toml $(VENV)/.test
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) demo site build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
