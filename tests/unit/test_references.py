@@ -20,7 +20,7 @@ from faceprint.cli.app import app
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "faceprint"
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md")),
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 SOURCES = [path for top in ("src", "tools", "benchmarks") for path in (ROOT / top).rglob("*.py")]
