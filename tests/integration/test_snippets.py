@@ -121,3 +121,12 @@ def test_wrong_output_is_found(tmp_path: Path) -> None:
 def test_a_mark_belongs_to_the_block_below_it() -> None:
     first, second = blocks("<!-- not run: why -->\n```sh\na\n```\n\n```sh\nb\n```\n")
     assert (first.reason, second.reason) == ("why", "")
+
+
+def test_the_guides_three_tasks_take_under_ten_lines() -> None:
+    page = (ROOT / "docs" / "guide.md").read_text("utf-8")
+    for title in ("All photographs of one person", "Attendance", "De-duplicating people"):
+        section = page.partition(f"## {title}\n")[2].partition("\n## ")[0]
+        (block,) = blocks(section)
+        code = [line for line in block.text.splitlines() if line.strip() and line[:2] != "#>"]
+        assert 0 < len(code) < 10, title
