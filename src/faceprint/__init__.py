@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from faceprint.recognition.gallery.analyzer import Analyzer
     from faceprint.recognition.gallery.audit import AuditReport
     from faceprint.recognition.gallery.gallery import Gallery
+    from faceprint.recognition.gallery.merging import Merged
     from faceprint.recognition.gallery.migration import Migration
+    from faceprint.recognition.gallery.privacy import Removable
     from faceprint.recognition.gallery.records import AuditEntry, Header, TemplateRow
     from faceprint.recognition.gallery.transfer import Imported
     from faceprint.recognition.thresholds.merge_threshold import MergeThreshold
@@ -109,6 +111,7 @@ _HOMES = {
     "Match": "faceprint.types",
     "Measurement": "faceprint.types",
     "MergeThreshold": "faceprint.recognition.thresholds.merge_threshold",
+    "Merged": "faceprint.recognition.gallery.merging",
     "Migration": "faceprint.recognition.gallery.migration",
     "Mipmaps": "faceprint.vision.mipmaps",
     "MissingPhotograph": "faceprint.recognition.albums.people",
@@ -122,6 +125,7 @@ _HOMES = {
     "Quality": "faceprint.types",
     "QualityFilter": "faceprint.recognition.thresholds.min_quality",
     "QualityMeasure": "faceprint.zoo.card",
+    "Removable": "faceprint.recognition.gallery.privacy",
     "SearchReport": "faceprint.vision.search_report",
     "Skipped": "faceprint.recognition.gallery",
     "Subject": "faceprint.recognition.gallery",
@@ -172,6 +176,7 @@ __all__ = [
     "Match",
     "Measurement",
     "MergeThreshold",
+    "Merged",
     "Migration",
     "Mipmaps",
     "MissingPhotograph",
@@ -185,6 +190,7 @@ __all__ = [
     "Quality",
     "QualityFilter",
     "QualityMeasure",
+    "Removable",
     "SearchReport",
     "Skipped",
     "Subject",

@@ -174,6 +174,69 @@ def test_people_are_added_and_renamed(sealed: bool, opener: Opener) -> None:
         assert gallery.verify_audit().intact
 
 
+@pytest.mark.parametrize("sealed", [False, True])
+def test_two_subjects_become_one(sealed: bool, opener: Opener) -> None:
+    key = a_key() if sealed else None
+    with opener(key=key, policy=Policy(keep_crops=True)) as gallery:
+        early = Consent("contract", "2025-01-31", "2990-01-01")
+        late = Consent("written consent", "2025-01-31", "2999-01-01")
+        gallery.enroll("ada", b"p001/0", metadata={"team": "blue"}, consent=late)
+        gallery.enroll("lovelace", b"p001/1", metadata={"team": "red", "n": 1}, consent=early)
+        gallery.enroll("countess", b"p001/2")
+        before = answers(gallery, [b"p001/x"])[0].candidates
+        merged = gallery.merge("ada", "lovelace", "countess")
+        assert (merged.templates, merged.subject.templates) == (2, 3)
+        assert merged.subject.metadata == {"team": "blue", "n": 1}
+        assert merged.subject.consent == replace(late, expires=early.expires)
+        assert len(merged.conflicts) == 2
+        (after,) = answers(gallery, [b"p001/x"])[0].candidates
+        assert (after.subject, after.similarity) == ("ada", before[0].similarity)
+        assert [row.id for row in gallery.show("ada")[1]] == ["1", "2", "3"]
+    with opener(key=key) as gallery:
+        assert [s.name for s in gallery.subjects()] == ["ada"]
+        assert answers(gallery, [b"p001/x"])[0].candidates[0].subject == "ada"
+        own = gallery.person_data("ada")
+        assert all(template["crop_png"] for template in own["templates"])
+        assert [line["action"] for line in own["audit"]].count("merge") == 2
+        assert gallery.verify() == []
+        assert gallery.verify_audit().intact
+
+
+def test_a_merge_that_is_refused_changes_nothing(opener: Opener) -> None:
+    with opener(policy=Policy(max_templates=2)) as gallery:
+        gallery.enroll("ada", b"p001/0", b"p001/1")
+        gallery.enroll("grace", b"p002/0")
+        before = list(gallery.subjects())
+        with pytest.raises(UsageError, match="limit is 2"):
+            gallery.merge("ada", "grace")
+        with pytest.raises(UsageError, match="other than itself"):
+            gallery.merge("ada", "ada")
+        with pytest.raises(UnknownSubjectError, match="nobody"):
+            gallery.merge("grace", "ada", "nobody")
+        assert list(gallery.subjects()) == before
+        assert gallery.verify() == []
+
+
+def test_what_would_be_removed_is_what_is_removed(opener: Opener) -> None:
+    with opener() as gallery:
+        fill(gallery, people=4, each=2)
+        gallery.enroll("over", b"over/1", consent=Consent("contract", "2020-01-01", "2021-01-01"))
+        would = gallery.removable("p001", templates=["1"], expired=True)
+        assert would.subjects == ("over", "p001")
+        assert set(would.templates) == {("1", "p000"), ("3", "p001"), ("4", "p001"), ("9", "over")}
+        assert gallery.forgotten == frozenset()
+        assert gallery.counts() == {"subjects": 5, "templates": 9}
+        assert answers(gallery, [b"p001/x"])[0].candidates[0].subject == "p001"
+        gallery.remove("p001")
+        gallery.remove_template("1")
+        gallery.expire()
+        left = {row.id for s in gallery.subjects() for row in gallery.show(s.name)[1]}
+        assert left == {str(n) for n in range(1, 10)} - {n for n, _ in would.templates}
+        assert gallery.verify_audit().intact
+        with pytest.raises(UnknownSubjectError):
+            gallery.removable("p001")
+
+
 def test_metadata_consent_and_hostile_names_come_back(opener: Opener) -> None:
     name = "Robert'); DROP TABLE templates;-- %s {} ünï"
     consent = Consent("written consent", "2025-01-31", "2999-01-01", "drawer 3")

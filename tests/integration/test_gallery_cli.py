@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gallery_kit import FakeAnalyzer
 
 from faceprint.cli.app import main
 from faceprint.recognition.gallery import Gallery
@@ -137,6 +138,47 @@ def test_a_folder_of_people_and_the_housekeeping(
     assert report["ok"] and report["entries"] == 6
     assert run("gallery", "audit", copy, "--anchor", report["anchor"])[0] == 0
     assert run("gallery", "audit", copy, "--anchor", "6:" + "0" * 64)[0] == 1
+
+
+def test_subjects_are_renamed_merged_updated_and_copied(run: Run, tmp_path: Path) -> None:
+    db, copy = tmp_path / "g.db", tmp_path / "copy.db"
+    with Gallery.open(db, FakeAnalyzer()) as gallery:
+        gallery.enroll("ada", b"ada/1", metadata={"team": "blue", "old": 1})
+        gallery.enroll("lovelace", b"ada/2", metadata={"team": "red"})
+        gallery.enroll("bob", b"bob/1")
+
+    assert json.loads(run("gallery", "rename", db, "bob", "Bob", "--json")[1])["subject"] == "Bob"
+    assert run("gallery", "rename", db, "lovelace", "ada")[0] == 2
+    assert run("gallery", "rename", db, "eve", "adam")[0] == 1
+
+    merge = ("gallery", "merge", db, "ada", "lovelace")
+    merged = json.loads(run(*merge, "--json")[1])
+    assert (merged["subject"], merged["templates"], merged["moved"]) == ("ada", 2, 1)
+    assert len(merged["conflicts"]) == 1
+    assert run(*merge)[0] == 1
+
+    update = ("gallery", "update", db, "ada", "--json")
+    edit = ("--metadata", "team=green", "--metadata", "old=", "--consent", "contract")
+    assert json.loads(run(*update, *edit)[1])["metadata"] == {"team": "green"}
+    changed = json.loads(run(*update, "--consent-expires", "2999-01-01")[1])
+    assert changed["consent"]["basis"] == "contract"
+    assert changed["consent"]["expires"].startswith("2999-01-01")
+    assert json.loads(run(*update, "--metadata", '{"a": 1}')[1])["metadata"] == {"a": 1}
+    assert run(*update)[0] == 2
+    assert run(*update, "--metadata", "[1]")[0] == 2
+    assert run("gallery", "update", db, "Bob", "--consent-expires", "2999-01-01")[0] == 2
+
+    would = json.loads(run("gallery", "remove", db, "Bob", "--dry-run", "--json")[1])
+    assert would == {
+        "templates": 1,
+        "subjects": ["Bob"],
+        "removed": [{"template": "3", "subject": "Bob"}],
+    }
+    saved = json.loads(run("gallery", "backup", db, copy, "--json")[1])
+    assert saved == {"file": str(copy), "templates": 3}
+    assert run("gallery", "backup", db, copy)[0] == 3
+    assert json.loads(run("gallery", "list", copy, "--json")[1])["subjects"][1]["subject"] == "ada"
+    assert run("gallery", "rename", db, "ada", "x" * 300)[0] == 2
 
 
 def test_usage_that_can_not_be_meant(run: Run, tmp_path: Path, shared_samples: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,13 +13,24 @@ from faceprint._files import is_gone
 from faceprint._text import printable
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT
-from faceprint.cli.gallery_options import KeyFile, Location, announced, gallery_exists
+from faceprint.cli.gallery_options import (
+    ConsentBasis,
+    ConsentExpires,
+    ConsentGiven,
+    ConsentReference,
+    KeyFile,
+    Location,
+    announced,
+    consent_of,
+    gallery_exists,
+    metadata_of,
+)
 from faceprint.cli.output import note, print_json, say, search_notes
 from faceprint.cli.progress import progress
 from faceprint.errors import InputError, SourceNotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from faceprint.recognition.gallery import Consent, Outcome, Policy
+    from faceprint.recognition.gallery import Outcome, Policy
     from faceprint.vision.search_report import SearchReport
 
 __all__ = ["enroll"]
@@ -58,24 +68,10 @@ def enroll(
     metadata: Annotated[
         str | None, typer.Option("--metadata", metavar="JSON", help="Metadata of the subject.")
     ] = None,
-    consent: Annotated[
-        str | None,
-        typer.Option(
-            "--consent", metavar="BASIS", help='Basis of the consent, such as "written consent".'
-        ),
-    ] = None,
-    consent_given: Annotated[
-        str | None, typer.Option("--consent-given", metavar="DATE", help="[today]")
-    ] = None,
-    consent_expires: Annotated[
-        str | None, typer.Option("--consent-expires", metavar="DATE", help="[never]")
-    ] = None,
-    consent_reference: Annotated[
-        str,
-        typer.Option(
-            "--consent-reference", metavar="TEXT", help="Reference to the signed consent."
-        ),
-    ] = "",
+    consent: ConsentBasis = None,
+    consent_given: ConsentGiven = None,
+    consent_expires: ConsentExpires = None,
+    consent_reference: ConsentReference = "",
     keep_crops: Annotated[
         bool | None,
         typer.Option(
@@ -118,8 +114,8 @@ def enroll(
     chosen = EnrollOptions(
         faces=faces,  # type: ignore[arg-type]  # checked there
         min_quality=min_quality,
-        metadata=_metadata(metadata),
-        consent=_consent(consent, consent_given, consent_expires, consent_reference),
+        metadata=None if metadata is None else metadata_of(metadata),
+        consent=consent_of(consent, consent_given, consent_expires, consent_reference),
         keep_crops=keep_crops,
     )
     fp = models.load()
@@ -194,34 +190,6 @@ def _named(
                 yield subject, Path(photograph)
         else:
             yield subject, image
-
-
-def _metadata(text: str | None) -> dict[str, Any] | None:
-    if text is None:
-        return None
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"--metadata is not JSON: {error}") from error
-    if not isinstance(values, dict):
-        raise UsageError('--metadata is not a JSON object, such as {"team": "blue"}')
-    return values
-
-
-def _consent(
-    basis: str | None, given: str | None, expires: str | None, reference: str
-) -> Consent | None:
-    from faceprint.recognition.gallery import Consent
-    from faceprint.recognition.gallery.records import now
-
-    if basis is None:
-        if given or expires or reference:
-            raise UsageError("the consent options need --consent BASIS, such as 'written consent'")
-        return None
-    try:
-        return Consent(basis, given or now(), expires, reference)
-    except OverflowError as error:  # the first or last day of the calendar, in another time zone
-        raise UsageError(f"a date of the consent is out of range: {given}, {expires}") from error
 
 
 def _policy(location: str, keep_crops: bool | None, require_consent: bool) -> Policy | None:

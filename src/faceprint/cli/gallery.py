@@ -1,4 +1,4 @@
-"""`faceprint gallery`: list, show, remove, verify, audit."""
+"""`faceprint gallery`: list, show, verify, audit; the other commands are in the next modules."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import typer
 
 from faceprint._files import atomic_write
 from faceprint._text import json_text, printable
-from faceprint.cli import gallery_data, options
+from faceprint.cli import gallery_data, gallery_subjects, options
 from faceprint.cli.exit_codes import DONE, NO
-from faceprint.cli.gallery_options import KeyFile, Location, moment, open_gallery
+from faceprint.cli.gallery_options import KeyFile, Location, open_gallery, subject_document
 from faceprint.cli.output import counted, note, print_json, print_table, say
 from faceprint.errors import UsageError
 
@@ -24,10 +24,14 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Maintain galleries: list, remove, export, migrate, encrypt, verify.",
+    help="Maintain galleries: list, rename, merge, remove, export, migrate, encrypt, verify.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+app.command()(gallery_subjects.update)
+app.command()(gallery_subjects.rename)
+app.command()(gallery_subjects.merge)
+app.command()(gallery_subjects.remove)
 app.command("export")(gallery_data.export)
 app.command("import")(gallery_data.import_)
 app.command()(gallery_data.migrate)
@@ -48,7 +52,7 @@ def list_subjects(
     with open_gallery(gallery, key_file) as opened:
         location, header, people = opened.location, opened.header, list(opened.subjects())
     if as_json:
-        document = _header(location, header) | {"subjects": [_subject(s) for s in people]}
+        document = _header(location, header) | {"subjects": [subject_document(s) for s in people]}
         print_json(document)
         return DONE
     rows = [(s.name, s.templates, s.created[:10], _consent(s), _short(s)) for s in people]
@@ -90,7 +94,7 @@ def show(
             return DONE
         else:
             person, rows = opened.show(printable(subject))
-            document = _subject(person) | {"templates": [_template(row) for row in rows]}
+            document = subject_document(person) | {"templates": [_template(row) for row in rows]}
     if as_json:
         print_json(document)
     elif subject is None:
@@ -100,70 +104,6 @@ def show(
         print_table(("", ""), [(key, _plain(value)) for key, value in facts.items()])
         columns = ("template", "quality", "created", "crop", "source")
         print_table(columns, [[row[c] for c in columns] for row in document["templates"]])
-    return DONE
-
-
-@app.command()
-def remove(
-    gallery: Location,
-    subjects: Annotated[
-        list[str] | None, typer.Argument(metavar="[SUBJECT...]", help="Subjects to remove.")
-    ] = None,
-    template: Annotated[
-        list[str] | None,
-        typer.Option("--template", metavar="N", help="Remove this template; repeatable."),
-    ] = None,
-    older_than: Annotated[
-        str | None,
-        typer.Option("--older-than", metavar="DATE|90d", help="Remove templates made before."),
-    ] = None,
-    expired: Annotated[
-        bool,
-        typer.Option(
-            "--expired", help="Remove what the retention period and consents no longer cover."
-        ),
-    ] = False,
-    key_file: KeyFile = None,
-    as_json: options.Json = False,
-) -> int:
-    """Remove subjects or templates, and overwrite their bytes in the gallery's files.
-
-    The whole file is rewritten: 1.2 s of processor time for 100,000 templates. Embeddings of the
-    same photographs are removed from the evaluation cache too. JSON: templates (their number),
-    cached (rows removed from the evaluation cache).
-    """
-    from faceprint import settings
-    from faceprint.evaluation.embedding_cache import forget
-    from faceprint.recognition.gallery.factory import is_postgres
-
-    if not (subjects or template or older_than or expired):
-        raise UsageError(
-            "nothing to remove; give SUBJECT..., --template N, --older-than or --expired"
-        )
-    before = None if older_than is None else moment(older_than)
-    count = cached = 0
-    with open_gallery(gallery, key_file) as opened:
-        try:
-            if subjects:
-                count += opened.remove(*map(printable, subjects))
-            for number in template or []:
-                opened.remove_template(number)
-                count += 1
-            if before is not None:
-                count += opened.remove_older_than(before)
-            if expired:
-                count += opened.expire()
-        finally:
-            # Also if the gallery's file could not be rewritten: the rows are deleted.
-            cached = forget(settings.home() / "embeddings", opened.forgotten)
-    if as_json:
-        print_json({"templates": count, "cached": cached})
-    else:
-        say(f"{counted(count, 'template', 'templates')} removed")
-        if is_postgres(gallery):
-            note("the bytes may stay in the server's pages until VACUUM FULL: docs/scaling.md")
-        if cached:
-            note(f"{counted(cached, 'row', 'rows')} removed from the evaluation cache")
     return DONE
 
 
@@ -239,16 +179,6 @@ def _header(gallery: str, header: Header) -> dict[str, Any]:
         "encrypted": bool(header.key_id),
         "policy": asdict(header.policy),
         "created": header.created,
-    }
-
-
-def _subject(subject: Subject) -> dict[str, Any]:
-    return {
-        "subject": subject.name,
-        "templates": subject.templates,
-        "created": subject.created,
-        "metadata": dict(subject.metadata),
-        "consent": None if subject.consent is None else asdict(subject.consent),
     }
 
 

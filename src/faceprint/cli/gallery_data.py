@@ -11,7 +11,7 @@ import typer
 
 from faceprint._files import sync_folder
 from faceprint.cli import options
-from faceprint.cli.exit_codes import DONE
+from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.gallery_options import KeyFile, Location, announced, gallery_exists, open_gallery
 from faceprint.cli.output import counted, note, print_json, say
 from faceprint.cli.progress import progress
@@ -150,17 +150,21 @@ def backup(
 ) -> int:
     """Copy a gallery, even while others write it; encrypted records stay encrypted.
 
-    JSON: file, templates.
+    The copy is read and checked. Exit code 1: it has problems, as the gallery then has. A gallery
+    in PostgreSQL is copied by pg_dump. JSON: file, templates; problems[] if there are any.
     """
     with open_gallery(gallery, key_file) as opened:
         opened.backup(file)
     with open_gallery(str(file), key_file) as copy:
-        templates = len(copy)
+        templates, problems = len(copy), copy.verify()
     if as_json:
-        print_json({"file": str(file), "templates": templates})
-    else:
-        say(f"{file}: {counted(templates, 'template', 'templates')}")
-    return DONE
+        found = {"problems": problems} if problems else {}
+        print_json({"file": str(file), "templates": templates} | found)
+        return NO if problems else DONE
+    say(f"{file}: {counted(templates, 'template', 'templates')}")
+    for problem in problems:
+        note(f"{file}: {problem}")
+    return NO if problems else DONE
 
 
 def policy(

@@ -1,11 +1,13 @@
-"""What the gallery commands share: options, opening, dates."""
+"""What the gallery commands share: options, opening, dates, consents."""
 
 from __future__ import annotations
 
+import json
 import re
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,9 +16,24 @@ from faceprint.cli.output import note
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
+    from faceprint.recognition.gallery import Consent, Subject
     from faceprint.recognition.gallery.gallery import Gallery
 
-__all__ = ["KeyFile", "Location", "announced", "gallery_exists", "moment", "open_gallery"]
+__all__ = [
+    "ConsentBasis",
+    "ConsentExpires",
+    "ConsentGiven",
+    "ConsentReference",
+    "KeyFile",
+    "Location",
+    "announced",
+    "consent_of",
+    "gallery_exists",
+    "metadata_of",
+    "moment",
+    "open_gallery",
+    "subject_document",
+]
 
 Location = Annotated[
     str, typer.Argument(metavar="GALLERY", help="A file, or postgresql://...?schema=NAME.")
@@ -26,6 +43,23 @@ KeyFile = Annotated[
     typer.Option(
         "--key-file", metavar="FILE", help="Key of an encrypted gallery. [FACEPRINT_KEY_FILE]"
     ),
+]
+
+ConsentBasis = Annotated[
+    str | None,
+    typer.Option(
+        "--consent", metavar="BASIS", help='Basis of the consent, such as "written consent".'
+    ),
+]
+ConsentGiven = Annotated[
+    str | None, typer.Option("--consent-given", metavar="DATE", help="[today]")
+]
+ConsentExpires = Annotated[
+    str | None, typer.Option("--consent-expires", metavar="DATE", help="[never]")
+]
+ConsentReference = Annotated[
+    str,
+    typer.Option("--consent-reference", metavar="TEXT", help="Reference to the signed consent."),
 ]
 
 
@@ -70,3 +104,50 @@ def moment(text: str) -> datetime:
         return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError) as error:
         raise UsageError(f"{text!r} is neither a date such as 2025-01-31 nor 90d") from error
+
+
+def metadata_of(text: str) -> dict[str, Any]:
+    """Parse `--metadata JSON`.
+
+    Raises:
+        UsageError: not a JSON object.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"--metadata is not JSON: {error}") from error
+    if not isinstance(values, dict):
+        raise UsageError('--metadata is not a JSON object, such as {"team": "blue"}')
+    return values
+
+
+def consent_of(
+    basis: str | None, given: str | None, expires: str | None, reference: str
+) -> Consent | None:
+    """The consent of the `--consent` options; None without them.
+
+    Raises:
+        UsageError: a date that is none, or other options without `--consent`.
+    """
+    from faceprint.recognition.gallery import Consent
+    from faceprint.recognition.gallery.records import now
+
+    if basis is None:
+        if given or expires or reference:
+            raise UsageError("the consent options need --consent BASIS, such as 'written consent'")
+        return None
+    try:
+        return Consent(basis, given or now(), expires, reference)
+    except OverflowError as error:  # the first or last day of the calendar, in another time zone
+        raise UsageError(f"a date of the consent is out of range: {given}, {expires}") from error
+
+
+def subject_document(subject: Subject) -> dict[str, Any]:
+    """A subject as JSON."""
+    return {
+        "subject": subject.name,
+        "templates": subject.templates,
+        "created": subject.created,
+        "metadata": dict(subject.metadata),
+        "consent": None if subject.consent is None else asdict(subject.consent),
+    }

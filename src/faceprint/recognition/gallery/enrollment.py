@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from faceprint._text import printable
 from faceprint.errors import DecodeError, UsageError
 from faceprint.recognition.gallery.analyzer import Analyzer, check_pin, pin_of
-from faceprint.recognition.gallery.authenticated_store import AuthenticatedReader
+from faceprint.recognition.gallery.authenticated_reader import AuthenticatedReader
 from faceprint.recognition.gallery.context import GalleryContext
 from faceprint.recognition.gallery.crops import encode_crop
 from faceprint.recognition.gallery.crypto import Sealer

@@ -4,36 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
 from faceprint.errors import NoFaceError, UsageError
-from faceprint.recognition.gallery import factory, integrity, migration, privacy, subjects, transfer
+from faceprint.recognition.gallery import factory, migration, subjects
 from faceprint.recognition.gallery.analyzer import Analyzer, operating_point
-from faceprint.recognition.gallery.audit import AuditReport
 from faceprint.recognition.gallery.context import GalleryContext
 from faceprint.recognition.gallery.crypto import Key
 from faceprint.recognition.gallery.enrollment import EnrollOptions, FaceChoice, enroll
+from faceprint.recognition.gallery.housekeeping import Housekeeping
 from faceprint.recognition.gallery.records import (
-    AuditEntry,
     Consent,
     Fusion,
     Header,
     ModelPin,
     Outcome,
     Policy,
-    Subject,
-    TemplateRow,
 )
 from faceprint.recognition.gallery.search import IndexKind
 from faceprint.recognition.thresholds.min_quality import objection, usable_quality
-from faceprint.types import Array, Embedding, Face, Identification, OperatingPoint
+from faceprint.types import Embedding, Face, Identification, OperatingPoint
 
 __all__ = ["Gallery"]
 
 
-class Gallery:
+class Gallery(Housekeeping):
     """Subjects and templates in one store, for one embedder. Safe across threads."""
 
     def __init__(
@@ -183,73 +179,6 @@ class Gallery:
         """Identify embeddings, in their order, whatever the quality of their faces."""
         return self._context.search.identify(probes, point, top)
 
-    def __len__(self) -> int:
-        """Number of templates."""
-        return len(self._context.store.raw.keys()[0])
-
-    def counts(self) -> dict[str, int]:
-        """Number of `subjects` and `templates`."""
-        return {"subjects": sum(1 for _ in self.subjects()), "templates": len(self)}
-
-    def subjects(self) -> Iterator[Subject]:
-        """All subjects, by name."""
-        return self._context.store.subjects()
-
-    def show(self, subject: str) -> tuple[Subject, list[TemplateRow]]:
-        """A subject and its templates; vectors may be sealed (`vectors` opens them)."""
-        return subjects.subject_templates(self._context, subject)
-
-    def vectors(self, subject: str) -> Array:
-        """(n, d) vectors of a subject's templates, in their order."""
-        return subjects.subject_vectors(self._context, subject)
-
-    def person_data(self, subject: str) -> dict[str, Any]:
-        """All data about one person, for that person, as JSON values; logged."""
-        return privacy.person_data(self._context, subjects.check_name(subject))
-
-    def update(
-        self,
-        subject: str,
-        *,
-        metadata: Mapping[str, Any] | None = None,
-        consent: Consent | None = None,
-    ) -> Subject:
-        """Replace a subject's metadata or consent."""
-        return subjects.update_subject(self._context, subject, metadata, consent)
-
-    def add_subject(self, subject: str) -> Subject:
-        """Add a subject without templates; one that exists stays as it is."""
-        return subjects.add_subject(self._context, subject)
-
-    def rename(self, subject: str, new: str) -> Subject:
-        """Rename a subject. UsageError: another subject has the new name."""
-        return subjects.rename_subject(self._context, subject, new)
-
-    def remove(self, *names: str) -> int:
-        """Remove subjects, all or none, and overwrite the bytes of their templates; count these."""
-        return privacy.remove_subjects(self._context, [subjects.check_name(name) for name in names])
-
-    def remove_template(self, template: str) -> None:
-        """Remove one template."""
-        privacy.remove_template(self._context, template)
-
-    def remove_older_than(self, moment: datetime) -> int:
-        """Remove templates made before `moment`, and subjects that have none left."""
-        return privacy.remove_older(self._context, moment)
-
-    def expire(self, moment: datetime | None = None) -> int:
-        """Remove what retention period and consents no longer cover; give the template count."""
-        return privacy.expire(self._context, moment)
-
-    @property
-    def forgotten(self) -> frozenset[bytes]:
-        """SHA-256 of the photographs whose templates this object removed."""
-        return frozenset(self._context.deleted_images)
-
-    def set_policy(self, policy: Policy) -> None:
-        """Change the policy for future enrollments."""
-        privacy.set_policy(self._context, policy)
-
     def migrate(
         self,
         analyzer: Analyzer,
@@ -261,38 +190,6 @@ class Gallery:
         done = migration.migrate(self._context, analyzer, drop_missing, progress)
         self._analyzer = analyzer
         return done
-
-    def rekey(self, key: Key | None, progress: migration.Progress | None = None) -> int:
-        """Encrypt all records, with another key or for the first time; None decrypts them."""
-        return migration.rekey(self._context, key, progress)
-
-    def export(self, path: str | Path) -> int:
-        """Write all templates, unencrypted, as JSON lines or Parquet by the suffix; count them."""
-        return transfer.export(self._context, Path(path))
-
-    def import_(self, path: str | Path) -> transfer.Imported:
-        """Import what `export` wrote from a gallery of the same model; all or nothing."""
-        return transfer.import_(self._context, Path(path))
-
-    def backup(self, path: str | Path) -> None:
-        """Copy the gallery into a new file, consistent even while others write."""
-        self._context.store.raw.backup(Path(path))
-
-    def verify(self) -> list[str]:
-        """Read and check everything; give the problems."""
-        return integrity.verify(self._context)
-
-    def accept(self) -> int:
-        """Tag all rows as they are, after you checked them; give the number of wrong tags."""
-        return integrity.accept(self._context)
-
-    def audit(self) -> Iterator[AuditEntry]:
-        """The audit log, in order."""
-        return self._context.store.raw.audit()
-
-    def verify_audit(self, anchor: str | None = None) -> AuditReport:
-        """Check the log's chain (`gallery.audit` says what that can and can't find)."""
-        return integrity.verify_audit(self._context, anchor)
 
     def _require_analyzer(self) -> Analyzer:
         if self._analyzer is None:

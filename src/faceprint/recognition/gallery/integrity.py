@@ -10,7 +10,7 @@ from typing import TypeVar
 from faceprint.errors import GalleryCorruptError, GalleryError
 from faceprint.recognition.gallery import privacy
 from faceprint.recognition.gallery.audit import AuditReport, verify_chain
-from faceprint.recognition.gallery.authenticated_store import HINT
+from faceprint.recognition.gallery.authenticated_reader import HINT
 from faceprint.recognition.gallery.authentication import RowAuthenticator
 from faceprint.recognition.gallery.context import Change, GalleryContext
 from faceprint.recognition.gallery.crops import decode_crop

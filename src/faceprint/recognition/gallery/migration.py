@@ -12,7 +12,7 @@ from faceprint.errors import DecodeError, GalleryCorruptError, GalleryError, Usa
 from faceprint.geometry import iou_matrix
 from faceprint.recognition.gallery import privacy
 from faceprint.recognition.gallery.analyzer import Analyzer, pin_of
-from faceprint.recognition.gallery.authenticated_store import HINT
+from faceprint.recognition.gallery.authenticated_reader import HINT
 from faceprint.recognition.gallery.authentication import RowAuthenticator
 from faceprint.recognition.gallery.context import GalleryContext
 from faceprint.recognition.gallery.crops import decode_crop, encode_crop

@@ -1,24 +1,23 @@
-"""Deletion that leaves no byte behind, retention, and one person's data on request."""
+"""Deletion that leaves no byte behind, and retention."""
 
 from __future__ import annotations
 
-import base64
+import contextlib
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from faceprint.errors import GalleryError, UnknownSubjectError, UsageError
 from faceprint.recognition.gallery.context import Change, GalleryContext
-from faceprint.recognition.gallery.records import Policy, Subject, now, timestamp
+from faceprint.recognition.gallery.records import Policy, Subject, timestamp
 from faceprint.recognition.gallery.sql.rows import SubjectRow
-from faceprint.recognition.gallery.vectors import unpack
 
 __all__ = [
+    "Removable",
     "expire",
-    "person_data",
+    "removable",
     "remove_older",
     "remove_subjects",
     "remove_template",
@@ -97,13 +96,16 @@ def remove_subjects(context: GalleryContext, names: Sequence[str]) -> int:
         UnknownSubjectError: one of them does not exist; none was removed.
         GalleryError: another process prevents the overwriting; the rows are deleted.
     """
-    count = 0
     with context.change() as change:
-        for name in dict.fromkeys(names):
-            # Unchecked: a subject whose texts are damaged can be removed.
-            count += _remove(context, change, change.writer.find(name), "request")
+        count = _remove_subjects(context, change, names)
     scrub(context)
     return count
+
+
+def _remove_subjects(context: GalleryContext, change: Change, names: Sequence[str]) -> int:
+    # Unchecked: a subject whose texts are damaged can be removed.
+    found = (change.writer.find(name) for name in dict.fromkeys(names))
+    return sum(_remove(context, change, subject, "request") for subject in found)
 
 
 def _remove(
@@ -118,18 +120,22 @@ def _remove(
 
 def remove_template(context: GalleryContext, template: str) -> None:
     """Remove one template; its subject stays."""
+    with context.change() as change:
+        _remove_template(context, change, template)
+    scrub(context)
+
+
+def _remove_template(context: GalleryContext, change: Change, template: str) -> None:
     if not re.fullmatch(r"-?[0-9]{1,1000}", template):
         raise UsageError(f"{template!r} is not a template's number; gallery show lists them")
     key = max(min(int(template), (1 << 63) - 1), -(1 << 63))
-    with context.change() as change:
-        rows = change.writer.raw.vectors_by_key([key])
-        if not rows:
-            raise UnknownSubjectError(f"{context.location}: no template {template}")
-        # None, if another program or a flipped bit changed the key of its subject.
-        owners = change.writer.raw.subjects_by_key([rows[0].subject_key]).values()
-        context.delete_templates(change, [key])
-        change.log("remove-template", "".join(o.uid for o in owners), template=key)
-    scrub(context)
+    rows = change.writer.raw.vectors_by_key([key])
+    if not rows:
+        raise UnknownSubjectError(f"{context.location}: no template {template}")
+    # None, if another program or a flipped bit changed the key of its subject.
+    owners = change.writer.raw.subjects_by_key([rows[0].subject_key]).values()
+    context.delete_templates(change, [key])
+    change.log("remove-template", "".join(o.uid for o in owners), template=key)
 
 
 def remove_older(context: GalleryContext, moment: datetime) -> int:
@@ -157,19 +163,86 @@ def _remove_older(context: GalleryContext, change: Change, moment: datetime, rea
 
 def expire(context: GalleryContext, moment: datetime | None = None) -> int:
     """Remove what the retention period and the subjects' consents no longer cover."""
-    today = moment or datetime.now(UTC)
-    at, count = timestamp(today), 0
     with context.change() as change:
-        # Listed first: no rows are removed during a scan.
-        for subject in list(change.writer.subjects()):
-            if subject.consent is not None and not subject.consent.valid_at(at):
-                count += _remove(context, change, subject, "consent")
-        days = change.header.policy.retention_days
-        if days is not None and (before := _days_before(today, days)) is not None:
-            count += _remove_older(context, change, before, "retention")
+        count = _expire(context, change, moment or datetime.now(UTC))
     if change.header.scrub:  # also for a subject without templates
         scrub(context)
     return count
+
+
+def _expire(context: GalleryContext, change: Change, today: datetime) -> int:
+    at, count = timestamp(today), 0
+    # Listed first: no rows are removed during a scan.
+    for subject in list(change.writer.subjects()):
+        if subject.consent is not None and not subject.consent.valid_at(at):
+            count += _remove(context, change, subject, "consent")
+    days = change.header.policy.retention_days
+    if days is not None and (before := _days_before(today, days)) is not None:
+        count += _remove_older(context, change, before, "retention")
+    return count
+
+
+class _UndoneError(Exception):
+    """Ends a transaction without a commit."""
+
+
+def removable(
+    context: GalleryContext,
+    names: Sequence[str],
+    templates: Sequence[str],
+    older_than: datetime | None,
+    expired: bool,
+) -> Removable:
+    """What a removal would remove: it is done, looked at, and undone in one transaction."""
+    kept = set(context.deleted_images), dict(context.deleted_vectors)
+    before = after = _Holdings({}, {})
+    with contextlib.suppress(_UndoneError), context.change() as change:
+        before = _Holdings.of(change)
+        _remove_subjects(context, change, names)
+        for template in templates:
+            _remove_template(context, change, template)
+        if older_than is not None:
+            _remove_older(context, change, older_than, "age")
+        if expired:
+            _expire(context, change, datetime.now(UTC))
+        after = _Holdings.of(change)
+        raise _UndoneError
+    context.deleted_images, context.deleted_vectors = kept
+    return Removable(
+        tuple(name for key, name in before.subjects.items() if key not in after.subjects),
+        tuple(
+            (str(key), before.subjects.get(owner, ""))
+            for key, owner in before.templates.items()
+            if key not in after.templates
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Removable:
+    """What a removal would remove.
+
+    Attributes:
+        subjects: names of subjects that would be gone.
+        templates: (number, subject) of each template.
+    """
+
+    subjects: tuple[str, ...]
+    templates: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Holdings:
+    """Names by subject key, and subject keys by template key."""
+
+    subjects: dict[int, str]
+    templates: dict[int, int]
+
+    @classmethod
+    def of(cls, change: Change) -> _Holdings:
+        names = {subject.key: subject.name for subject in change.writer.subjects()}
+        keys, owners = change.writer.raw.keys()
+        return cls(names, dict(zip(keys.tolist(), owners.tolist(), strict=True)))
 
 
 def set_policy(context: GalleryContext, policy: Policy) -> None:
@@ -188,39 +261,3 @@ def _days_before(today: datetime, days: int) -> datetime | None:
         return today - timedelta(days=days)
     except OverflowError:
         return None  # before the year 1, when nothing was enrolled
-
-
-def person_data(context: GalleryContext, name: str) -> dict[str, Any]:
-    """All data about one person, opened, as plain JSON values; logged."""
-    with context.change() as change:
-        subject = change.writer.require_subject(name)
-        header, sealer = change.header, context.store.sealer(change.header)
-        templates = []
-        for row in change.writer.templates(subject_key=subject.key, crops=True):
-            blob, crop = sealer.open_template(row, subject.uid)
-            vector = unpack([blob], header.model.dim, context.location)[0]
-            templates.append(
-                {
-                    "template": row.id,
-                    "source": row.source,
-                    "content_sha256": row.image_sha256.hex(),
-                    "box": row.box,
-                    "quality": row.quality,
-                    "norm": row.norm,
-                    "created": row.created,
-                    "vector": [float(value) for value in vector],
-                    "crop_png": None if crop is None else base64.b64encode(crop).decode(),
-                }
-            )
-        change.log("person-export", subject.uid)
-    log = [asdict(entry) for entry in context.store.raw.audit() if entry.subject == subject.uid]
-    return {
-        "subject": subject.name,
-        "metadata": dict(subject.metadata),
-        "consent": None if subject.consent is None else asdict(subject.consent),
-        "created": subject.created,
-        "embedder": header.model.id,
-        "exported": now(),
-        "templates": templates,
-        "audit": log,
-    }

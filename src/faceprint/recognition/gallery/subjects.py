@@ -15,6 +15,7 @@ from faceprint.types import Array
 
 __all__ = [
     "add_subject",
+    "check_consent",
     "check_limit",
     "check_name",
     "ensure_subject",
@@ -55,25 +56,33 @@ def ensure_subject(
         subject = replace(subject, metadata=dict(metadata))
     if consent is not None:
         subject = replace(subject, consent=consent)
-    if change.header.policy.require_consent:
-        held = subject.consent
-        if held is None or not held.valid_at(now()):
-            what = "has none" if held is None else f"has one that expired on {held.expires}"
-            raise UsageError(
-                f"this gallery's policy requires consent, and {name!r} {what}; enroll with "
-                "--consent BASIS (consent=Consent(...))"
-            )
+    check_consent(subject, change.header.policy)
     if known is None or metadata is not None or consent is not None:
         subject = change.writer.put_subject(subject)
         change.log("subject" if known else "new-subject", subject.uid)
     return subject
 
 
-def check_limit(subject: Subject, policy: Policy) -> None:
-    """Raise UsageError if the policy allows the subject no further template."""
-    if policy.max_templates is not None and subject.templates >= policy.max_templates:
-        count = subject.templates
-        raise UsageError(f"{subject.name!r} has {count} templates already, the policy's limit")
+def check_consent(subject: Subject, policy: Policy) -> None:
+    """Raise UsageError if the policy requires a consent that the subject does not have."""
+    if not policy.require_consent:
+        return
+    held = subject.consent
+    if held is None or not held.valid_at(now()):
+        what = "has none" if held is None else f"has one that expired on {held.expires}"
+        raise UsageError(
+            f"this gallery's policy requires consent, and {subject.name!r} {what}; give "
+            "--consent BASIS (consent=Consent(...))"
+        )
+
+
+def check_limit(subject: Subject, policy: Policy, more: int = 1) -> None:
+    """Raise UsageError if the policy does not allow the subject so many more templates."""
+    if policy.max_templates is not None and subject.templates + more > policy.max_templates:
+        raise UsageError(
+            f"{subject.name!r} has {subject.templates} templates, and the policy's limit is "
+            f"{policy.max_templates}"
+        )
 
 
 def update_subject(
@@ -103,7 +112,10 @@ def rename_subject(context: GalleryContext, name: str, new: str) -> Subject:
         found = change.writer.require_subject(check_name(name))
         new = check_name(new)
         if new != found.name and change.writer.subject(new) is not None:
-            raise UsageError(f"{context.location} has a subject named {new!r} already")
+            raise UsageError(
+                f"{context.location} has a subject named {new!r} already; if both are one person: "
+                "gallery merge (Gallery.merge)"
+            )
         renamed = change.writer.put_subject(replace(found, name=new))
         change.log("rename", found.uid)
         return renamed

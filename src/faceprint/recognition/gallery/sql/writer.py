@@ -70,8 +70,13 @@ class SqlWriter(SqlReader):
             self._insert("crops", {"template_key": row.key, "data": row.crop})
 
     def replace_vector(self, row: TemplateRow) -> None:
-        """Replace `source`, `vector`, `norm`, `crop` and the tags of an existing template."""
+        """`replace_template` for a vector that is another one."""
+        self.replace_template(row)
+
+    def replace_template(self, row: TemplateRow) -> None:
+        """Replace owner, `source`, `vector`, `norm`, `crop` and the tags of a template."""
         changed = {
+            "subject_key": row.subject_key,
             "source": row.source,
             "vector": row.vector,
             "norm": row.norm,
