@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from faceprint.recognition.albums.corrections_file import read_corrections
     from faceprint.recognition.albums.people import Album, AlbumFace, MissingPhotograph, Person
     from faceprint.recognition.cluster import cluster
+    from faceprint.recognition.find import Sighting, find
     from faceprint.recognition.gallery import (
         Consent,
         Enrolled,
@@ -127,6 +128,7 @@ _HOMES = {
     "QualityMeasure": "faceprint.zoo.card",
     "Removable": "faceprint.recognition.gallery.privacy",
     "SearchReport": "faceprint.vision.search_report",
+    "Sighting": "faceprint.recognition.find",
     "Skipped": "faceprint.recognition.gallery",
     "Subject": "faceprint.recognition.gallery",
     "TemplateRow": "faceprint.recognition.gallery.records",
@@ -135,6 +137,7 @@ _HOMES = {
     "cluster": "faceprint.recognition.cluster",
     "compare": "faceprint.similarity",
     "decode": "faceprint.vision.images",
+    "find": "faceprint.recognition.find",
     "folder_pairs": "faceprint.recognition.gallery",
     "load": "faceprint.vision.analyzer",
     "new_key": "faceprint.recognition.gallery",
@@ -192,6 +195,7 @@ __all__ = [
     "QualityMeasure",
     "Removable",
     "SearchReport",
+    "Sighting",
     "Skipped",
     "Subject",
     "TemplateRow",
@@ -201,6 +205,7 @@ __all__ = [
     "cluster",
     "compare",
     "decode",
+    "find",
     "folder_pairs",
     "load",
     "new_key",

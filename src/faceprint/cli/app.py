@@ -30,6 +30,7 @@ _COMMANDS = {
     "embed": ("faceprint.cli.embed", "embed"),
     "enroll": ("faceprint.cli.enroll", "enroll"),
     "identify": ("faceprint.cli.identify", "identify"),
+    "find": ("faceprint.cli.find", "find"),
     "gallery": ("faceprint.cli.gallery", "app"),
     "cluster": ("faceprint.cli.cluster", "cluster"),
     "models": ("faceprint.cli.models", "app"),

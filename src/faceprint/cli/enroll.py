@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -175,7 +174,7 @@ def _pairs(
 def _named(
     subject: str, images: list[Path], exclude: Sequence[str], search: SearchReport
 ) -> Iterator[tuple[str, Path]]:
-    from faceprint.vision.sources import IMAGE_SUFFIXES, OTHER_SUFFIXES, find_images
+    from faceprint.vision.sources import IMAGE_SUFFIXES, OTHER_SUFFIXES, expand_folders
 
     if Path(subject).suffix.lower() in IMAGE_SUFFIXES | OTHER_SUFFIXES:
         raise UsageError(
@@ -184,12 +183,8 @@ def _named(
     # Before the gallery is created: a typing error should not leave one behind.
     if all(is_gone(image) for image in images):
         raise SourceNotFoundError(f"{images[0]}: no such file or folder")
-    for image in images:
-        if os.path.isdir(image):  # noqa: PTH112 - False, and no error, below a closed folder
-            for photograph in find_images(image, exclude=exclude, report=search):
-                yield subject, Path(photograph)
-        else:
-            yield subject, image
+    for photograph in expand_folders(images, exclude=exclude, report=search):
+        yield subject, Path(photograph)
 
 
 def _policy(location: str, keep_crops: bool | None, require_consent: bool) -> Policy | None:

@@ -33,12 +33,7 @@ def identify(
     threshold: Annotated[
         float | None, typer.Option("--threshold", help="Use this cosine similarity instead.")
     ] = None,
-    calibration: Annotated[
-        str | None,
-        typer.Option(
-            "--calibration", metavar="NAME", help="Operating points that calibrate measured."
-        ),
-    ] = None,
+    calibration: options.Calibration = None,
     min_quality: options.MinQuality = None,
     index: Annotated[
         str,

@@ -20,6 +20,7 @@ __all__ = [
     "MODELS",
     "SESSION",
     "STREAM",
+    "Calibration",
     "Exclude",
     "Json",
     "MinQuality",
@@ -46,6 +47,10 @@ MinQuality = Annotated[
         max=1,
         help="Do not decide on faces below this quality; 0 decides on all. [the embedder's limit]",
     ),
+]
+Calibration = Annotated[
+    str | None,
+    typer.Option("--calibration", metavar="NAME", help="Operating points that calibrate measured."),
 ]
 Exclude = Annotated[
     list[str] | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -16,11 +17,11 @@ from faceprint._text import printable
 from faceprint.embedding_table.npz import read_npz
 from faceprint.embedding_table.parquet import parquet_metadata, read_parquet
 from faceprint.embedding_table.schema import COLUMNS, Columns, EmbeddingTable, conform
-from faceprint.errors import DatasetError, ModelMismatchError, SourceNotFoundError
+from faceprint.errors import DatasetError, InputError, ModelMismatchError, SourceNotFoundError
 from faceprint.similarity import normalize
-from faceprint.types import Array
+from faceprint.types import AnalyzedImage, Array, Face
 
-__all__ = ["read_groups", "read_metadata", "read_table"]
+__all__ = ["embedder_of", "read_groups", "read_metadata", "read_photographs", "read_table"]
 
 _ROWS = 4096
 _FACE_COLUMNS = ("source", "face", "box", "score", "quality", "embedding", "embedder", "error")
@@ -36,6 +37,19 @@ def read_metadata(path: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, KeyError, RecursionError):
         return None
     return metadata if isinstance(metadata, dict) else None
+
+
+def embedder_of(path: Path) -> str:
+    """The embedder that the first face of a table names; empty where there is none.
+
+    Raises:
+        What `read_groups` raises.
+    """
+    for columns in read_groups(path):
+        named = [str(name) for name in columns["embedder"] if name is not None]
+        if named:
+            return named[0]
+    return ""
 
 
 def read_groups(path: Path, rows: int = _ROWS) -> Iterator[Columns]:
@@ -94,6 +108,42 @@ def read_table(path: Path, scratch: Path | None = None) -> EmbeddingTable:
     except ModelMismatchError as error:
         raise ModelMismatchError(f"{path}: {error}") from error
     return replace(table, failed=tuple(failed))
+
+
+def read_photographs(path: Path) -> Iterator[AnalyzedImage]:
+    """The photographs of a table with their faces, in its order, as `analyze_many` gives them.
+
+    A few thousand rows are in memory at a time. What a table does not hold stays unknown: sizes of
+    photographs, norms of embeddings. A quality is there where its value is.
+
+    Raises:
+        What `read_table` raises.
+    """
+    for source, rows in itertools.groupby(_rows(path), key=lambda row: row[0]):
+        faces: list[Face] = []
+        error: InputError | None = None
+        for _, found in rows:
+            if isinstance(found, Face):
+                faces.append(found)
+            elif found is not None:
+                error = InputError(f"{source}: {found}")
+        yield AnalyzedImage(source, faces, error=error)
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Face | str | None]]:
+    """Each row's photograph, and its face; or why it failed, or None where there is no face."""
+    model = None
+    for columns in read_groups(path):
+        errors = columns["error"]
+        usable = (columns["face"] >= 0) & np.asarray([error is None for error in errors], bool)
+        faces: Iterator[Face] = iter(())
+        if usable.any():
+            part = _faces(columns, np.flatnonzero(usable), path)
+            if model not in (None, part.embedder):
+                raise ModelMismatchError(f"{path}: embeddings of {model} and {part.embedder}")
+            model, faces = part.embedder, iter(part.faces())
+        for source, error, good in zip(columns["source"], errors, usable, strict=True):
+            yield printable(str(source)), next(faces) if good else error
 
 
 def _faces(columns: Columns, chosen: Any, path: Path) -> EmbeddingTable:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceprint.errors import ModelMismatchError, UsageError
-from faceprint.types import Array, Face, Quality
+from faceprint.types import Array, Embedding, Face, Quality
 
 __all__ = ["COLUMNS", "QUALITY", "TEXTS", "Columns", "EmbeddingTable", "conform"]
 
@@ -81,6 +81,21 @@ class EmbeddingTable:
             thumbnails=tuple(self.thumbnails[i] for i in rows),
             landmarks=None if self.landmarks is None else self.landmarks[rows],
         )
+
+    def faces(self) -> list[Face]:
+        """Its faces; norms are unknown, and so are landmarks that were not read."""
+        found = []
+        for row in range(len(self)):
+            size, sharpness, yaw, value = (float(number) for number in self.quality[row])
+            quality = None
+            if value == value:
+                # As it is written: 0 is the value of landmarks that can't be a face's.
+                turned = None if yaw != yaw else yaw
+                quality = Quality(size, sharpness, turned, value, landmarks_plausible=value != 0)
+            embedding = Embedding(self.vectors[row], self.embedder, float("nan"))
+            score = float(self.scores[row])
+            found.append(Face(self.boxes[row], score, None, quality, embedding))
+        return found
 
     @classmethod
     def from_faces(

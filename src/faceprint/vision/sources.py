@@ -27,6 +27,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "OTHER_SUFFIXES",
     "SYSTEM_FOLDERS",
+    "expand_folders",
     "find_images",
     "find_people",
     "walk",
@@ -49,6 +50,24 @@ SYSTEM_FOLDERS = frozenset(
     | {"system volume information"}
 )
 """Thumbnails, recycle bins and snapshots of storage systems, in lower case."""
+
+
+def expand_folders(
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    exclude: Sequence[str] = (),
+    report: SearchReport | None = None,
+) -> Iterator[str]:
+    """Yield files as they are named, whatever they are, and the photographs of folders.
+
+    Args:
+        exclude, report: see `find_images`.
+    """
+    for path in paths:
+        if os.path.isdir(path):  # noqa: PTH112 - False, and no error, below a closed folder
+            yield from find_images(path, exclude=exclude, report=report)
+        else:
+            yield os.fspath(path)
 
 
 def find_images(

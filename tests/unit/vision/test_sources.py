@@ -11,7 +11,7 @@ import pytest
 
 from faceprint.vision import sources
 from faceprint.vision.search_report import SearchReport
-from faceprint.vision.sources import find_images, find_people, walk
+from faceprint.vision.sources import expand_folders, find_images, find_people, walk
 
 
 def grow(root: Path, *names: str) -> Path:
@@ -182,4 +182,12 @@ def test_a_walk_gives_files_of_every_kind(tmp_path: Path) -> None:
     assert [os.path.relpath(p, tmp_path) for p in walk(tmp_path, report=SearchReport())] == [
         "a.txt",
         "b/c.jpg",
+    ]
+
+
+def test_files_are_taken_as_they_are_named_and_folders_are_searched(tmp_path: Path) -> None:
+    root = grow(tmp_path, "a/1.jpg", "a/2.txt", "b.txt")
+    words = [root / "b.txt", root / "a", root / "gone.jpg"]
+    assert list(expand_folders(words)) == [
+        str(root / name) for name in ("b.txt", "a/1.jpg", "gone.jpg")
     ]

@@ -14,7 +14,7 @@ from faceprint._files import atomic_write, file_of
 from faceprint.errors import InputError, UsageError
 from faceprint.recognition.albums.people import Album, Person
 
-__all__ = ["How", "write_folders"]
+__all__ = ["How", "place_photograph", "write_folders"]
 
 How = Literal["link", "copy"]
 
@@ -47,7 +47,7 @@ def write_folders(album: Album, folder: Path, how: How = "link") -> int:
         for person in album.people:
             home = folder / folder_name(person)
             for source in dict.fromkeys(face.source for face in person.faces):
-                target = _place(file_of(source), home, how)
+                target = place_photograph(file_of(source), home, how)
                 count += target is not None
                 if target is not None and target.is_symlink():
                     links[str(target.relative_to(folder))] = str(target.readlink())
@@ -68,7 +68,11 @@ def folder_name(person: Person) -> str:
     return f"{person.id:04d} {name}".strip()
 
 
-def _place(source: Path, home: Path, how: How) -> Path | None:
+def place_photograph(source: Path, home: Path, how: How) -> Path | None:
+    """Link or copy a photograph into a folder; give the link or copy, which may be an older one.
+
+    None if there is no such file. Another file of that name stays, and this one gets a number.
+    """
     if not os.path.isfile(source):  # noqa: PTH113 - False, and no error, below a closed folder
         return None
     home.mkdir(exist_ok=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -26,7 +25,7 @@ from faceprint.recognition.albums.photographs import (
 from faceprint.recognition.albums.store import AlbumFile
 from faceprint.types import AnalyzedImage
 from faceprint.vision.search_report import SearchReport
-from faceprint.vision.sources import find_images
+from faceprint.vision.sources import expand_folders
 
 if TYPE_CHECKING:
     from faceprint.vision.analyzer import FaceAnalyzer
@@ -56,17 +55,12 @@ def find_photographs(
     Raises:
         SourceNotFoundError: one of the paths does not exist.
     """
-    found: dict[str, None] = {}
     for path in paths:
-        if os.path.isdir(path):  # noqa: PTH112 - False, not an error, in an unreadable folder
-            # As a Path writes it: "a.jpg", not "./a.jpg".
-            images = find_images(path, exclude=exclude, report=report)
-            found |= dict.fromkeys(str(Path(image)) for image in images)
-        elif is_gone(path):
+        if is_gone(path):
             raise SourceNotFoundError(f"{path}: no such file or folder")
-        else:
-            found[str(path)] = None
-    return list(found)
+    # As a Path writes it: "a.jpg", not "./a.jpg".
+    found = expand_folders(paths, exclude=exclude, report=report)
+    return list(dict.fromkeys(str(Path(name)) for name in found))
 
 
 def sync_files(
