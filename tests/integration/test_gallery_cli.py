@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import subprocess
@@ -179,6 +180,45 @@ def test_subjects_are_renamed_merged_updated_and_copied(run: Run, tmp_path: Path
     assert run("gallery", "backup", db, copy)[0] == 3
     assert json.loads(run("gallery", "list", copy, "--json")[1])["subjects"][1]["subject"] == "ada"
     assert run("gallery", "rename", db, "ada", "x" * 300)[0] == 2
+
+
+def test_a_folder_is_identified_drawn_and_listed(
+    run: Run, tmp_path: Path, shared_samples: Path
+) -> None:
+    db, album, drawn = tmp_path / "g.db", tmp_path / "album", tmp_path / "drawn"
+    (album / "sub").mkdir(parents=True)
+    for sample in ("obama2.jpg", "astronaut.png"):
+        (album / "sub" / sample).symlink_to(shared_samples / sample)
+    assert run("enroll", db, "obama", shared_samples / "obama.jpg")[0] == 0
+    assert run("enroll", db, "biden", shared_samples / "biden.jpg")[0] == 0
+    table = tmp_path / "day.csv"
+    words = ("identify", db, album, "--draw", drawn, "--attendance", table, "--top", 2)
+    code, out = run(*words)
+    assert code == 0
+    assert sorted(path.name for path in drawn.iterdir()) == ["astronaut.png", "obama2.png"]
+    stranger, first, second, known, third, fourth = out.splitlines()
+    assert "a stranger" in stranger and ": obama (" in known
+    assert [line.split()[0] for line in (first, second, third, fourth)] == ["1:", "2:", "1:", "2:"]
+    assert third.split()[1] == "obama"
+    rows = list(csv.reader(table.read_text("utf-8").splitlines()))
+    assert rows[0] == ["subject", "present", "photographs", "best_similarity", "first_source"]
+    assert rows[1] == ["biden", "no", "0", "", ""]
+    assert rows[2][:3] == ["obama", "yes", "1"]
+    assert rows[2][4] == str(album / "sub" / "obama2.jpg")
+    assert len(lines(run("identify", db, album, "--json")[1])) == 2
+    (tmp_path / "empty").mkdir()
+    assert run("identify", db, tmp_path / "empty") == (1, "")
+
+
+def test_a_folder_is_detected(run: Run, tmp_path: Path, shared_samples: Path) -> None:
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    (tmp_path / "in" / "sub" / "a.jpg").symlink_to(shared_samples / "obama.jpg")
+    (tmp_path / "in" / "b.png").symlink_to(shared_samples / "astronaut.png")
+    code, out = run("detect", tmp_path / "in", "--exclude", "*.png", "--json")
+    assert code == 0
+    assert [line["source"] for line in lines(out)] == [str(tmp_path / "in" / "sub" / "a.jpg")]
+    (tmp_path / "empty").mkdir()
+    assert run("detect", tmp_path / "empty")[0] == 1
 
 
 def test_usage_that_can_not_be_meant(run: Run, tmp_path: Path, shared_samples: Path) -> None:

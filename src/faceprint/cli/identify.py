@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceprint.cli import options
+from faceprint.cli.attendance import Attendance
+from faceprint.cli.drawing import Draw, draw_faces
 from faceprint.cli.exit_codes import DONE, INPUT, NO
 from faceprint.cli.gallery_options import KeyFile, Location, announced, gallery_exists
-from faceprint.cli.output import note, print_json, say
+from faceprint.cli.output import counted, note, print_json, say, search_notes
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,11 +21,28 @@ if TYPE_CHECKING:
 __all__ = ["identify"]
 
 
-@options.with_model_options(*options.MODELS)
+_TOP = 5
+
+
+@options.with_model_options(*options.STREAM)
 def identify(
     gallery: Location,
-    photographs: Annotated[list[Path], typer.Argument(metavar="IMG...", help="Photographs.")],
-    top: Annotated[int, typer.Option("--top", min=1, help="Number of candidates.")] = 5,
+    photographs: options.Photographs,
+    top: Annotated[
+        int | None,
+        typer.Option(
+            "--top", metavar="K", min=1, help="Number of candidates, each another subject. [5]"
+        ),
+    ] = None,
+    draw: Draw = None,
+    attendance: Annotated[
+        Path | None,
+        typer.Option(
+            "--attendance",
+            metavar="FILE.csv",
+            help="Write who of the gallery is in the photographs, and in how many.",
+        ),
+    ] = None,
     fpir: Annotated[
         float | None,
         typer.Option(
@@ -41,6 +60,7 @@ def identify(
             "--index", help="exact, signs (binary LSH), usearch, or auto: by the gallery's size."
         ),
     ] = "auto",
+    exclude: options.Exclude = None,
     key_file: KeyFile = None,
     as_json: options.Json = False,
     *,
@@ -48,44 +68,80 @@ def identify(
 ) -> int:
     """Search every face of the photographs. Exit code 1: nobody was recognized.
 
-    JSON lines: source, box, subject (null for a stranger), similarity, threshold, evidence,
-    provisional (true: the threshold was not measured for these models), decidable (false if the
-    quality of the face is too low; reason says why), candidates[]: subject, template, similarity,
-    rank; error if a photograph can't be used (exit code 3).
+    With --top, the candidates are printed too. JSON lines: source, box, subject (null for a
+    stranger), similarity, threshold, evidence, provisional (true: the threshold was not measured
+    for these models), decidable (false if the quality of the face is too low; reason says why),
+    candidates[]: subject, template, similarity, rank; error if a photograph can't be used (exit
+    code 3).
     """
     from faceprint.recognition.gallery import Gallery
     from faceprint.recognition.gallery.crypto import read_key_file
     from faceprint.recognition.thresholds.saved_calibrations import calibration_for
+    from faceprint.vision.search_report import SearchReport
+    from faceprint.vision.sources import expand_folders
 
     fp = models.load()
     if not gallery_exists(gallery):
         raise UsageError(f"there is no gallery at {gallery}; create one with faceprint enroll")
     key = None if key_file is None else read_key_file(key_file)
     points = None if calibration is None else calibration_for(calibration, fp).points
-    found = failed = 0
+    search = SearchReport()
+    sources = expand_folders(photographs, exclude=exclude or (), report=search)
+    present = Attendance()
+    done = found = failed = 0
     with announced(Gallery.open(gallery, fp, key=key, index=index)) as opened:  # type: ignore[arg-type]
         point = opened.operating_point(fpir=fpir, threshold=threshold, points=points)
         note(f"threshold {point.threshold:.3f}: {point.name}{_evidence(point)}")
-        for result in fp.analyze_many(photographs):
+        for result in fp.analyze_many(sources):
+            done += 1
             if result.error is not None:
                 failed += 1
-                note(f"faceprint: {result.error}")
-                if as_json:
-                    print_json(_failure(result), stream=True)
+                _print_failure(result, as_json)
                 continue
-            embedded = [face for face in result.faces if face.embedding is not None]
-            if not embedded:
-                note(f"{result.source}: no face found")
-            answers = opened.identify_faces(embedded, point, top=top, min_quality=min_quality)
-            for face, answer in zip(embedded, answers, strict=True):
-                found += answer.subject is not None
-                if as_json:
-                    print_json(_line(result.source, face, answer), stream=True)
-                else:
-                    say(_sentence(result.source, face, answer))
-    if failed:
+            faces = [face for face in result.faces if face.embedding is not None]
+            answers = opened.identify_faces(faces, point, top=top or _TOP, min_quality=min_quality)
+            found += sum(answer.subject is not None for answer in answers)
+            _print(result.source, faces, answers, as_json, several=top is not None)
+            for answer in answers:
+                present.add(result.source, answer)
+            if draw is not None:
+                draw_faces(draw, result.source, faces, [_label(answer) for answer in answers])
+        search_notes(search)
+        if attendance is not None:
+            here, total = present.write(attendance, (s.name for s in opened.subjects()))
+            note(f"{attendance}: {here} of {counted(total, 'subject', 'subjects')} present")
+    if not done:
+        note("no photographs were found")
+    if failed or search.unreadable:
         return INPUT
     return DONE if found else NO
+
+
+def _print(
+    source: str, faces: list[Face], answers: list[Identification], as_json: bool, several: bool
+) -> None:
+    if not faces:
+        note(f"{source}: no face found")
+    for face, answer in zip(faces, answers, strict=True):
+        if as_json:
+            print_json(_line(source, face, answer), stream=True)
+            continue
+        say(_sentence(source, face, answer))
+        for match in answer.candidates if several else ():
+            say(f"  {match.rank}: {match.subject} ({match.similarity:.3f})")
+
+
+def _print_failure(result: AnalyzedImage, as_json: bool) -> None:
+    note(f"faceprint: {result.error}")
+    if as_json:
+        print_json(_failure(result), stream=True)
+
+
+def _label(answer: Identification) -> str:
+    """What `--draw` writes at a face."""
+    if answer.subject is None:
+        return "?" if answer.decidable else "too poor"
+    return f"{answer.subject}  {answer.candidates[0].similarity:.3f}"
 
 
 def _evidence(point: OperatingPoint) -> str:

@@ -6,6 +6,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
@@ -25,6 +26,7 @@ __all__ = [
     "Json",
     "MinQuality",
     "ModelOptions",
+    "Photographs",
     "with_model_options",
 ]
 
@@ -51,6 +53,9 @@ MinQuality = Annotated[
 Calibration = Annotated[
     str | None,
     typer.Option("--calibration", metavar="NAME", help="Operating points that calibrate measured."),
+]
+Photographs = Annotated[
+    list[Path], typer.Argument(metavar="IMG...", help="Photographs, and folders of them.")
 ]
 Exclude = Annotated[
     list[str] | None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,13 +44,15 @@ _SIMPLER = str.maketrans(
 )
 
 
-def draw_faces(image: Image, faces: Iterable[Face], *, labels: bool = True) -> Image:
+def draw_faces(
+    image: Image, faces: Sequence[Face], *, labels: bool | Sequence[str] = True
+) -> Image:
     """Draw each face's box, landmarks and score on a copy of a photograph.
 
     Args:
         image: (H, W, 3) RGB uint8.
         faces: in the photograph's pixels; a face without landmarks gets its box alone.
-        labels: write the detector's score at each box.
+        labels: the text at each box, in the order of the faces; True for the detector's score.
 
     Raises:
         InvalidImageArrayError: not an RGB uint8 array.
@@ -59,8 +61,11 @@ def draw_faces(image: Image, faces: Iterable[Face], *, labels: bool = True) -> I
 
     picture = PIL.Image.fromarray(check_image(image))
     line = max(1, round((picture.width * picture.height) ** 0.5 / 300))
-    for face in sorted(faces, key=lambda face: -face.area):
-        mark_face(picture, face, line=line, label=f"{face.score:.3f}" if labels else "")
+    if isinstance(labels, bool):
+        labels = [f"{face.score:.3f}" if labels else "" for face in faces]
+    marks = zip(faces, labels, strict=True)
+    for face, label in sorted(marks, key=lambda mark: -mark[0].area):
+        mark_face(picture, face, line=line, label=plain(label))
     return np.array(picture)
 
 

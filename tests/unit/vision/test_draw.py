@@ -287,3 +287,14 @@ def test_failed_write_leaves_what_was_there(
 def test_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="nowhere"):
         draw.save_png(PHOTO, tmp_path / "nowhere" / "out.png")
+
+
+def test_each_face_has_its_own_label() -> None:
+    other = replace(FACE, box=FACE.box + np.float32(40))
+    drawn = draw.draw_faces(PHOTO, [FACE, other], labels=["1", "Zoë"])
+    numbers = [f"{face.score:.3f}" for face in (FACE, other)]
+    same = draw.draw_faces(PHOTO, [FACE, other], labels=numbers)
+    np.testing.assert_array_equal(draw.draw_faces(PHOTO, [FACE, other]), same)
+    assert (drawn != same).any()
+    with pytest.raises(ValueError, match="zip"):
+        draw.draw_faces(PHOTO, [FACE, other], labels=["1"])
