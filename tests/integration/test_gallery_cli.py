@@ -275,6 +275,47 @@ def test_a_group_is_enrolled_with_a_word_about_it(
     assert "6 faces, the largest was enrolled; see --faces" in capsys.readouterr().err
 
 
+def test_two_people_are_enrolled_from_one_photograph(
+    run: Run, tmp_path: Path, shared_faces: Path
+) -> None:
+    db, group = tmp_path / "g.db", shared_faces / "insightface" / "t1.jpg"
+    assert run("enroll", db, "ada", group, "--face", 1)[0] == 0
+    assert run("enroll", db, "bob", group)[0] == 3
+    (second,) = lines(run("enroll", db, "bob", group, "--face", 2, "--json")[1])
+    assert second["new"] is True
+    faces = lines(run("detect", group, "--json")[1])[0]["faces"]
+    for name, face in (("ada", faces[0]), ("bob", faces[1])):
+        shown = json.loads(run("gallery", "show", db, name, "--json")[1])
+        assert shown["templates"][0]["box"] == pytest.approx(face["box"], abs=1)
+    assert run("enroll", db, "ada", group, "--face", "9" * 30)[0] == 2
+    assert run("enroll", db, "ada", group, "--face", "first")[0] == 2
+
+
+def test_the_named_people_of_an_album_are_enrolled(
+    run: Run, tmp_path: Path, shared_samples: Path
+) -> None:
+    album, db = tmp_path / "album", tmp_path / "g.db"
+    samples = [shared_samples / name for name in ("obama.jpg", "obama2.jpg", "biden.jpg")]
+    code, out = run("cluster", *samples, "--out", album, "--json")
+    assert code == 0
+    assert run("enroll", db, "--from-album", album)[0] == 2
+    faces = json.loads(out)["people"][0]["faces"]
+    fix = {
+        "format": "faceprint-corrections/1",
+        "names": [[{"source": faces[0]["source"], "box": faces[0]["box"]}, "Barack"]],
+    }
+    (tmp_path / "fix.json").write_text(json.dumps(fix))
+    assert run("cluster", "--out", album, "--corrections", tmp_path / "fix.json")[0] == 0
+    done = lines(run("enroll", db, "--from-album", album, "--json")[1])
+    assert {line["subject"] for line in done} == {"Barack"}
+    assert {line["source"] for line in done} == {str(s) for s in samples[:2]}
+    again = lines(run("enroll", db, "--from-album", album, "--per-person", 1, "--json")[1])
+    assert [line["new"] for line in again] == [False]
+    assert lines(run("identify", db, samples[0], "--json")[1])[0]["subject"] == "Barack"
+    assert run("enroll", db, "--from-album", tmp_path / "gone")[0] == 3
+    assert run("enroll", db, "--from-album", album, "--from", album)[0] == 2
+
+
 def test_known_photographs_are_counted_apart(
     tmp_path: Path, shared_samples: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

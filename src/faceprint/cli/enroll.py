@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from faceprint._files import is_gone
+from faceprint._files import file_of, is_gone
 from faceprint._text import printable
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT
@@ -29,10 +30,13 @@ from faceprint.cli.progress import progress
 from faceprint.errors import InputError, SourceNotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from faceprint.recognition.gallery import Outcome, Policy
+    from faceprint.recognition.gallery import EnrollOptions, Gallery, Outcome, Policy
     from faceprint.vision.search_report import SearchReport
 
 __all__ = ["enroll"]
+
+_Pair = tuple[str, Any]
+"""A subject and a photograph."""
 
 
 @options.with_model_options(*options.STREAM)
@@ -48,11 +52,26 @@ def enroll(
         Path | None,
         typer.Option("--from", metavar="DIR", help="A folder with one folder per subject."),
     ] = None,
+    album: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-album", metavar="ALBUM", help="Named people of an album made by cluster --out."
+        ),
+    ] = None,
+    per_person: Annotated[
+        int,
+        typer.Option(
+            "--per-person", metavar="N", min=1, help="Photographs of each, from an album."
+        ),
+    ] = 10,
     faces: Annotated[
         str,
         typer.Option(
             "--faces",
-            help="If there are several faces: take the largest, or one (skip the photograph).",
+            "--face",
+            metavar="RULE|N",
+            help="Of several faces: the largest, one (skip the photograph), or number N, as detect "
+            "--draw shows it.",
         ),
     ] = "largest",
     min_quality: Annotated[
@@ -93,25 +112,28 @@ def enroll(
 ) -> int:
     """Add templates; create the gallery if there is none. Exit code 3: some could not be used.
 
+    Two people of one photograph: enroll it for each with --face N. --from-album enrolls the people
+    that have a name, by their most typical faces.
+
     JSON lines, each once its template is on disk: subject, template, source, new (false: it was
     enrolled before), face_count if new. If a photograph was not used, template is null and reason
     says why.
     """
-    from faceprint.recognition.gallery import EnrollOptions, Gallery, Skipped
+    from faceprint.recognition.gallery import EnrollOptions, Gallery
     from faceprint.recognition.gallery.crypto import read_key_file
     from faceprint.vision.search_report import SearchReport
 
     search = SearchReport()
     if min_quality != min_quality:
         raise UsageError("--min-quality is nan; give a number from 0 to 1")
-    pairs = list(_pairs(subject, images or [], folder, exclude or (), search))
+    pairs = list(_pairs(subject, images or [], folder, (album, per_person), exclude or (), search))
     search_notes(search)
     if not pairs and search.unreadable:
         raise InputError("no photographs: the files and folders given can't be read")
     if not pairs:
         raise UsageError("no photographs found in the files and folders given")
     chosen = EnrollOptions(
-        faces=faces,  # type: ignore[arg-type]  # checked there
+        faces=int(faces) if re.fullmatch("[0-9]{1,9}", faces) else faces,  # type: ignore[arg-type]  # checked there
         min_quality=min_quality,
         metadata=None if metadata is None else metadata_of(metadata),
         consent=consent_of(consent, consent_given, consent_expires, consent_reference),
@@ -127,48 +149,72 @@ def enroll(
             key=None if key_file is None else read_key_file(key_file),
         )
     )
+    with opened:
+        guessed = faces == "largest" and album is None
+        skipped = _enroll_all(opened, pairs, chosen, as_json, guessed)
+    return INPUT if skipped or search.unreadable else DONE
+
+
+def _enroll_all(
+    opened: Gallery, pairs: list[_Pair], chosen: EnrollOptions, as_json: bool, guessed: bool
+) -> int:
+    """Enroll and print; give how many were not used. `guessed`: nobody said which face is meant."""
+    from faceprint.recognition.gallery import Skipped
+
     new = known = skipped = poor = 0
     show = progress("photographs")
-    with opened:
-        for done, outcome in enumerate(opened.enroll_many(pairs, chosen), 1):
-            line = _line(outcome)
-            new += line.get("new") is True
-            known += line.get("new") is False
-            skipped += line["template"] is None
-            poor += isinstance(outcome, Skipped) and outcome.poor
-            if as_json:
-                print_json(line, stream=True)
-            if line["template"] is None:
-                note(f"{line['source']}: not used: {line['reason']}")
-            elif not as_json:
-                there = "" if line["new"] else " (already enrolled)"
-                say(f"{line['subject']}: template {line['template']}{there}")
-            if (line.get("face_count") or 1) > 1:
-                count = line["face_count"]
-                note(f"{line['source']}: {count} faces, the largest was enrolled; see --faces")
-            if len(pairs) > 1:
-                show(done, len(pairs))
+    for done, outcome in enumerate(opened.enroll_many(pairs, chosen), 1):
+        line = _line(outcome)
+        new += line.get("new") is True
+        known += line.get("new") is False
+        skipped += line["template"] is None
+        poor += isinstance(outcome, Skipped) and outcome.poor
+        if as_json:
+            print_json(line, stream=True)
+        if line["template"] is None:
+            note(f"{line['source']}: not used: {line['reason']}")
+        elif not as_json:
+            there = "" if line["new"] else " (already enrolled)"
+            say(f"{line['subject']}: template {line['template']}{there}")
+        if guessed and (line.get("face_count") or 1) > 1:
+            count = line["face_count"]
+            note(f"{line['source']}: {count} faces, the largest was enrolled; see --faces")
+        if len(pairs) > 1:
+            show(done, len(pairs))
     because = f", {poor} of them because of the quality of the face" if poor else ""
     note(f"{new} new, {known} known, {skipped} not used{because}")
-    return INPUT if skipped or search.unreadable else DONE
+    return skipped
 
 
 def _pairs(
     subject: str | None,
     images: list[Path],
     folder: Path | None,
+    album: tuple[Path | None, int],
     exclude: Sequence[str],
     search: SearchReport,
-) -> Iterator[tuple[str, Path]]:
+) -> Iterator[_Pair]:
     from faceprint.recognition.gallery import folder_pairs
 
+    if sum(given is not None for given in (subject, folder, album[0])) > 1:
+        raise UsageError("give SUBJECT IMG..., --from DIR or --from-album ALBUM, not two of them")
+    if album[0] is not None:
+        return _album_pairs(album[0], album[1])
     if folder is not None:
-        if subject is not None:
-            raise UsageError("give SUBJECT IMG... or --from DIR, not both")
         return folder_pairs(folder, exclude=exclude, report=search)
     if subject is None or not images:
         raise UsageError("nothing to enroll; give SUBJECT IMG..., or --from DIR")
     return _named(printable(subject), images, exclude, search)
+
+
+def _album_pairs(album: Path, most: int) -> Iterator[_Pair]:
+    from faceprint.recognition.albums.named_faces import named_faces
+    from faceprint.recognition.gallery import FaceAt
+
+    pairs = [(name, FaceAt(file_of(path), box)) for name, path, box in named_faces(album, most)]
+    if not pairs:
+        raise UsageError(f"{album}: nobody has a name there; name people in the contact sheet")
+    return iter(pairs)
 
 
 def _named(

@@ -14,7 +14,7 @@ from faceprint.recognition.clustering.mapped_rows import group_sums, slices
 from faceprint.recognition.thresholds.merge_threshold import MergeThreshold
 from faceprint.types import Array
 
-__all__ = ["Album", "AlbumFace", "MissingPhotograph", "Person", "arrange"]
+__all__ = ["Album", "AlbumFace", "MissingPhotograph", "Person", "arrange", "mean_similarity"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,7 +110,7 @@ def arrange(
     names: dict[int, str] | None = None,
 ) -> tuple[tuple[Person, ...], tuple[AlbumFace, ...]]:
     """People from (n,) labels, which become their ids; a negative label means unassigned."""
-    means, others = _mean_similarity(table.vectors, labels)
+    means, others = mean_similarity(table.vectors, labels)
     needed = threshold.for_sizes(np.ones(1, np.float32), np.maximum(others, 1))
     order = np.lexsort((np.arange(len(labels)), -np.nan_to_num(means, nan=2.0), labels))
     groups: dict[int, list[AlbumFace]] = {}
@@ -136,7 +136,7 @@ def arrange(
     return tuple(sorted(people, key=lambda p: (-len(p.faces), p.id))), unassigned
 
 
-def _mean_similarity(vectors: Array, labels: Ints) -> tuple[Array, Array]:
+def mean_similarity(vectors: Array, labels: Ints) -> tuple[Array, Array]:
     """(n,) mean similarity of each row to the others with its label, NaN if alone; their number."""
     if not len(labels):
         return np.empty(0, np.float32), np.empty(0, np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from faceprint.recognition.gallery.crypto import Key, new_key
 from faceprint.recognition.gallery.enrollment import EnrollOptions
+from faceprint.recognition.gallery.face_choice import FaceAt
 from faceprint.recognition.gallery.gallery import Gallery
 from faceprint.recognition.gallery.records import (
     Consent,
@@ -20,6 +21,7 @@ __all__ = [
     "Consent",
     "EnrollOptions",
     "Enrolled",
+    "FaceAt",
     "Gallery",
     "Key",
     "ModelPin",

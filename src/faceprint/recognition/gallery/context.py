@@ -55,7 +55,8 @@ class GalleryContext:
     Attributes:
         actor: who is named in the audit log.
         deleted_images: SHA-256 of the photographs whose templates were deleted.
-        deleted_vectors: the stored vectors of some of them, which must not remain in any file.
+        deleted_vectors: the stored vectors of some of these templates, which must not remain in any
+            file, and the SHA-256 of their photographs.
     """
 
     def __init__(self, store: AuthenticatedStore, search: Search, actor: str) -> None:
@@ -95,7 +96,7 @@ class GalleryContext:
             self.deleted_images.add(row.image_sha256)
             distinct = len(set(row.vector))
             if len(self.deleted_vectors) < _MAX_TRACES and distinct >= _MIN_DISTINCT_BYTES:
-                self.deleted_vectors[row.image_sha256] = row.vector
+                self.deleted_vectors[row.vector] = row.image_sha256
         count = change.writer.delete_templates(keys)
         change.templates_changed = True
         change.header = replace(change.header, scrub=True)

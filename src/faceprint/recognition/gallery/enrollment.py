@@ -7,15 +7,26 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from faceprint._text import printable
 from faceprint.errors import DecodeError, UsageError
 from faceprint.recognition.gallery.analyzer import Analyzer, check_pin, pin_of
-from faceprint.recognition.gallery.authenticated_reader import AuthenticatedReader
 from faceprint.recognition.gallery.context import GalleryContext
 from faceprint.recognition.gallery.crops import encode_crop
 from faceprint.recognition.gallery.crypto import Sealer
+from faceprint.recognition.gallery.enrolled_before import (
+    Item,
+    find_known,
+    known_outcome,
+    outcome_of_another,
+)
+from faceprint.recognition.gallery.face_choice import (
+    FaceAt,
+    FaceChoice,
+    check_choice,
+    choose_face,
+)
 from faceprint.recognition.gallery.records import (
     Consent,
     Enrolled,
@@ -37,9 +48,7 @@ from faceprint.recognition.thresholds.min_quality import (
 from faceprint.types import AnalyzedImage, Face
 from faceprint.vision import images
 
-__all__ = ["EnrollOptions", "FaceChoice", "enroll"]
-
-FaceChoice = Literal["largest", "one"]
+__all__ = ["EnrollOptions", "enroll"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +56,9 @@ class EnrollOptions:
     """How photographs become templates.
 
     Attributes:
-        faces: `largest` takes the largest face, `one` skips photographs that show several.
+        faces: `largest` takes the largest face, `one` skips photographs that show several, a number
+            takes that face, the largest being 1. With a number, other people of a photograph that
+            is enrolled already can be enrolled too.
         min_quality: skip faces below this quality; None for the least that the embedder's card
             supports, 0 to take all.
         keep_crops: keep aligned crops; None for the gallery's policy.
@@ -63,8 +74,7 @@ class EnrollOptions:
     batch_size: int = 32
 
     def __post_init__(self) -> None:
-        if self.faces not in get_args(FaceChoice):
-            raise UsageError(f"faces is {self.faces!r}; enrollment takes largest or one")
+        check_choice(self.faces)
         if self.batch_size < 1:
             raise UsageError(f"batch_size is {self.batch_size}, not a positive whole number")
         check_min_quality(self.min_quality)
@@ -72,16 +82,8 @@ class EnrollOptions:
             metadata_to_json(self.metadata)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Item:
-    name: str
-    source: Any
-    label: str
-    digest: bytes
-
-
 class _Usable(NamedTuple):
-    item: _Item
+    item: Item
     face: Face
     face_count: int
 
@@ -113,23 +115,26 @@ def _enroll_batch(
     options: EnrollOptions,
 ) -> list[Outcome]:
     outcomes: dict[int, Outcome] = {}
-    items: dict[int, _Item] = {}
+    items: dict[int, Item] = {}
     for place, (given, source) in enumerate(batch):
         try:
             name = check_name(given)
+            box = None
+            if isinstance(source, FaceAt):
+                source, box = source.photograph, source.box
             digest, label = image_digest(source)
         except (DecodeError, UsageError) as error:
             outcomes[place] = Skipped(given, printable(images.describe(source)), str(error))
             continue
-        items[place] = _Item(name, source, label, digest)
-    known = _find_known(context.store, [item.digest for item in items.values()])
-    fresh: dict[int, _Item] = {}
+        chosen = box is not None or isinstance(options.faces, int)
+        items[place] = Item(name, source, label, digest, box, chosen)
+    known = find_known(context.store, [item.digest for item in items.values()])
+    fresh: dict[int, Item] = {}
     for place, item in items.items():
-        if item.digest in known:
-            outcomes[place] = _known_outcome(item, known[item.digest])
+        if item.digest in known and not item.chosen:
+            outcomes[place] = known_outcome(item, known[item.digest])
         else:
             fresh[place] = item
-    _update_known(context, outcomes, options)
     found = _analyze(context, analyzer, list(fresh.values()), options)
     least = usable_quality(analyzer.embedder_card, options.min_quality)
     usable: dict[int, _Usable] = {}
@@ -141,6 +146,7 @@ def _enroll_batch(
             usable[place] = _Usable(item, face, len(result.faces))
     if usable:
         outcomes |= _store(context, analyzer, usable, options)
+    _update_known(context, outcomes, options)
     return [outcomes[place] for place in range(len(batch))]
 
 
@@ -152,7 +158,7 @@ def _update_known(
         return
     names: dict[str, list[int]] = {}
     for place, outcome in outcomes.items():
-        if isinstance(outcome, Enrolled):
+        if isinstance(outcome, Enrolled) and not outcome.new:
             names.setdefault(outcome.subject, []).append(place)
     if not names:
         return
@@ -165,28 +171,8 @@ def _update_known(
                     outcomes[place] = Skipped(name, outcomes[place].source, str(error))
 
 
-def _find_known(store: AuthenticatedReader, digests: list[bytes]) -> dict[bytes, dict[str, int]]:
-    """For each photograph that is enrolled: the templates by subject."""
-    templates = store.raw.find_images(digests)
-    owners = store.subjects_by_key(sorted({template.subject_key for template in templates}))
-    known: dict[bytes, dict[str, int]] = {}
-    for template in templates:
-        # Skips templates of a subject that was removed between the two queries.
-        owner = owners.get(template.subject_key)
-        if owner is not None:
-            known.setdefault(template.image_sha256, {})[owner.name] = template.key
-    return known
-
-
-def _known_outcome(item: _Item, places: Mapping[str, int]) -> Outcome:
-    if item.name in places:
-        return Enrolled(item.name, str(places[item.name]), item.label, new=False)
-    whose = ", ".join(map(repr, places))
-    return Skipped(item.name, item.label, f"the same photograph is enrolled for {whose}")
-
-
 def _analyze(
-    context: GalleryContext, analyzer: Analyzer, items: list[_Item], options: EnrollOptions
+    context: GalleryContext, analyzer: Analyzer, items: list[Item], options: EnrollOptions
 ) -> list[AnalyzedImage]:
     if not items:
         return []
@@ -198,27 +184,21 @@ def _analyze(
 
 
 def _choose(
-    item: _Item, result: AnalyzedImage, options: EnrollOptions, least: float | None
+    item: Item, result: AnalyzedImage, options: EnrollOptions, least: float | None
 ) -> Face | Skipped:
-    face = result.faces[0] if result.faces else None
-    poor = None if face is None else objection(face.quality, least)
     if result.error is not None:
-        problem = str(result.error)
-    elif face is None:
-        problem = "no face found"
-    elif options.faces == "one" and len(result.faces) > 1:
-        problem = f"{len(result.faces)} faces; exactly one was requested"
-    elif face.embedding is None:
-        problem = "the face was not embedded"
-    elif not poor:
+        return Skipped(item.name, item.label, str(result.error))
+    face = choose_face(result.faces, options.faces, item.box)
+    if isinstance(face, str):
+        return Skipped(item.name, item.label, face)
+    if face.embedding is None:
+        return Skipped(item.name, item.label, "the face was not embedded")
+    poor = objection(face.quality, least)
+    if not poor:
         return face
-    else:
-        if options.min_quality is None:
-            poor += (
-                ", and strangers may match it; --min-quality 0 (min_quality=0) enrolls it anyway"
-            )
-        return Skipped(item.name, item.label, poor, poor=True)
-    return Skipped(item.name, item.label, problem)
+    if options.min_quality is None:
+        poor += ", and strangers may match it; --min-quality 0 (min_quality=0) enrolls it anyway"
+    return Skipped(item.name, item.label, poor, poor=True)
 
 
 def _store(
@@ -233,9 +213,12 @@ def _store(
         subjects: dict[str, Subject] = {}
         for place, (item, face, face_count) in usable.items():
             # Checked again: another process, or the same photograph twice in one batch.
-            known = _find_known(change.writer, [item.digest])
-            if known:
-                outcomes[place] = _known_outcome(item, known[item.digest])
+            known = find_known(change.writer, [item.digest]).get(item.digest, {})
+            if known and not item.chosen:
+                outcomes[place] = known_outcome(item, known)
+                continue
+            if known and (there := outcome_of_another(change.writer, item, face, known)):
+                outcomes[place] = there
                 continue
             try:
                 subject = subjects.get(item.name) or ensure_subject(
@@ -254,13 +237,13 @@ def _store(
     return outcomes
 
 
-def _stored_source(item: _Item) -> str:
+def _stored_source(item: Item) -> str:
     # Absolute: `migrate` may be run in another folder.
     is_path = isinstance(item.source, str | os.PathLike)
     return printable(str(Path(item.source).absolute())) if is_path else item.label
 
 
-def _make_template(item: _Item, face: Face, subject: Subject, sealer: Sealer) -> TemplateRow:
+def _make_template(item: Item, face: Face, subject: Subject, sealer: Sealer) -> TemplateRow:
     assert face.embedding is not None
     x1, y1, x2, y2 = (float(value) for value in face.box)
     vector = pack(face.embedding.vector)

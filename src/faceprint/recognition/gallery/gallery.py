@@ -12,7 +12,8 @@ from faceprint.recognition.gallery import factory, migration, subjects
 from faceprint.recognition.gallery.analyzer import Analyzer, operating_point
 from faceprint.recognition.gallery.context import GalleryContext
 from faceprint.recognition.gallery.crypto import Key
-from faceprint.recognition.gallery.enrollment import EnrollOptions, FaceChoice, enroll
+from faceprint.recognition.gallery.enrollment import EnrollOptions, enroll
+from faceprint.recognition.gallery.face_choice import FaceChoice
 from faceprint.recognition.gallery.housekeeping import Housekeeping
 from faceprint.recognition.gallery.records import (
     Consent,
@@ -120,7 +121,10 @@ class Gallery(Housekeeping):
     def enroll_many(
         self, pairs: Iterable[tuple[str, Any]], options: EnrollOptions | None = None
     ) -> Iterator[Outcome]:
-        """Enroll a stream of (subject, photograph); yield each outcome once it is durable."""
+        """Enroll a stream of (subject, photograph); yield each outcome once it is durable.
+
+        A `FaceAt` instead of a photograph says which of its faces is meant.
+        """
         return enroll(self._context, self._require_analyzer(), pairs, options or EnrollOptions())
 
     def operating_point(

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from faceprint._files import file_of
 from faceprint.errors import DecodeError, GalleryCorruptError, GalleryError, UsageError
-from faceprint.geometry import iou_matrix
 from faceprint.recognition.gallery import privacy
 from faceprint.recognition.gallery.analyzer import Analyzer, pin_of
 from faceprint.recognition.gallery.authenticated_reader import HINT
@@ -17,6 +14,7 @@ from faceprint.recognition.gallery.authentication import RowAuthenticator
 from faceprint.recognition.gallery.context import GalleryContext
 from faceprint.recognition.gallery.crops import decode_crop, encode_crop
 from faceprint.recognition.gallery.crypto import Key, Sealer
+from faceprint.recognition.gallery.face_choice import face_at
 from faceprint.recognition.gallery.records import Header, Subject, TemplateRow
 from faceprint.recognition.gallery.sources import image_digest
 from faceprint.recognition.gallery.vectors import pack, unpack
@@ -25,7 +23,6 @@ from faceprint.types import AnalyzedImage, Face, Image
 __all__ = ["Migration", "Progress", "migrate", "rekey"]
 
 _BATCH = 32
-_SAME_FACE = 0.5
 Progress = Callable[[int, int], None]
 """Called with the number of templates done, and their total."""
 
@@ -210,13 +207,8 @@ def _same_face(row: TemplateRow, result: AnalyzedImage) -> Face | str:
         return f"no face found in {row.source}"
     if row.box is None:
         return result.faces[0]
-    boxes = np.stack([face.box for face in result.faces])
-    overlap = iou_matrix(np.asarray([row.box], np.float32), boxes)[0]
-    best = int(overlap.argmax())
-    # Another detector gives other boxes, but that of the same face must overlap well.
-    if overlap[best] < _SAME_FACE:
-        return f"the enrolled face was not found again in {row.source}"
-    return result.faces[best]
+    found = face_at(row.box, result.faces)
+    return found or f"the enrolled face was not found again in {row.source}"
 
 
 def rekey(context: GalleryContext, key: Key | None, progress: Progress | None = None) -> int:

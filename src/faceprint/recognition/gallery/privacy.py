@@ -68,8 +68,10 @@ def scrub(context: GalleryContext, *, thorough: bool = False) -> None:
 def _search_files(context: GalleryContext) -> None:
     """Raise GalleryError when a file still contains a vector that was deleted."""
     deleted, context.deleted_vectors = context.deleted_vectors, {}
-    kept = {found.image_sha256 for found in context.store.raw.find_images(list(deleted))}
-    vectors = [vector for digest, vector in deleted.items() if digest not in kept]
+    raw = context.store.raw
+    # Another template of the same photograph may have the same vector.
+    again = [found.key for found in raw.find_images(list(deleted.values()))]
+    vectors = list(deleted.keys() - {row.vector for row in raw.vectors_by_key(again)})
     for path in context.store.raw.files:
         if vectors and _contains(path, vectors):
             raise GalleryError(

@@ -23,6 +23,7 @@ from faceprint.recognition.gallery import (
     Consent,
     Enrolled,
     EnrollOptions,
+    FaceAt,
     Gallery,
     Key,
     Policy,
@@ -107,6 +108,57 @@ def test_every_photograph_that_is_not_used_has_its_reason(path: Path, tmp_path: 
         (two,) = gallery.enroll("bob", b"two:bob/1", faces="one")
         assert isinstance(two, Skipped) and "2 faces" in two.reason
         assert [s.name for s in gallery.subjects()] == ["ada"]
+
+
+def test_two_people_of_one_photograph(path: Path) -> None:
+    group = b"two:ada/1"
+    first, second = (0.0, 0.0, 40.0, 40.0), (0.0, 0.0, 20.0, 20.0)
+    with opened(path) as gallery:
+        gallery.enroll("ada", group, faces=1)
+        (refused,) = gallery.enroll("bob", group)
+        assert isinstance(refused, Skipped) and "enrolled for 'ada'" in refused.reason
+        (same,) = gallery.enroll("bob", group, faces=1)
+        assert isinstance(same, Skipped) and "same face" in same.reason
+        (third,) = gallery.enroll("bob", group, faces=3)
+        assert isinstance(third, Skipped) and "there is no face 3; 2 found" in third.reason
+        (other,) = gallery.enroll("bob", group, faces=2, metadata={"n": 1})
+        (again,) = gallery.enroll("bob", group, faces=2, metadata={"n": 2})
+        assert isinstance(other, Enrolled) and other.new
+        assert isinstance(again, Enrolled) and again.template == other.template and not again.new
+        assert gallery.show("bob")[0].metadata == {"n": 2}
+        (moved,) = gallery.enroll("ada", group, faces=2)
+        assert isinstance(moved, Skipped) and "same face is enrolled for 'bob'" in moved.reason
+        assert gallery.show("bob")[1][0].box == second
+
+        by_box = gallery.enroll_many(
+            [("ada", FaceAt(group, first)), ("bob", FaceAt(group, second))]
+        )
+        assert [isinstance(done, Enrolled) and done.new for done in by_box] == [False, False]
+        far = list(gallery.enroll_many([("eve", FaceAt(group, (90.0, 90.0, 99.0, 99.0)))]))
+        assert isinstance(far[0], Skipped) and "place" in far[0].reason
+        gallery.remove("bob")
+        (changed,) = gallery.enroll("ada", group, faces=2)
+        assert isinstance(changed, Skipped) and "template 1 is of another face" in changed.reason
+        assert gallery.verify() == []
+        for wrong in (0, -1, True, "first"):
+            with pytest.raises(UsageError):
+                gallery.enroll("ada", b"ada/3", faces=wrong)  # type: ignore[arg-type]
+
+
+def test_two_people_of_one_photograph_are_exported_and_migrated(path: Path, tmp_path: Path) -> None:
+    group = photograph(tmp_path, "two:ada/1")
+    with opened(path) as gallery:
+        gallery.enroll("ada", group)
+        gallery.enroll("bob", group, faces=2)
+        assert gallery.export(tmp_path / "out.jsonl") == 2
+        with pytest.raises(UsageError, match="same photograph"):
+            gallery.merge("ada", "bob")
+        with opened(tmp_path / "copy.db") as copy:
+            assert copy.import_(tmp_path / "out.jsonl").templates == 2
+        other = FakeAnalyzer(card("model-b"))
+        gallery.migrate(other)
+        expected = other.embedding(b"somebody else/1").vector
+        np.testing.assert_allclose(gallery.vectors("bob")[0], expected, atol=1e-6)
 
 
 def test_a_bad_name_in_a_stream_is_skipped_and_by_itself_refused(path: Path) -> None:
