@@ -221,6 +221,30 @@ def test_a_folder_is_detected(run: Run, tmp_path: Path, shared_samples: Path) ->
     assert run("detect", tmp_path / "empty")[0] == 1
 
 
+def test_a_gallery_opens_with_the_embedder_that_made_it(
+    run: Run,
+    tmp_path: Path,
+    shared_samples: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    db, sample = tmp_path / "g.db", shared_samples / "obama.jpg"
+    assert run("enroll", db, "obama", sample)[0] == 0
+    monkeypatch.setenv("FACEPRINT_PACK", "mobileface")
+    (found,) = lines(run("identify", db, sample, "--json")[1])
+    assert found["subject"] == "obama"
+    assert run("enroll", db, "biden", shared_samples / "biden.jpg")[0] == 0
+    assert run("identify", db, sample, "--pack", "mobileface")[0] == 4
+
+    foreign = tmp_path / "foreign.db"
+    Gallery.open(foreign, FakeAnalyzer()).close()
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(["identify", str(foreign), str(sample)])
+    assert ended.value.code == 4
+    assert "belongs to the embedder 'model-a', which is no model here" in capsys.readouterr().err
+
+
 def test_usage_that_can_not_be_meant(run: Run, tmp_path: Path, shared_samples: Path) -> None:
     db, sample = tmp_path / "g.db", shared_samples / "obama.jpg"
     assert run("enroll", db)[0] == 2

@@ -23,6 +23,7 @@ from faceprint.cli.gallery_options import (
     announced,
     consent_of,
     gallery_exists,
+    load_for,
     metadata_of,
 )
 from faceprint.cli.output import note, print_json, say, search_notes
@@ -139,7 +140,7 @@ def enroll(
         consent=consent_of(consent, consent_given, consent_expires, consent_reference),
         keep_crops=keep_crops,
     )
-    fp = models.load()
+    fp = load_for(gallery, models, _album_embedder(album))
     opened = announced(
         Gallery.open(
             gallery,
@@ -215,6 +216,12 @@ def _album_pairs(album: Path, most: int) -> Iterator[_Pair]:
     if not pairs:
         raise UsageError(f"{album}: nobody has a name there; name people in the contact sheet")
     return iter(pairs)
+
+
+def _album_embedder(album: Path | None) -> str:
+    from faceprint.recognition.albums.named_faces import embedder_of
+
+    return "" if album is None else embedder_of(album)
 
 
 def _named(

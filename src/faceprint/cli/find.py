@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -124,10 +123,7 @@ def _models_of(models: options.ModelOptions, table: Path | None) -> options.Mode
     from faceprint.bulk.run import detector_of
     from faceprint.embedding_table.reader import embedder_of
 
-    named = models.pack is not None
-    detector = models.detector or (None if named else detector_of(table) or None)
-    embedder = models.embedder or (None if named else embedder_of(table) or None)
-    return replace(models, detector=detector, embedder=embedder)
+    return models.preferring(embedder_of(table), detector_of(table))
 
 
 def _introduce(search: PersonSearch, person: list[Path]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from dataclasses import asdict
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceprint import settings
+from faceprint.cli.options import ModelOptions
 from faceprint.cli.output import note
-from faceprint.errors import UsageError
+from faceprint.errors import GalleryError, UnknownModelError, UsageError
 
 if TYPE_CHECKING:
     from faceprint.recognition.gallery import Consent, Subject
     from faceprint.recognition.gallery.gallery import Gallery
+    from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = [
     "ConsentBasis",
@@ -29,6 +32,7 @@ __all__ = [
     "announced",
     "consent_of",
     "gallery_exists",
+    "load_for",
     "metadata_of",
     "moment",
     "open_gallery",
@@ -70,6 +74,36 @@ def open_gallery(location: str, key_file: Path | None) -> Gallery:
 
     key = None if key_file is None else read_key_file(key_file)
     return announced(Gallery.open(location, key=key))
+
+
+def load_for(location: str, models: ModelOptions, usual: str = "") -> FaceAnalyzer:
+    """The models that the user named; else those of the gallery that is there.
+
+    Args:
+        usual: the embedder for a new gallery, if the user named none.
+
+    Raises:
+        UnknownModelError: the gallery's embedder is not among the models here.
+    """
+    from faceprint.recognition.gallery.factory import embedder_of
+
+    made_with = usual
+    if gallery_exists(location):
+        # Where it can't be opened, its opening says why.
+        with contextlib.suppress(GalleryError):
+            made_with = embedder_of(location)
+    embedder, mirrored, _ = made_with.partition("+mirror")
+    try:
+        chosen = models.preferring(embedder)
+        return chosen.load(mirror=bool(mirrored) and chosen is not models)
+    except UnknownModelError as error:
+        if embedder and (models.pack, models.embedder) == (None, None):
+            raise UnknownModelError(
+                f"{location} belongs to the embedder {embedder!r}, which is no model here: add its "
+                "card (faceprint models add), or choose another with --embedder and move the "
+                "gallery to it (faceprint gallery migrate)"
+            ) from error
+        raise
 
 
 def announced(gallery: Gallery) -> Gallery:

@@ -11,7 +11,7 @@ from faceprint.cli import options
 from faceprint.cli.attendance import Attendance
 from faceprint.cli.drawing import Draw, draw_faces
 from faceprint.cli.exit_codes import DONE, INPUT, NO
-from faceprint.cli.gallery_options import KeyFile, Location, announced, gallery_exists
+from faceprint.cli.gallery_options import KeyFile, Location, announced, gallery_exists, load_for
 from faceprint.cli.output import counted, note, print_json, say, search_notes
 from faceprint.errors import UsageError
 
@@ -80,7 +80,7 @@ def identify(
     from faceprint.vision.search_report import SearchReport
     from faceprint.vision.sources import expand_folders
 
-    fp = models.load()
+    fp = load_for(gallery, models)
     if not gallery_exists(gallery):
         raise UsageError(f"there is no gallery at {gallery}; create one with faceprint enroll")
     key = None if key_file is None else read_key_file(key_file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
@@ -122,6 +122,28 @@ class ModelOptions:
     accept_license: Annotated[
         bool, typer.Option("--accept-license", help="Accept the licenses of the models.")
     ] = False
+
+    def preferring(self, embedder: str, detector: str = "") -> ModelOptions:
+        """With the models that made a file, where the user named none.
+
+        Args:
+            embedder: its id; empty if unknown. An option of the user goes first, but
+                FACEPRINT_PACK does not.
+            detector: its id; empty for that of the pack with this embedder.
+        """
+        if not embedder or self.pack is not None or self.embedder is not None:
+            return self
+        from faceprint.zoo import packs
+
+        usual = settings.default_pack()
+        found = sorted(
+            (pack for pack in packs.all_packs() if pack.embedder == embedder),
+            key=lambda pack: pack.name != usual,
+        )
+        fitting = self.detector or detector or None
+        if found:
+            return replace(self, pack=found[0].name, detector=fitting)
+        return replace(self, embedder=embedder, detector=fitting)
 
     def load(self, *, mirror: bool = False) -> FaceAnalyzer:
         """The models; `mirror` averages each embedding with its mirror image's."""

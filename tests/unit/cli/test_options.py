@@ -87,3 +87,20 @@ def test_the_value_can_be_sent_to_another_process() -> None:
 def test_commands_load_the_module_they_name() -> None:
     for module, attribute in _COMMANDS.values():
         assert hasattr(importlib.import_module(module), attribute)
+
+
+def test_the_models_that_made_a_file_are_preferred_where_none_are_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def chosen(*made_with: str, **named: Any) -> tuple[Any, ...]:
+        found = options.ModelOptions(**named).preferring(*made_with)
+        return found.pack, found.detector, found.embedder
+
+    monkeypatch.setenv("FACEPRINT_PACK", "mobileface")
+    assert chosen("") == (None, None, None)
+    assert chosen("dlib-resnet") == ("starter", None, None)
+    assert chosen("dlib-resnet", "yunet-2023mar") == ("starter", "yunet-2023mar", None)
+    assert chosen("dlib-resnet", "mtcnn", detector="sface") == ("starter", "sface", None)
+    assert chosen("mine") == (None, None, "mine")
+    assert chosen("dlib-resnet", pack="arcface") == ("arcface", None, None)
+    assert chosen("dlib-resnet", embedder="sface") == (None, None, "sface")

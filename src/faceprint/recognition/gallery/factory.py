@@ -20,7 +20,7 @@ from faceprint.recognition.gallery.records import Fusion, Header, ModelPin, Poli
 from faceprint.recognition.gallery.search import IndexKind, Search
 from faceprint.recognition.gallery.sql.store import GalleryStore
 
-__all__ = ["is_postgres", "open_context", "open_store"]
+__all__ = ["embedder_of", "is_postgres", "open_context", "open_store"]
 
 
 def is_postgres(location: str) -> bool:
@@ -76,6 +76,19 @@ def _finish_changes(context: GalleryContext, upgraded: bool) -> tuple[str, ...]:
         except GalleryError as error:
             notices.append(str(error))
     return tuple(notices)
+
+
+def embedder_of(location: str) -> str:
+    """The id of the embedder that a gallery belongs to; needs no key, and checks nothing.
+
+    Raises:
+        GalleryError: there is no gallery, or it can't be opened.
+    """
+    store = open_store(location, None)
+    try:
+        return store.raw.header().model.id
+    finally:
+        store.raw.close()
 
 
 def new_header(
