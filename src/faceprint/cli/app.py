@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from faceprint import __version__
+from faceprint._suggest import unknown_name
 from faceprint.cli.exit_codes import DONE, USAGE, exit_code
 from faceprint.cli.output import note
 from faceprint.errors import FaceprintError, ModelError
@@ -48,6 +49,12 @@ class LazyGroup(TyperGroup):
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, in the order of the documentation."""
         return list(_COMMANDS)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the words name; refuses an unknown one with similar names."""
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            ctx.fail(unknown_name("command", args[0], _COMMANDS))
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of that name, or None."""

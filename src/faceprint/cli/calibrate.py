@@ -12,6 +12,7 @@ from faceprint._optional import require
 from faceprint._text import json_text
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
+from faceprint.cli.installed import calibration_line
 from faceprint.cli.labeled_data import (
     Aligned,
     Mirror,
@@ -19,7 +20,7 @@ from faceprint.cli.labeled_data import (
     open_labeled,
     open_pairs,
 )
-from faceprint.cli.output import note, print_json, say
+from faceprint.cli.output import note, print_json, print_table, say
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
 
@@ -32,9 +33,15 @@ __all__ = ["calibrate"]
 @options.with_model_options(*options.MODELS)
 def calibrate(
     path: Annotated[
-        Path, typer.Argument(metavar="PATH", help="One folder per person, or a table of pairs.")
-    ],
-    name: Annotated[str, typer.Option("--name", metavar="NAME", help="Name to save it under.")],
+        Path | None,
+        typer.Argument(metavar="PATH", help="One folder per person, or a table of pairs."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="NAME", help="Name to save it under.")
+    ] = None,
+    list_saved: Annotated[
+        bool, typer.Option("--list", help="List the calibrations on this machine instead.")
+    ] = False,
     pairs: Annotated[
         Path | None, typer.Option("--pairs", metavar="F", help="A table of pairs in PATH.")
     ] = None,
@@ -74,8 +81,13 @@ def calibrate(
 
     Exit code 1: the data support no operating point, and nothing is saved.
     JSON: points[]: fmr, fmr_low, fmr_high, threshold, fnmr, fnmr_by_person, groups[],
-    measured_on[], statement; refused[], summary[], file (null when nothing was saved).
+    measured_on[], statement; refused[], summary[], file (null when nothing was saved). With --list:
+    calibrations[]: name, date, pack, models[], points[]: fmr, threshold; or name and error.
     """
+    if list_saved:
+        return _list(as_json)
+    if path is None or name is None:
+        raise UsageError("give PATH and --name NAME; or --list")
     from faceprint.evaluation.calibrate import FMR_TARGETS
     from faceprint.evaluation.calibrate_data import calibrate_data
     from faceprint.recognition.thresholds.saved_calibrations import keep_calibration
@@ -112,6 +124,34 @@ def calibrate(
         else:
             _print(found, file)
     return DONE if found.points else NO
+
+
+def _list(as_json: bool) -> int:
+    """Show the saved calibrations."""
+    from faceprint.recognition.thresholds.saved_calibrations import saved_calibrations
+
+    found = [calibration_line(name, saved) for name, saved in saved_calibrations()]
+    if as_json:
+        print_json({"calibrations": found})
+        return DONE
+    rows = [
+        (
+            line["name"],
+            line["date"],
+            " and ".join(line["models"]),
+            ", ".join(f"{p['fmr']:g}: {p['threshold']:.3f}" for p in line["points"]),
+        )
+        for line in found
+        if "error" not in line
+    ]
+    if rows:
+        print_table(("calibration", "date", "models", "FMR: threshold"), rows)
+    if not found:
+        note("no calibration yet; faceprint calibrate PATH --name NAME makes one")
+    for line in found:
+        if "error" in line:
+            note(f"{line['name']}: {line['error']}")
+    return DONE
 
 
 def _print(found: CalibrationFile, file: Path | None) -> None:

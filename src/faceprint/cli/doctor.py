@@ -10,6 +10,7 @@ from typing import Any
 from faceprint import __version__, _cpu, settings
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, MISSING
+from faceprint.cli.installed import installed
 from faceprint.cli.output import print_json, say
 from faceprint.errors import FaceprintError
 
@@ -42,7 +43,9 @@ def doctor(
     """Show what is installed, which device runs, and whether the models are intact.
 
     JSON: version, python, platform, cores, cpu_flags, home, mirror, offline, pack, packages{},
-    extras{}, models[]: id, runtime, device, graph (whether a faster equal is opened), ok, problem.
+    extras{}, models[]: id, runtime, device, graph (whether a faster equal is opened), ok, problem;
+    of this machine: packs[]: name, ready; installed[]: id, task, origin; calibrations[]: as
+    calibrate --list.
     """
     report: dict[str, Any] = {
         "version": __version__,
@@ -57,6 +60,7 @@ def doctor(
         "packages": {name: _version(name) for name in _BASE},
         "extras": {extra: _version(name) for extra, name in _EXTRAS.items()},
         "models": _models(models),
+        **installed(),
     }
     if as_json:
         print_json(report)
@@ -120,9 +124,27 @@ def _print(report: dict[str, Any]) -> None:
         if model["ok"]:
             say(f"      {'':<16} {model['graph']}")
     say("")
+    say("on this machine")
+    ready = [pack["name"] for pack in report["packs"] if pack["ready"]]
+    others = [pack["name"] for pack in report["packs"] if not pack["ready"]]
+    say(f"  packs         {', '.join(ready) or '-'}; not downloaded: {', '.join(others) or '-'}")
+    for title, key, name in (
+        ("models", "installed", "id"),
+        ("calibrations", "calibrations", "name"),
+    ):
+        names = [
+            f"{line[name]} (damaged)" if "error" in line else line[name] for line in report[key]
+        ]
+        say(f"  {title:<13} {', '.join(names) or '-'}")
+    say("")
     say("packages")
     for name, version in report["packages"].items():
         say(f"  {name:<24} {version or 'MISSING'}")
     say("extras (pip install 'faceprint[NAME]')")
     for name, version in report["extras"].items():
         say(f"  {name:<24} {version or '-'}")
+
+
+def _names(lines: list[dict[str, Any]], key: str) -> str:
+    names = [f"{line[key]} (damaged)" if "error" in line else str(line[key]) for line in lines]
+    return ", ".join(names) or "-"

@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from faceprint import _onnx_reader
+from faceprint._suggest import unknown_name
 from faceprint.errors import CardError, UsageError
 from faceprint.runtime.session import RUNTIMES, RuntimeOptions
 from faceprint.types import Array, Image
@@ -101,7 +102,7 @@ def compare(
     """
     unknown = [name for name in runtimes if name not in RUNTIMES]
     if unknown:
-        raise UsageError(f"no runtime named {unknown[0]!r}; there are {', '.join(RUNTIMES)}")
+        raise UsageError(unknown_name("runtime", unknown[0], RUNTIMES))
     with tempfile.TemporaryDirectory() as folder:
         blob = Path(folder) / "blob.npy"
         np.save(blob, make_blob(model, given))

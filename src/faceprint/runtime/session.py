@@ -10,6 +10,7 @@ from typing import Protocol, cast
 
 from faceprint import settings
 from faceprint._external import refuse_outside
+from faceprint._suggest import unknown_name
 from faceprint.errors import UsageError
 from faceprint.types import Array
 
@@ -104,7 +105,7 @@ def open_session(
     """
     name = runtime or settings.default_runtime()
     if name not in RUNTIMES:
-        raise UsageError(f"no runtime named {name!r}; there are {', '.join(RUNTIMES)}")
+        raise UsageError(unknown_name("runtime", name, RUNTIMES))
     if model.is_file():  # if not, the runtime says so
         refuse_outside(model)
         if name in _ENDS_THE_PROCESS and not trusted:

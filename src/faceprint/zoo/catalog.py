@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from faceprint import settings
 from faceprint._files import atomic_write
+from faceprint._suggest import unknown_name
 from faceprint.errors import CardError, UnknownModelError
 from faceprint.zoo import packs
 from faceprint.zoo.card import ModelCard
@@ -32,12 +32,14 @@ def get_card(card_id: str) -> ModelCard:
     """
     path = _find(card_id)
     if path is None:
-        close = difflib.get_close_matches(card_id, card_ids(), n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(close)}?" if close else "`models list` shows all of them"
         for pack in packs.all_packs():
             if pack.name == card_id:
-                hint = f"{card_id} is a pack: detector {pack.detector}, embedder {pack.embedder}"
-        raise UnknownModelError(f"no model named {card_id!r}; {hint}")
+                raise UnknownModelError(
+                    f"no model named {card_id!r}; {card_id} is a pack: detector {pack.detector}, "
+                    f"embedder {pack.embedder}"
+                )
+        shows = "`models list` shows all of them"
+        raise UnknownModelError(unknown_name("model", card_id, card_ids(), shows))
     card = _read(path)
     if card.id != card_id:
         raise CardError(f"{path}: id is {card.id!r}, but the file's name says {card_id!r}")

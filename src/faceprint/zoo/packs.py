@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
+from faceprint._suggest import unknown_name
 from faceprint.errors import UnknownModelError
 
 __all__ = ["Pack", "all_packs", "get_pack"]
@@ -39,7 +39,5 @@ def get_pack(name: str) -> Pack:
     """
     packs = {pack.name: pack for pack in all_packs()}
     if name not in packs:
-        close = difflib.get_close_matches(name, packs, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(packs)}"
-        raise UnknownModelError(f"no pack named {name!r}; {hint}")
+        raise UnknownModelError(unknown_name("pack", name, packs))
     return packs[name]

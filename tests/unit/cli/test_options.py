@@ -89,6 +89,11 @@ def test_commands_load_the_module_they_name() -> None:
         assert hasattr(importlib.import_module(module), attribute)
 
 
+def test_an_unknown_command_gets_similar_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    said = CommandLine(capsys)("verfy", "a", "b", code=2).err
+    assert "no command named 'verfy'; did you mean verify" in said
+
+
 def test_the_models_that_made_a_file_are_preferred_where_none_are_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

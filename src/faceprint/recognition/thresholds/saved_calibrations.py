@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Protocol
 
 from faceprint import settings
+from faceprint._suggest import unknown_name
 from faceprint.errors import DatasetError, ModelMismatchError, UsageError
 from faceprint.recognition.thresholds.calibration_file import (
     CalibrationFile,
@@ -21,6 +22,7 @@ __all__ = [
     "keep_calibration",
     "matching_calibrations",
     "model_hashes",
+    "saved_calibrations",
     "saved_names",
 ]
 
@@ -53,6 +55,18 @@ def saved_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in _folder().glob("*.json")))
 
 
+def saved_calibrations() -> tuple[tuple[str, CalibrationFile | None], ...]:
+    """Every saved calibration with its name; None for a damaged file."""
+    return tuple((name, _load(name)) for name in saved_names())
+
+
+def _load(name: str) -> CalibrationFile | None:
+    try:
+        return load_calibration(_folder() / f"{name}.json")
+    except DatasetError:
+        return None
+
+
 def calibration_for(name: str, models: Models) -> CalibrationFile:
     """Load the calibration of that name, which must have been measured with these models.
 
@@ -63,8 +77,8 @@ def calibration_for(name: str, models: Models) -> CalibrationFile:
     """
     names = saved_names()
     if name not in names:
-        known = ", ".join(names) or "none yet"
-        raise UsageError(f"no calibration named {name!r}; there are: {known}")
+        there = f"there are: {', '.join(names) or 'none yet'}"
+        raise UsageError(unknown_name("calibration", name, names, there))
     calibration = load_calibration(_folder() / f"{name}.json")
     if not _matches(calibration, models):
         measured = " and ".join(calibration.cards)
@@ -77,15 +91,7 @@ def calibration_for(name: str, models: Models) -> CalibrationFile:
 
 def matching_calibrations(models: Models) -> tuple[CalibrationFile, ...]:
     """Every saved calibration that was measured with these models; damaged files are skipped."""
-    found = []
-    for name in saved_names():
-        try:
-            calibration = load_calibration(_folder() / f"{name}.json")
-        except DatasetError:
-            continue
-        if _matches(calibration, models):
-            found.append(calibration)
-    return tuple(found)
+    return tuple(saved for _, saved in saved_calibrations() if saved and _matches(saved, models))
 
 
 def model_hashes(models: Models, *, detector: bool = True) -> dict[str, str]:
