@@ -126,7 +126,8 @@ def _print(
         if as_json:
             print_json(_line(source, face, answer), stream=True)
             continue
-        say(_sentence(source, face, answer))
+        color = None if answer.subject is None else "green"
+        say(_sentence(source, face, answer), color=color)
         for match in answer.candidates if several else ():
             say(f"  {match.rank}: {match.subject} ({match.similarity:.3f})")
 

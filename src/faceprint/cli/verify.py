@@ -96,7 +96,9 @@ def _print(
             hint = "; the largest was compared (see --faces)" if largest else ""
             note(f"{source}: {count} faces{hint}")
     verdict = "match" if result.is_match else "no match" if result.decidable else "cannot decide"
-    say(f"{verdict}: similarity {result.similarity:.3f}, threshold {result.threshold:.3f}")
+    color = "green" if result.is_match else "yellow"
+    numbers = f"similarity {result.similarity:.3f}, threshold {result.threshold:.3f}"
+    say(f"{verdict}: {numbers}", color=color)
     if not result.decidable:
         note(f"{result.reason}; use --min-quality 0 to decide anyway")
     note(evidence_words(result.operating_point))
