@@ -130,6 +130,9 @@ def _introduce(search: PersonSearch, person: list[Path]) -> None:
     point = search.point
     kind = " (provisional)" if point.provisional else ""
     note(f"threshold {point.threshold:.3f}: {point.name}{kind}")
+    for place, count in enumerate(search.face_counts):
+        if count > 1:
+            note(f"{person[place]}: {count} faces; the largest is taken for the person")
     for place in search.doubtful():
         note(f"{person[place]} does not match {person[0]}: is it the same person?")
 

@@ -63,12 +63,14 @@ class PersonSearch:
         references: faces of the person, embedded; the most similar one counts.
         point: the operating point that decides.
         minimum: quality that a face needs, from `usable_quality`.
+        face_counts: how many faces each photograph of the person shows.
         photographs, faces, poor: what was seen so far; `poor` faces were not compared.
     """
 
     references: Sequence[Face]
     point: OperatingPoint
     minimum: float | None = None
+    face_counts: Sequence[int] = ()
     photographs: int = field(default=0, init=False)
     faces: int = field(default=0, init=False)
     poor: int = field(default=0, init=False)
@@ -196,10 +198,13 @@ def person_search(
     else:
         points = None if calibration is None else calibration_for(calibration, analyzer).points
         point = operating_point(analyzer, len(person), fpir, threshold, points)
-    return PersonSearch([_reference(analyzer, one, minimum) for one in person], point, minimum)
+    found = [_references(analyzer, one, minimum) for one in person]
+    counts = tuple(len(faces) for faces in found)
+    return PersonSearch([faces[0] for faces in found], point, minimum, counts)
 
 
-def _reference(analyzer: FaceAnalyzer, source: ImageSource, minimum: float | None) -> Face:
+def _references(analyzer: FaceAnalyzer, source: ImageSource, minimum: float | None) -> list[Face]:
+    """The faces of a photograph of the person; the first one is the person's."""
     name = images.describe(source)
     faces = analyzer.analyze(source)
     if not faces:
@@ -207,7 +212,7 @@ def _reference(analyzer: FaceAnalyzer, source: ImageSource, minimum: float | Non
     reason = objection(faces[0].quality, minimum)
     if reason:
         raise InputError(f"{name}: {reason}, so it can't stand for the person; take another")
-    return faces[0]
+    return faces
 
 
 def _analyzed(photographs: Iterable[Any], analyzer: FaceAnalyzer) -> Iterator[AnalyzedImage]:

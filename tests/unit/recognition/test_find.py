@@ -43,6 +43,7 @@ def test_of_several_faces_of_the_person_the_most_similar_counts() -> None:
     assert found.similarity == pytest.approx(best, abs=1e-6)
     search = person_search(analyzer(), [*known, b"eve/1"], fmr=1e-3)
     assert search.doubtful() == [2]
+    assert person_search(analyzer(), [b"two:ada/0", b"ada/1"], fmr=1e-3).face_counts == (2, 1)
 
 
 def test_analyzed_photographs_are_not_analyzed_again() -> None:
