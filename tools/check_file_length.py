@@ -1,4 +1,6 @@
-"""The size budget: files of 300 lines at most, functions of `cli/` of 60 below their signature."""
+"""The size budget: Python files and the page's scripts have 300 lines at most, functions of `cli/`
+60 below their signature.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +26,14 @@ def long_functions(source: str) -> Iterator[tuple[str, int]]:
 def main(root: Path = ROOT) -> int:
     """Print what is over the budget; 1 when anything is."""
     files = [path for top in ("src", "tools", "benchmarks") for path in (root / top).rglob("*.py")]
+    files += (root / "src").rglob("static/*.js")
     counts = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in files}
     over = 0
     for path, count in sorted(counts.items(), key=lambda entry: -entry[1]):
         if count > LIMIT:
             over += 1
             print(f"{path.relative_to(root)}: {count} lines, the budget is {LIMIT}")
-        if path.parent.name == "cli":
+        if path.parent.name == "cli" and path.suffix == ".py":
             for name, lines in long_functions(path.read_text(encoding="utf-8")):
                 over += 1
                 print(

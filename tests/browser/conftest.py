@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 
 import pytest
 
@@ -35,3 +40,20 @@ def browser(tmp_path):
     opened.set_window_size(1200, 900)
     yield opened
     opened.quit()
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a service without keys listens; it is told to stop at the end, and does."""
+    folder = tmp_path_factory.mktemp("service")
+    command = [sys.executable, "-m", "faceprint", "serve", "--no-auth", "--port", "0"]
+    command += ["--gallery", str(folder / "people.db")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr is not None
+        line = running.stderr.readline()
+        found = re.search(r"http://\S+", line)
+        assert found, line
+        yield found[0]
+        running.terminate()
+        running.communicate(timeout=60)
+        assert running.returncode == -signal.SIGTERM  # as if it had not been caught

@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-import re
-import signal
-import subprocess
-import sys
-from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
+from page_kit import DESKTOP, PHONE, SAMPLES, compare, find, give, look
 from waiting import until
 
 import faceprint
-
-SAMPLES = Path(faceprint.__file__).parent / "samples"
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a service without keys listens; it is told to stop at the end, and does."""
-    folder = tmp_path_factory.mktemp("service")
-    command = [sys.executable, "-m", "faceprint", "serve", "--no-auth", "--port", "0"]
-    command += ["--gallery", str(folder / "people.db")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
-        assert running.stderr is not None
-        line = running.stderr.readline()
-        found = re.search(r"http://\S+", line)
-        assert found, line
-        yield found[0]
-        running.terminate()
-        running.communicate(timeout=60)
-        assert running.returncode == -signal.SIGTERM  # as if it had not been caught
-
-
-def find(browser: Any, css: str) -> Any:
-    return browser.find_element("css selector", css)
-
-
-def give(browser: Any, side: str, name: str) -> None:
-    find(browser, f".photo[data-side={side}] input").send_keys(str(SAMPLES / name))
+from faceprint.recognition.thresholds.default_threshold import model_points
 
 
 @pytest.mark.usefixtures("socket_enabled")
@@ -52,9 +23,7 @@ def test_two_photographs_are_compared_as_the_library_does(
 ) -> None:
     expected = faceprint.verify(SAMPLES / "obama.jpg", SAMPLES / other)
     browser.get(address)
-    give(browser, "a", "obama.jpg")
-    give(browser, "b", other)
-    until(lambda: find(browser, "#answer").is_displayed())
+    compare(browser, SAMPLES / "obama.jpg", SAMPLES / other)
     assert find(browser, "#verdict").text == verdict
     numbers = find(browser, "#numbers").text
     assert f"Similarity {expected.similarity:.4f}" in numbers
@@ -65,13 +34,40 @@ def test_two_photographs_are_compared_as_the_library_does(
 
 
 @pytest.mark.usefixtures("socket_enabled")
+@pytest.mark.parametrize("width", [320, PHONE, DESKTOP])
+@pytest.mark.parametrize("other", ["obama2.jpg", "collins.jpg"])
+def test_every_operating_point_has_a_label_that_can_be_read(
+    other: str, width: int, browser: Any, address: str
+) -> None:
+    look(browser, width, dark=False)
+    browser.get(address)
+    compare(browser, SAMPLES / "obama.jpg", SAMPLES / other)
+    until(lambda: browser.find_elements("css selector", "#scale text"))
+    labels = {text.text: text.rect for text in browser.find_elements("css selector", "#scale text")}
+    for point in model_points(faceprint.load()).points:
+        assert f"FMR {point.fmr:g} at {point.threshold:.4f}" in labels
+    scale = find(browser, "#scale").rect
+    for name, box in labels.items():
+        assert box["height"] > 12
+        assert box["x"] >= scale["x"] - 1, name
+        assert box["x"] + box["width"] <= scale["x"] + scale["width"] + 1, name
+    for one, other_one in combinations(labels.values(), 2):
+        assert (
+            one["x"] + one["width"] <= other_one["x"]
+            or other_one["x"] + other_one["width"] <= one["x"]
+            or one["y"] + one["height"] <= other_one["y"] + 1
+            or other_one["y"] + other_one["height"] <= one["y"] + 1
+        )
+
+
+@pytest.mark.usefixtures("socket_enabled")
 def test_a_photograph_without_a_face_says_so(browser: Any, address: str, tmp_path: Path) -> None:
     from PIL import Image
 
     Image.new("RGB", (200, 200), (90, 90, 90)).save(tmp_path / "gray.png")
     browser.get(address)
-    give(browser, "a", "obama.jpg")
-    find(browser, ".photo[data-side=b] input").send_keys(str(tmp_path / "gray.png"))
+    give(browser, "a", SAMPLES / "obama.jpg")
+    give(browser, "b", tmp_path / "gray.png")
     until(lambda: find(browser, "#message").is_displayed())
     assert "no face found" in find(browser, "#message").text
 
