@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
 from page_kit import DESKTOP, PHONE, SAMPLES, compare, find, give, look
+from PIL import Image
 from waiting import until
 
 import faceprint
 from faceprint.recognition.thresholds.default_threshold import model_points
+from faceprint.vision.occlude import occlude
 
 
 @pytest.mark.usefixtures("socket_enabled")
@@ -31,6 +36,33 @@ def test_two_photographs_are_compared_as_the_library_does(
     assert "of pairs of two people matched" in find(browser, "#worth").text
     for crop in ("#crop-a", "#crop-b"):
         assert find(browser, crop).get_property("naturalWidth") > 100
+
+
+@pytest.mark.usefixtures("socket_enabled")
+def test_the_article_s_three_image_sets_give_the_similarities_of_the_command(
+    browser: Any, address: str, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "faceprint", "demo", "--json", "--out", str(tmp_path / "demo")]
+    done = subprocess.run(command, capture_output=True, check=True)
+    expected = {line["name"]: line for line in json.loads(done.stdout)["sets"]}
+    collins = faceprint.decode(SAMPLES / "collins.jpg")
+    (face,) = faceprint.load().analyze(collins, embed=False)
+    Image.fromarray(occlude(collins, face)).save(tmp_path / "covered.png")
+    sets = {
+        "same-person": (SAMPLES / "obama.jpg", SAMPLES / "obama2.jpg"),
+        "two-people": (SAMPLES / "obama.jpg", SAMPLES / "collins.jpg"),
+        "occluded": (SAMPLES / "collins.jpg", tmp_path / "covered.png"),
+    }
+    assert expected.keys() == sets.keys()
+    shown = {}
+    for name, photographs in sets.items():
+        browser.get(f"{address}/?{name}")  # a new page, not the answer of the set before
+        compare(browser, *photographs)
+        shown[name] = find(browser, "#numbers").text
+    assert shown == {
+        name: f"Similarity {line['similarity']:.4f}, threshold {line['threshold']:.4f}"
+        for name, line in expected.items()
+    }
 
 
 @pytest.mark.usefixtures("socket_enabled")
@@ -62,8 +94,6 @@ def test_every_operating_point_has_a_label_that_can_be_read(
 
 @pytest.mark.usefixtures("socket_enabled")
 def test_a_photograph_without_a_face_says_so(browser: Any, address: str, tmp_path: Path) -> None:
-    from PIL import Image
-
     Image.new("RGB", (200, 200), (90, 90, 90)).save(tmp_path / "gray.png")
     browser.get(address)
     give(browser, "a", SAMPLES / "obama.jpg")
