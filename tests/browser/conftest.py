@@ -16,7 +16,9 @@ import pytest
 def _missing(what: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"{what} is missing, and CI must have it")
-    pytest.skip(f"{what} is not installed: apt-get install chromium chromium-driver; pip selenium")
+    pytest.skip(
+        f"{what} is not installed: apt-get install chromium chromium-driver; pip install selenium"
+    )
 
 
 @pytest.fixture

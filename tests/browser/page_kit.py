@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import faceprint
 
-__all__ = ["DESKTOP", "PHONE", "SAMPLES", "compare", "find", "give", "look"]
+__all__ = ["DESKTOP", "PHONE", "SAMPLES", "compare", "find", "give", "look", "violations"]
 
 SAMPLES = Path(faceprint.__file__).parent / "samples"
 PHONE, DESKTOP = 360, 1200
@@ -37,3 +38,22 @@ def compare(browser: Any, a: Path, b: Path) -> None:
     give(browser, "a", a)
     give(browser, "b", b)
     until(lambda: find(browser, "#answer").is_displayed())
+
+
+def violations(browser: Any) -> list[str]:
+    """What axe-core finds serious or critical in what the page shows now, in words."""
+    # The package drives another browser; only the script that it holds is used.
+    script = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+    browser.execute_script(script)
+    found = browser.execute_async_script(
+        "const done = arguments[arguments.length - 1];"
+        "axe.run({resultTypes: ['violations']}).then(done, (error) => done(String(error)));"
+    )
+    assert isinstance(found, dict), found
+    assert len(found["passes"]) > 10  # it looked at something
+    return [
+        f"{fault['impact']}: {fault['id']}: {node['html']} {node['failureSummary']}"
+        for fault in found["violations"]
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
