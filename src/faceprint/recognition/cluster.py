@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from faceprint.recognition.albums.people_store import (
     named_people,
     store_people,
 )
-from faceprint.recognition.albums.store import AlbumFile
+from faceprint.recognition.albums.store import AlbumFile, Stored
 from faceprint.recognition.albums.sync import sync_results
 from faceprint.recognition.clustering.constraints import FaceConstraints
 from faceprint.recognition.clustering.int8_neighbors import Ints
@@ -37,9 +37,10 @@ from faceprint.recognition.thresholds.min_quality import QualityFilter
 from faceprint.recognition.thresholds.operating_points import check_threshold
 from faceprint.types import AnalyzedImage
 
-__all__ = ["ClusterOptions", "cluster", "cluster_album", "cluster_table"]
+__all__ = ["ClusterOptions", "cluster", "cluster_album", "cluster_table", "stored_album"]
 
 _DEFAULT_FILTER = QualityFilter()
+_TAKEN_OUT = "taken out by hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,14 +163,38 @@ def cluster_album(
     constraints = load_constraints(album, stored)
     labels, reasons = _label_faces(stored.table, constraints, threshold, options, stored.photos)
     ids = store_people(album, stored, labels)
+    return _album(album, stored, ids, reasons, threshold, notes, failed)
+
+
+def stored_album(album: AlbumFile, threshold: MergeThreshold) -> Album:
+    """The people of an album file as they are stored, without clustering its faces again.
+
+    Args:
+        threshold: below it a face is `doubtful`.
+    """
+    stored = album.stored()
+    reasons = [reason or _TAKEN_OUT for reason in _DEFAULT_FILTER.reasons(stored.table.quality)]
+    return _album(album, stored, stored.people, reasons, threshold)
+
+
+def _album(
+    album: AlbumFile,
+    stored: Stored,
+    ids: Ints,
+    reasons: Sequence[str],
+    threshold: MergeThreshold,
+    notes: tuple[str, ...] = (),
+    failed: tuple[tuple[str, str], ...] = (),
+) -> Album:
     # Faces of missing photographs help to cluster the others, and are not shown.
     present = np.flatnonzero(~stored.missing)
     people, unassigned = arrange(
         stored.table.pick(present),
         ids[present],
-        [reasons[i] for i in present],
+        [reasons[i] for i in present.tolist()],
         threshold,
         named_people(album),
+        stored.keys[present],
     )
     missing = missing_photographs(album)
     return Album(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from itertools import combinations, pairwise
 
 import numpy as np
@@ -17,7 +18,7 @@ from faceprint.recognition.albums.people_store import named_people
 from faceprint.recognition.albums.store import AlbumFile, Stored
 from faceprint.recognition.clustering.constraints import FaceConstraints, merged_sets
 
-__all__ = ["bridge", "load_constraints", "store_corrections"]
+__all__ = ["bridge", "load_constraints", "put_corrections", "store_corrections"]
 
 _INSERT = "INSERT OR IGNORE INTO links (kind, a, b) VALUES (?, ?, ?)"
 _Pairs = list[tuple[int, int]]
@@ -38,15 +39,34 @@ def store_corrections(album: AlbumFile, corrections: Corrections) -> tuple[str, 
     table, keys = stored.table, stored.keys.tolist()
     located, names, missing = locate_corrections(corrections, table.sources, table.boxes)
     with album.write() as connection:
-        _put_must(connection, [(keys[a], keys[b]) for a, b in located.must_link])
-        _put_cannot(connection, [(keys[a], keys[b]) for a, b in located.cannot_link])
-        for row, name in names:
-            _put_name(connection, keys[row], name)
+        put_corrections(
+            connection,
+            must=[(keys[a], keys[b]) for a, b in located.must_link],
+            cannot=[(keys[a], keys[b]) for a, b in located.cannot_link],
+            names=[(keys[row], name) for row, name in names],
+        )
     if not missing:
         return ()
     sources = sorted({key.source for key in missing})
     some = ", ".join(sources[:3]) + (" ..." if len(sources) > 3 else "")
     return (f"corrections name faces that are not in the album: {some}",)
+
+
+def put_corrections(
+    connection: sqlite3.Connection,
+    *,
+    must: Sequence[tuple[int, int]] = (),
+    cannot: Sequence[tuple[int, int]] = (),
+    names: Sequence[tuple[int, str]] = (),
+) -> None:
+    """Store corrections of faces by their keys, in the caller's transaction.
+
+    Which faces are whose changes with the next clustering; `AlbumEditor` changes it at once.
+    """
+    _put_must(connection, must)
+    _put_cannot(connection, cannot)
+    for face, name in names:
+        _put_name(connection, face, name)
 
 
 def load_constraints(album: AlbumFile, stored: Stored) -> FaceConstraints:
@@ -63,7 +83,8 @@ def load_constraints(album: AlbumFile, stored: Stored) -> FaceConstraints:
     first_faces: list[int] = []
     for person in named_people(album):
         faces = [i for i in np.flatnonzero(stored.people == person).tolist() if i not in removed]
-        together += pairwise(faces)
+        # A single face, too: with a name, it is somebody's whatever its quality.
+        together += pairwise(faces) if len(faces) > 1 else [(face, face) for face in faces]
         first_faces += faces[:1]
     groups = merged_sets(len(stored.keys), [*must, *together])
     broken = {a for a, b in cannot if groups[a] == groups[b]}
@@ -73,7 +94,7 @@ def load_constraints(album: AlbumFile, stored: Stored) -> FaceConstraints:
     return FaceConstraints(tuple(must), tuple(cannot), tuple(together), tuple(apart))
 
 
-def _put_must(connection: sqlite3.Connection, pairs: _Pairs) -> None:
+def _put_must(connection: sqlite3.Connection, pairs: Sequence[tuple[int, int]]) -> None:
     connection.executemany(_INSERT, [("must", a, b) for a, b in pairs])
     groups = connected_faces(_links(connection, "must"))
     new = {groups[a] for a, _ in pairs}
@@ -94,7 +115,7 @@ def _put_must(connection: sqlite3.Connection, pairs: _Pairs) -> None:
             )
 
 
-def _put_cannot(connection: sqlite3.Connection, pairs: _Pairs) -> None:
+def _put_cannot(connection: sqlite3.Connection, pairs: Sequence[tuple[int, int]]) -> None:
     groups = connected_faces(_links(connection, "must"))
     for a in dict.fromkeys(a for a, b in pairs if a in groups and groups[a] == groups.get(b)):
         # Linked by an older correction: the face that does not belong leaves the others.

@@ -27,6 +27,7 @@ class AlbumFace:
         doubtful: that mean is below the threshold for merging the face with the others.
         reason: why it is unassigned; empty for a face of a person.
         thumbnail: JPEG, or None.
+        key: of the face in an album file; None without one.
     """
 
     source: str
@@ -36,6 +37,7 @@ class AlbumFace:
     doubtful: bool = False
     reason: str = ""
     thumbnail: bytes | None = None
+    key: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values, without the thumbnail."""
@@ -108,8 +110,13 @@ def arrange(
     reasons: Sequence[str],
     threshold: MergeThreshold,
     names: dict[int, str] | None = None,
+    keys: Ints | None = None,
 ) -> tuple[tuple[Person, ...], tuple[AlbumFace, ...]]:
-    """People from (n,) labels, which become their ids; a negative label means unassigned."""
+    """People from (n,) labels, which become their ids; a negative label means unassigned.
+
+    Args:
+        keys: (n,) keys of the faces in their album file.
+    """
     means, others = mean_similarity(table.vectors, labels)
     needed = threshold.for_sizes(np.ones(1, np.float32), np.maximum(others, 1))
     order = np.lexsort((np.arange(len(labels)), -np.nan_to_num(means, nan=2.0), labels))
@@ -125,6 +132,7 @@ def arrange(
             mean is not None and mean < float(needed[i]),
             reasons[i] if label < 0 else "",
             table.thumbnails[i],
+            None if keys is None else int(keys[i]),
         )
         groups.setdefault(label, []).append(face)
     unassigned = tuple(face for label in sorted(groups) if label < 0 for face in groups[label])

@@ -16,6 +16,7 @@ __all__ = [
     "match_ids",
     "missing_photographs",
     "named_people",
+    "record_merged",
     "store_people",
 ]
 
@@ -106,5 +107,10 @@ def _record_merged(connection: sqlite3.Connection, before: Ints, after: Ints) ->
         successors = after[(before == gone) & (after >= 0)]
         if len(successors):
             person = int(np.bincount(successors).argmax())
-            connection.execute("UPDATE joined SET person = ? WHERE person = ?", (person, gone))
-            connection.execute("INSERT OR REPLACE INTO joined VALUES (?, ?)", (gone, person))
+            record_merged(connection, gone, person)
+
+
+def record_merged(connection: sqlite3.Connection, gone: int, person: int) -> None:
+    """Record, in the caller's transaction, that `gone` was merged into `person`."""
+    connection.execute("UPDATE joined SET person = ? WHERE person = ?", (person, gone))
+    connection.execute("INSERT OR REPLACE INTO joined VALUES (?, ?)", (gone, person))
