@@ -13,6 +13,7 @@ from live_server import served
 import faceprint
 from faceprint.server.app import ServiceOptions, create_app
 from faceprint.server.keys import SCOPES, KeyFile
+from tests.album_kit import cluster_photographs, make_photographs
 
 SAMPLES = Path(faceprint.__file__).parent / "samples"
 # An image is any bytes to the document, and a text any characters: the service refuses more. And
@@ -51,11 +52,18 @@ def test_the_service_keeps_to_its_document(known: bool, tmp_path: Path) -> None:
     words += ["--continue-on-failure", "--seed", "1", "--max-examples", "15"]
     parameters = PARAMETERS.format(id=subject.uid, template=enrolled.template) if known else ""
     (tmp_path / "schemathesis.toml").write_text(parameters + CONFIG)
-    options = ServiceOptions(gallery=str(gallery), keys=stored, rate="1000000/minute", workers=1)
+    cluster_photographs(make_photographs(tmp_path / "photographs"), tmp_path / "out")
+    options = ServiceOptions(
+        gallery=str(gallery),
+        album=tmp_path / "out" / "album.db",
+        keys=stored,
+        rate="1000000/minute",
+        workers=1,
+    )
     with served(create_app(analyzer, options)) as address:
         done = subprocess.run(
             [program, "run", f"{address}/openapi.json", *words],
             cwd=tmp_path, capture_output=True, text=True,
         )  # fmt: skip
     assert done.returncode == 0, done.stdout[-20_000:]
-    assert "15 selected / 15 total" in done.stdout
+    assert "20 selected / 20 total" in done.stdout

@@ -252,6 +252,11 @@ def test_every_route_is_listed_with_its_scope() -> None:
             ("DELETE", "/v1/subjects/{id}", "write"),
             ("POST", "/v1/subjects/{id}/templates", "write"),
             ("DELETE", "/v1/subjects/{id}/templates/{template}", "write"),
+            ("GET", "/v1/album", "read"),
+            ("GET", "/v1/album/thumbnails", "read"),
+            ("GET", "/v1/album/faces/{face}/photograph", "read"),
+            ("POST", "/v1/album/corrections", "write"),
+            ("DELETE", "/v1/album/corrections/last", "write"),
         ]
     )
 

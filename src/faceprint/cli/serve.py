@@ -53,6 +53,14 @@ def serve(
             "--gallery", metavar="GALLERY", help="A file, or postgresql://...; created if missing."
         ),
     ] = None,
+    album: Annotated[
+        Path | None,
+        typer.Option(
+            "--album",
+            metavar="FOLDER",
+            help="Show and correct the album in this folder: what `cluster --out` wrote.",
+        ),
+    ] = None,
     key_file: Annotated[
         Path | None,
         typer.Option(
@@ -112,6 +120,7 @@ def serve(
         require(module, extra="server")
     from faceprint._memory import one_arena
     from faceprint.recognition.gallery.crypto import read_key_file
+    from faceprint.server.album_thread import album_file
     from faceprint.server.app import ServiceOptions
     from faceprint.server.keys import KeyFile, default_key_file
     from faceprint.server.run import run
@@ -134,6 +143,7 @@ def serve(
         raise UsageError("--compat-open and --forward are for --compat immich")
     options = ServiceOptions(
         gallery=gallery,
+        album=None if album is None else album_file(album),
         gallery_key=None if key_file is None else read_key_file(key_file),
         keys=None if no_auth else stored,
         rate=rate,

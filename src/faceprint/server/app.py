@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from importlib import resources
+from pathlib import Path
 
 from fastapi import FastAPI
 from starlette.formparsers import MultiPartParser
@@ -16,6 +17,7 @@ from starlette.staticfiles import StaticFiles
 from faceprint import __version__, settings
 from faceprint.recognition.gallery.crypto import Key
 from faceprint.server.access import Access, Admission
+from faceprint.server.album_thread import AlbumThread
 from faceprint.server.compat import doors
 from faceprint.server.gallery_threads import GalleryThreads, QueuedAnalyzer
 from faceprint.server.keys import KeyFile
@@ -38,6 +40,7 @@ class ServiceOptions:
 
     Attributes:
         gallery: a file or `postgresql://...`; None serves no subjects and no search.
+        album: an album file, whose people are shown and corrected; None serves no album.
         gallery_key: of an encrypted gallery; None looks at the environment.
         keys: API keys; None lets everybody do everything.
         rate: requests per key.
@@ -52,6 +55,7 @@ class ServiceOptions:
     """
 
     gallery: str | None = None
+    album: Path | None = None
     gallery_key: Key | None = field(default=None, repr=False)
     keys: KeyFile | None = None
     rate: str = "1200/minute"
@@ -86,7 +90,7 @@ def create_app(analyzer: FaceAnalyzer, options: ServiceOptions) -> FastAPI:
             places=options.places,
             observe=metrics.observe,
         )
-        app.state.queue, app.state.gallery = queue, None
+        app.state.queue, app.state.gallery, app.state.album = queue, None, None
         try:
             await asyncio.to_thread(analyzer.open)
             if options.gallery is not None:
@@ -94,16 +98,17 @@ def create_app(analyzer: FaceAnalyzer, options: ServiceOptions) -> FastAPI:
                 app.state.gallery = await asyncio.to_thread(
                     GalleryThreads, options.gallery, queued, options.gallery_key
                 )
+            if options.album is not None:
+                detector = analyzer.detector_card.id
+                app.state.album = await asyncio.to_thread(AlbumThread, options.album, detector)
         except BaseException as error:
             app.state.start_error = error
-            await asyncio.to_thread(queue.close)
+            await _close(app)
             raise
         try:
             yield
         finally:
-            if app.state.gallery is not None:
-                await asyncio.to_thread(app.state.gallery.close)
-            await asyncio.to_thread(queue.close)
+            await _close(app)
 
     app = FastAPI(
         title="faceprint",
@@ -131,3 +136,10 @@ def create_app(analyzer: FaceAnalyzer, options: ServiceOptions) -> FastAPI:
     for kind in REFUSALS:
         app.add_exception_handler(kind, problem_response)
     return app
+
+
+async def _close(app: FastAPI) -> None:
+    """Finish what was begun, and let go of album, gallery and queue."""
+    for opened in (app.state.album, app.state.gallery, app.state.queue):
+        if opened is not None:
+            await asyncio.to_thread(opened.close)

@@ -11,6 +11,7 @@ __all__ = [
     "Clusters",
     "ConsentInfo",
     "DetectedFace",
+    "Document",
     "EnrollmentResult",
     "FacesAnswer",
     "FaceQuality",
@@ -29,11 +30,13 @@ __all__ = [
 ]
 
 
-class _Document(BaseModel):
+class Document(BaseModel):
+    """A document that has the listed keys alone."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class ProblemDocument(_Document):
+class ProblemDocument(Document):
     """Why a request was refused (RFC 9457)."""
 
     type: str = Field(examples=["/problems/no-face"])
@@ -42,7 +45,7 @@ class ProblemDocument(_Document):
     detail: str | None = Field(None, examples=["image: no face found"])
 
 
-class FaceQuality(_Document):
+class FaceQuality(Document):
     """How good a picture of a face is."""
 
     value: float = Field(description="0..1; where the model has a measure, 0.5 is the least usable")
@@ -53,7 +56,7 @@ class FaceQuality(_Document):
     landmarks_plausible: bool
 
 
-class DetectedFace(_Document):
+class DetectedFace(Document):
     """A face in a photograph."""
 
     box: list[float] = Field(
@@ -69,7 +72,7 @@ class DetectedFace(_Document):
     crop: str | None = Field(None, description="aligned crop as a data URL; only on request")
 
 
-class FacesAnswer(_Document):
+class FacesAnswer(Document):
     """The faces of one photograph, largest first."""
 
     width: int
@@ -84,7 +87,7 @@ class VerifiedFace(DetectedFace):
     face_count: int = Field(description="faces in this photograph")
 
 
-class MeasuredOn(_Document):
+class MeasuredOn(Document):
     """What was found at this threshold on one data set."""
 
     data_set: str
@@ -99,7 +102,7 @@ class MeasuredOn(_Document):
     group_fmr: float | None
 
 
-class VerifyAnswer(_Document):
+class VerifyAnswer(Document):
     """Are the two faces one person's? The keys are those of `faceprint verify --json`."""
 
     similarity: float = Field(examples=[0.969], description="cosine, -1..1")
@@ -125,7 +128,7 @@ class VerifyAnswer(_Document):
     faces: list[VerifiedFace] = Field(min_length=2, max_length=2)
 
 
-class Candidate(_Document):
+class Candidate(Document):
     """A subject who resembles the face."""
 
     subject: str
@@ -134,7 +137,7 @@ class Candidate(_Document):
     rank: int
 
 
-class IdentifiedFace(_Document):
+class IdentifiedFace(Document):
     """Who a face is; `subject` is null for a stranger."""
 
     box: list[float]
@@ -148,7 +151,7 @@ class IdentifiedFace(_Document):
     candidates: list[Candidate]
 
 
-class IdentifyAnswer(_Document):
+class IdentifyAnswer(Document):
     """An answer for each face of the photograph, largest first."""
 
     threshold: float
@@ -156,7 +159,7 @@ class IdentifyAnswer(_Document):
     faces: list[IdentifiedFace]
 
 
-class ConsentInfo(_Document):
+class ConsentInfo(Document):
     """On what grounds somebody is enrolled."""
 
     basis: str = Field(min_length=1, examples=["written consent"])
@@ -165,7 +168,7 @@ class ConsentInfo(_Document):
     reference: str = Field("", description="where the signed consent is filed")
 
 
-class SubjectInfo(_Document):
+class SubjectInfo(Document):
     """Somebody in the gallery."""
 
     id: str = Field(description="for the address of this subject; never given twice")
@@ -176,21 +179,21 @@ class SubjectInfo(_Document):
     templates: int
 
 
-class SubjectList(_Document):
+class SubjectList(Document):
     """Everybody in the gallery, by name."""
 
     subjects: list[SubjectInfo]
     next: str | None = Field(description="give as `after` for the next page; null at the end")
 
 
-class SubjectUpdate(_Document):
+class SubjectUpdate(Document):
     """What to replace; what is left out stays."""
 
     metadata: dict[str, Any] | None = None
     consent: ConsentInfo | None = None
 
 
-class TemplateInfo(_Document):
+class TemplateInfo(Document):
     """A photograph's embedding in the gallery; the embedding itself is never answered."""
 
     id: str
@@ -206,7 +209,7 @@ class SubjectDetails(SubjectInfo):
     items: list[TemplateInfo]
 
 
-class EnrollmentResult(_Document):
+class EnrollmentResult(Document):
     """What became of one photograph: a template, or the reason why it was not used."""
 
     source: str
@@ -215,14 +218,14 @@ class EnrollmentResult(_Document):
     reason: str | None = None
 
 
-class EnrollAnswer(_Document):
+class EnrollAnswer(Document):
     """A subject, after photographs were enrolled."""
 
     subject: SubjectInfo | None = Field(description="null where no photograph could be used")
     results: list[EnrollmentResult]
 
 
-class Clusters(_Document):
+class Clusters(Document):
     """People among photographs; `source` is the name of the uploaded file."""
 
     model_config = ConfigDict(extra="allow")
@@ -232,7 +235,7 @@ class Clusters(_Document):
     failed: list[Any]
 
 
-class ModelInfo(_Document):
+class ModelInfo(Document):
     """A model that the server has opened."""
 
     id: str
@@ -242,7 +245,7 @@ class ModelInfo(_Document):
     commercial_use: str
 
 
-class OperatingPointInfo(_Document):
+class OperatingPointInfo(Document):
     """A threshold and what it is worth."""
 
     name: str
@@ -253,7 +256,7 @@ class OperatingPointInfo(_Document):
     provisional: bool
 
 
-class ModelsAnswer(_Document):
+class ModelsAnswer(Document):
     """The models of the server and their operating points."""
 
     pack: str

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from starlette.requests import Request
 
+from faceprint.server.album_thread import AlbumThread
 from faceprint.server.gallery_threads import GalleryThreads
 from faceprint.server.problems import HttpError
 from faceprint.server.work_queue import WorkQueue
 from faceprint.types import AnalyzedImage
 from faceprint.vision.analyzer import FaceAnalyzer
 
-__all__ = ["analyze", "analyzer_of", "gallery_of"]
+__all__ = ["album_of", "analyze", "analyzer_of", "gallery_of"]
 
 
 def analyzer_of(request: Request) -> FaceAnalyzer:
@@ -29,6 +30,18 @@ def gallery_of(request: Request) -> GalleryThreads:
     if gallery is None:
         raise HttpError(404, "this server has no gallery; start it with --gallery")
     return gallery
+
+
+def album_of(request: Request) -> AlbumThread:
+    """The service's album.
+
+    Raises:
+        HttpError: 404 without one.
+    """
+    album: AlbumThread | None = request.app.state.album
+    if album is None:
+        raise HttpError(404, "this server has no album; start it with --album")
+    return album
 
 
 async def analyze(

@@ -34,6 +34,8 @@ class NothingToUndoError(UsageError):
 class AlbumEditor:
     """Corrects an album file; what it corrected can be undone, the last first.
 
+    Each correction returns what it changed, in words, and None where everything was so already.
+
     Args:
         album: open, and used by one thread at a time.
     """
@@ -47,7 +49,7 @@ class AlbumEditor:
         """What `undo` would undo, in words; None where there is nothing."""
         return self._steps[-1][0] if self._steps else None
 
-    def name(self, person: int, name: str) -> None:
+    def name(self, person: int, name: str) -> str | None:
         """Name a person. Whoever has that name already becomes one with this person.
 
         Args:
@@ -68,9 +70,9 @@ class AlbumEditor:
                 _move(connection, other, person)
 
         was = _shown(self.album, person)
-        self._do(f"name {was} {name}" if name else f"take the name of {was} away", change)
+        return self._do(f"name {was} {name}" if name else f"take the name of {was} away", change)
 
-    def merge(self, people: Sequence[int]) -> None:
+    def merge(self, people: Sequence[int]) -> str | None:
         """Make several people one: the first, with the first name that there is.
 
         Raises:
@@ -87,9 +89,9 @@ class AlbumEditor:
             for other in people[1:]:
                 _move(connection, other, people[0])
 
-        self._do(f"merge {words}", change)
+        return self._do(f"merge {words}", change)
 
-    def take_out(self, faces: Sequence[int]) -> None:
+    def take_out(self, faces: Sequence[int]) -> str | None:
         """Faces that are not the person they were taken for; they are unassigned then.
 
         Raises:
@@ -103,16 +105,15 @@ class AlbumEditor:
             if _part(connection, owners):
                 raise UsageError("one face of a person must stay; give the faces to somebody else")
 
-        self._do(f"take out {_count(faces)}", change)
+        return self._do(f"take out {_count(faces)}", change)
 
-    def give(self, faces: Sequence[int], *, person: int | None = None, name: str = "") -> int:
+    def give(
+        self, faces: Sequence[int], *, person: int | None = None, name: str = ""
+    ) -> str | None:
         """Give faces, unassigned or another's, to somebody: a person, or whoever has this name.
 
         Args:
             name: without `person`; somebody new where nobody has it.
-
-        Returns:
-            the person.
 
         Raises:
             UsageError: no such face or person, or neither person nor name.
@@ -121,7 +122,6 @@ class AlbumEditor:
         if (person is None) == (not name):
             raise UsageError("give either a person or a name")
         words = name if person is None else _shown(self.album, person)
-        given: list[int] = []
 
         def change(connection: sqlite3.Connection) -> None:
             target = _target(connection, person, name)
@@ -136,10 +136,8 @@ class AlbumEditor:
             connection.executemany(sql, [(target, face) for face in owners])
             for gone in emptied:
                 record_merged(connection, gone, target)
-            given.append(target)
 
-        self._do(f"give {_count(faces)} to {words}", change)
-        return given[0]
+        return self._do(f"give {_count(faces)} to {words}", change)
 
     def undo(self) -> str:
         """Undo the last correction; what it was, in words.
@@ -158,14 +156,16 @@ class AlbumEditor:
         self._steps.pop()
         return words
 
-    def _do(self, words: str, change: Callable[[sqlite3.Connection], None]) -> None:
+    def _do(self, words: str, change: Callable[[sqlite3.Connection], None]) -> str | None:
         with self.album.write() as connection:
             before = state(connection)
             change(connection)
             connection.execute(DELETE_EMPTY_PEOPLE)
             changes = difference(before, state(connection))
-        if changes:
-            self._steps.append((words, changes))
+        if not changes:
+            return None
+        self._steps.append((words, changes))
+        return words
 
 
 def _checked(name: str) -> str:

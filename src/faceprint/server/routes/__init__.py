@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faceprint.server.routes import faces, health, recognition, subjects
+from faceprint.server.routes import album, faces, health, recognition, subjects
 
 __all__ = ["ROUTERS"]
 
@@ -12,4 +12,5 @@ ROUTERS = (
     faces.router,
     recognition.router,
     subjects.router,
+    album.router,
 )

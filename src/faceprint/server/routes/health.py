@@ -25,9 +25,11 @@ router = APIRouter(route_class=GuardedRoute, responses=PROBLEMS)
 
 
 @open_router.get("/", include_in_schema=False)
-async def page() -> HTMLResponse:
-    """The page for people."""
+async def page(request: Request) -> HTMLResponse:
+    """The page for people; it shows the album's view where there is an album."""
     text = resources.files("faceprint.server").joinpath("static", "index.html").read_text("utf-8")
+    if request.app.state.album is not None:
+        text = text.replace('data-album="no"', 'data-album="yes"', 1)
     return HTMLResponse(text)
 
 
