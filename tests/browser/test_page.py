@@ -115,6 +115,14 @@ def test_somebody_is_enrolled_found_and_removed(browser: Any, address: str) -> N
     until(lambda: "similarity 0." in find(browser, "#found").text)
     assert find(browser, "#found").text.startswith("<b>Barack</b>")
 
+    find(browser, "#people .rename").click()
+    until(lambda: find(browser, "#rename-dialog").is_displayed())
+    assert browser.switch_to.active_element == find(browser, "#rename-name")
+    find(browser, "#rename-name").clear()
+    find(browser, "#rename-name").send_keys("Barack Obama\n")
+    until(lambda: find(browser, "#people .name").text == "Barack Obama")
+    until(lambda: browser.switch_to.active_element.text == "Rename")
+
     find(browser, "#people .danger").click()
     until(lambda: find(browser, "#confirm-dialog").is_displayed())
     assert browser.switch_to.active_element.text == "Keep"  # Enter keeps

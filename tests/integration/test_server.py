@@ -116,6 +116,21 @@ def test_a_gallery_is_filled_searched_and_emptied(client: TestClient) -> None:
     assert names == ["collins"]
 
 
+def test_somebody_is_renamed_unless_the_name_is_taken(client: TestClient) -> None:
+    subject = enroll(client, "obama", "obama.jpg")["subject"]
+    enroll(client, "collins", "collins.jpg")
+    address = f"/v1/subjects/{subject['id']}"
+    renamed = client.patch(address, json={"name": "barack", "metadata": {"a": 1}}).json()
+    assert (renamed["id"], renamed["name"]) == (subject["id"], "barack")
+    assert renamed["metadata"] == {"a": 1}
+    (found,) = client.post("/v1/identify", files={"image": sample("obama2.jpg")}).json()["faces"]
+    assert found["subject"] == "barack"
+    refused = client.patch(address, json={"name": "collins"})
+    assert (refused.status_code, refused.json()["type"]) == (409, "/problems/conflict")
+    assert client.patch(address, json={"name": "barack"}).json()["metadata"] == {"a": 1}
+    assert client.patch(address, json={"name": ""}).status_code == 422
+
+
 def test_a_template_of_somebody_else_is_not_removed(client: TestClient) -> None:
     one = enroll(client, "obama", "obama.jpg")
     other = enroll(client, "collins", "collins.jpg")

@@ -25,7 +25,7 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
         403: "The key lacks the scope",
         404: "Not there",
         408: "The body took too long to arrive",
-        409: "There is nothing to undo, or it was changed since",
+        409: "A name that is taken, or nothing to undo",
         413: "Too large",
         422: "The image or a field can't be used",
         429: "Busy, or too many requests",

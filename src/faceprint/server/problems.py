@@ -21,7 +21,7 @@ _STATUS = {
     404: Problem(404, "not-found", "There is nothing at this address"),
     405: Problem(405, "method-not-allowed", "This address does not take that method"),
     408: Problem(408, "too-slow", "The request took too long to arrive"),
-    409: Problem(409, "conflict", "That can't be done any more"),
+    409: Problem(409, "conflict", "That does not fit what is stored"),
     413: Problem(413, "body-too-large", "The request is too large"),
     422: Problem(422, "invalid-request", "The request is not valid"),
     429: Problem(429, "too-many-requests", "Too many requests"),

@@ -189,6 +189,7 @@ class SubjectList(Document):
 class SubjectUpdate(Document):
     """What to replace; what is left out stays."""
 
+    name: str | None = Field(None, min_length=1, max_length=500, examples=["Ada"])
     metadata: dict[str, Any] | None = None
     consent: ConsentInfo | None = None
 

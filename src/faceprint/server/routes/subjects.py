@@ -18,7 +18,7 @@ from faceprint.recognition.gallery.records import Consent, Skipped, Subject, Tem
 from faceprint.server import schemas
 from faceprint.server.access import GuardedRoute, needs
 from faceprint.server.openapi import PROBLEMS
-from faceprint.server.problems import for_clients
+from faceprint.server.problems import HttpError, for_clients
 from faceprint.server.routes.parameters import Images, check_count
 from faceprint.server.service import gallery_of
 
@@ -98,12 +98,18 @@ async def subject(request: Request, id: str) -> schemas.SubjectDetails:
     openapi_extra=needs("write"),
 )
 async def update(request: Request, id: str, change: schemas.SubjectUpdate) -> schemas.SubjectInfo:
-    """Replace the metadata or the consent of somebody."""
+    """Replace the name, the metadata or the consent of somebody."""
     consent = None if change.consent is None else _consent(change.consent.model_dump())
 
     def updated(opened: Gallery) -> schemas.SubjectInfo:
-        name = _by_id(opened, id).name
-        return _subject(opened.update(name, metadata=change.metadata, consent=consent))
+        subject = _by_id(opened, id)
+        if change.name is not None and change.name != subject.name:
+            if any(other.name == change.name for other in opened.subjects()):
+                raise HttpError(409, "another subject has this name")
+            subject = opened.rename(subject.name, change.name)
+        if change.metadata is not None or consent is not None:
+            subject = opened.update(subject.name, metadata=change.metadata, consent=consent)
+        return _subject(subject)
 
     return await gallery_of(request).write(updated)
 

@@ -29,27 +29,47 @@ function listPeople() {
     ...shown.map((person) => {
       const remove = element("button", { type: "button", className: "danger", textContent: "Remove" });
       remove.setAttribute("aria-label", `Remove ${person.name}`);
-      remove.addEventListener("click", () => attempt(() => removePerson(person), remove));
+      remove.addEventListener("click", () => attempt(() => removePerson(person)));
+      const rename = element("button", { type: "button", className: "rename", textContent: "Rename" });
+      rename.setAttribute("aria-label", `Rename ${person.name}`);
+      rename.addEventListener("click", () => attempt(() => renamePerson(person)));
       const photographs = `${person.templates} photograph${person.templates === 1 ? "" : "s"}`;
       const consent = person.consent ? `consent: ${person.consent.basis}` : "no consent recorded";
-      return element("li", {},
+      const item = element("li", {},
         element("span", { className: "name", textContent: person.name }),
-        element("span", { className: "small", textContent: `${photographs}; ${consent}` }), remove);
+        element("span", { className: "small", textContent: `${photographs}; ${consent}` }), rename, remove);
+      item.dataset.id = person.id;
+      return item;
     }),
   );
   if (!shown.length) byId("people").append(element("li", { textContent: "Nobody." }));
 }
 
-async function removePerson(person) {
-  const dialog = byId("confirm-dialog");
-  byId("confirm-text").textContent =
-    `${person.name} and ${person.templates} template(s) are deleted for good.`;
-  dialog.returnValue = "no";
+// Opens a dialog; true when it was closed with this button.
+async function confirmed(dialog, value) {
+  dialog.returnValue = "";
   dialog.showModal();
   await new Promise((resolve) => dialog.addEventListener("close", resolve, { once: true }));
-  if (dialog.returnValue !== "yes") return;
+  return dialog.returnValue === value;
+}
+
+async function renamePerson(person) {
+  byId("rename-name").value = person.name;
+  if (!(await confirmed(byId("rename-dialog"), "rename"))) return;
+  const body = JSON.stringify({ name: byId("rename-name").value });
+  const headers = { "Content-Type": "application/json" };
+  await ask(`/v1/subjects/${encodeURIComponent(person.id)}`, { method: "PATCH", headers, body });
+  await loadPeople();
+  document.querySelector(`#people [data-id="${CSS.escape(person.id)}"] .rename`)?.focus();
+}
+
+async function removePerson(person) {
+  byId("confirm-text").textContent =
+    `${person.name} and ${person.templates} template(s) are deleted for good.`;
+  if (!(await confirmed(byId("confirm-dialog"), "yes"))) return;
   await ask(`/v1/subjects/${encodeURIComponent(person.id)}`, { method: "DELETE" });
   await loadPeople();
+  byId("people-title").focus(); // the button that had the focus is gone
 }
 
 byId("enroll-form").addEventListener("submit", (event) => {
