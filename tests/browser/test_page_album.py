@@ -45,6 +45,12 @@ def show(browser: Any, address: str) -> None:
     browser.get("about:blank")
     browser.get(f"{address}/#album")
     until(lambda: find(browser, "#album").get_attribute("data-ready"))
+    all_faces(browser)
+
+
+def all_faces(browser: Any) -> None:
+    """Wait for the faces, which the page makes once it knows which cards are near the window."""
+    until(lambda: len(browser.find_elements("css selector", "#album-people .open")) == 5)
 
 
 def cards(browser: Any) -> dict[str, list[str]]:
@@ -78,6 +84,7 @@ def select_face(browser: Any, photograph: str) -> None:
 def said(browser: Any, words: str) -> None:
     """Wait until the bar says this, and then whatever is done has been shown."""
     until(lambda: find(browser, "#album-state").text.startswith(words))
+    all_faces(browser)
 
 
 def test_an_album_is_corrected_reopened_and_kept(browser: Any, folder: Path) -> None:
