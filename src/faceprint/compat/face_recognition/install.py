@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
+from faceprint.compat.replaced import replace_library
 
 __all__ = ["install"]
 
@@ -16,8 +15,4 @@ def install() -> None:
     Call it before the program imports `face_recognition`. A library of that name that has been
     imported already is replaced for imports that follow.
     """
-    package = __name__.rpartition(".")[0]
-    sys.modules["face_recognition"] = importlib.import_module(package)
-    for name in _SUBMODULES:
-        module = importlib.import_module(f"{package}.{name}")
-        sys.modules[f"face_recognition.{name}"] = module
+    replace_library("face_recognition", __name__.rpartition(".")[0], _SUBMODULES)

@@ -1,0 +1,8 @@
+"""`FaceAnalysis`, at the place where insightface has it."""
+
+from __future__ import annotations
+
+from faceprint.compat.insightface.app.face_analysis import FaceAnalysis
+from faceprint.compat.insightface.face import Face
+
+__all__ = ["Face", "FaceAnalysis"]
