@@ -36,7 +36,24 @@ def export(
 
 
 def import_(
-    gallery: Location, file: File, key_file: KeyFile = None, as_json: options.Json = False
+    gallery: Location,
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help=".jsonl or .parquet; with --embedder .json, .npy, .npz or .parquet.",
+        ),
+    ],
+    embedder: Annotated[
+        str | None,
+        typer.Option(
+            "--embedder",
+            metavar="ID",
+            help="FILE holds another program's embeddings, made by this card's network.",
+        ),
+    ] = None,
+    key_file: KeyFile = None,
+    as_json: options.Json = False,
 ) -> int:
     """Import an export, all or nothing. A missing gallery is created for its model.
 
@@ -50,9 +67,9 @@ def import_(
         opened = open_gallery(gallery, key_file)
     else:
         key = None if key_file is None else read_key_file(key_file)
-        opened = announced(Gallery.open(gallery, model=pin_in(file), key=key))
+        opened = announced(Gallery.open(gallery, model=pin_in(file, embedder), key=key))
     with opened:
-        done = opened.import_(file)
+        done = opened.import_(file, embedder)
     if as_json:
         print_json({"file": str(file)} | asdict(done))
     else:

@@ -129,9 +129,9 @@ class Housekeeping:
         """Write all templates, unencrypted, as JSON lines or Parquet by the suffix; count them."""
         return transfer.export(self._context, Path(path))
 
-    def import_(self, path: str | Path) -> transfer.Imported:
-        """Import what `export` wrote from a gallery of the same model; all or nothing."""
-        return transfer.import_(self._context, Path(path))
+    def import_(self, path: str | Path, embedder: str | None = None) -> transfer.Imported:
+        """Import an export of the same model, or other programs' vectors of `embedder`."""
+        return transfer.import_(self._context, Path(path), embedder)
 
     def backup(self, path: str | Path) -> None:
         """Copy the gallery into a new file, consistent even while others write."""

@@ -19,8 +19,10 @@ from faceprint.errors import (
     ModelMismatchError,
     UsageError,
 )
+from faceprint.recognition.gallery.analyzer import pin_of
 from faceprint.recognition.gallery.context import GalleryContext
 from faceprint.recognition.gallery.crops import decode_crop
+from faceprint.recognition.gallery.foreign_files import read_embeddings
 from faceprint.recognition.gallery.records import (
     Consent,
     Header,
@@ -34,6 +36,7 @@ from faceprint.recognition.gallery.sql.rows import metadata_to_json
 from faceprint.recognition.gallery.subjects import check_name, ensure_subject
 from faceprint.recognition.gallery.transfer_files import Record, reader, writer
 from faceprint.recognition.gallery.vectors import MAX_DIM, unpack
+from faceprint.vision.analyzer import load
 
 __all__ = ["Imported", "export", "import_", "pin_in"]
 
@@ -116,13 +119,19 @@ def _records(context: GalleryContext, header: Header) -> Iterator[Record]:
         }
 
 
-def pin_in(path: Path) -> ModelPin:
-    """The model whose vectors an export contains.
+def pin_in(path: Path, embedder: str | None = None) -> ModelPin:
+    """The model whose vectors a file contains.
+
+    Args:
+        embedder: the card whose network made the embeddings of another program; None for an export.
 
     Raises:
         DatasetError: not an export.
-        UsageError: another suffix.
+        UsageError: another suffix, or not an embedder.
+        UnknownModelError: no such card.
     """
+    if embedder is not None:
+        return pin_of(load(embedder=embedder))
     records = _open(path)
     try:
         return _pin(path, next(records, {}))
@@ -137,18 +146,25 @@ def _open(path: Path) -> Generator[Record, None, None]:
     return read(path)
 
 
-def import_(context: GalleryContext, path: Path) -> Imported:
+def import_(context: GalleryContext, path: Path, embedder: str | None = None) -> Imported:
     """Import the export of a gallery of the same model, in one transaction: all or nothing.
+
+    Args:
+        embedder: the card whose network made the embeddings of another program
+            (`foreign_files.read_embeddings`); None for an export.
 
     Raises:
         ModelMismatchError: it contains another model's vectors.
         DatasetError: not an export, damaged or hostile; names the line. Nothing is imported.
         UsageError: another suffix.
     """
-    records = _open(path)
-    head = next(records, {})
+    pin = pin_in(path, embedder)
+    if embedder is None:
+        records, first = _open(path), 2
+        next(records, None)  # the head
+    else:
+        records, first = read_embeddings(path, pin.dim), 1
     header = context.store.header()
-    pin = _pin(path, head)
     if (pin.hash, pin.dim) != (header.model.hash, header.model.dim):
         raise ModelMismatchError(
             f"{path} contains vectors of {pin.id}, but the gallery uses {header.model.id}; import "
@@ -158,7 +174,7 @@ def import_(context: GalleryContext, path: Path) -> Imported:
     subjects: dict[str, Subject] = {}
     with context.change(pin=header.model) as change:
         sealer = context.store.sealer(change.header)
-        for number, record in enumerate(records, 2):
+        for number, record in enumerate(records, first):
             where = f"{path}, line {number}"
             subject, row, crop = _parse(record, header.model.dim, where)
             if subject.name not in subjects:
