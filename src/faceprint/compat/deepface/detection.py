@@ -11,9 +11,9 @@ import numpy as np
 
 from faceprint.errors import UsageError
 from faceprint.types import Detections, Image
+from faceprint.vision.analyzer import FaceAnalyzer, load
 from faceprint.vision.detect.single_shot import SingleShotDetector
-from faceprint.vision.load import Detector, LoadOptions, load_detector
-from faceprint.zoo.catalog import get_card
+from faceprint.vision.load import Detector
 
 __all__ = ["BACKENDS", "Region", "check_backend", "detect"]
 
@@ -115,8 +115,13 @@ def _region(
 
 
 @functools.lru_cache(maxsize=4)
+def _analyzer(card_id: str) -> FaceAnalyzer:
+    # An analyzer opens its sessions again in a forked child; its embedder is not opened here.
+    return load(detector=card_id, embedder="dlib-resnet")
+
+
 def _open(card_id: str) -> Detector:
-    detector = load_detector(get_card(card_id), LoadOptions())
+    detector = _analyzer(card_id).detector
     if isinstance(detector, SingleShotDetector):
         # deepface makes one pass.
         detector.settings = replace(

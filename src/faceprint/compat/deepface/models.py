@@ -10,9 +10,7 @@ import numpy as np
 
 from faceprint.errors import NotFiniteError, UsageError
 from faceprint.types import Array, Image
-from faceprint.vision.embed import VectorEmbedder
-from faceprint.vision.load import LoadOptions, load_embedder
-from faceprint.zoo.catalog import get_card
+from faceprint.vision.analyzer import FaceAnalyzer, load
 
 __all__ = ["MODELS", "Recognizer", "embed", "find_recognizer", "threshold_of"]
 
@@ -96,15 +94,18 @@ def embed(recognizer: Recognizer, crops: list[Image]) -> Array:
         LicenseNotAcceptedError, ModelMissingError: see `faceprint.load`.
         NotFiniteError: the network gave NaN or infinity.
     """
-    raw = _open(recognizer.card).raw([_squared(crop, recognizer.side) for crop in crops])
+    raw = _analyzer(recognizer.card).embedder.raw(
+        [_squared(crop, recognizer.side) for crop in crops]
+    )
     if not np.isfinite(raw).all():
         raise NotFiniteError(f"{recognizer.card} gave NaN or infinity for a face")
     return raw
 
 
 @functools.lru_cache(maxsize=4)
-def _open(card: str) -> VectorEmbedder:
-    return load_embedder(get_card(card), LoadOptions())
+def _analyzer(card: str) -> FaceAnalyzer:
+    # An analyzer opens its sessions again in a forked child; its detector is not opened here.
+    return load(detector="mtcnn", embedder=card)
 
 
 def _squared(crop: Image, side: int) -> Image:

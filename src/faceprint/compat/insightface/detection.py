@@ -15,9 +15,8 @@ from faceprint.compat.bgr import bgr_to_rgb
 from faceprint.errors import CardError, UsageError
 from faceprint.geometry import nms
 from faceprint.types import Array, Detections, Image
+from faceprint.vision.analyzer import FaceAnalyzer
 from faceprint.vision.detect.single_shot import SingleShotDetector
-from faceprint.vision.load import LoadOptions, load_detector
-from faceprint.zoo.card import ModelCard
 
 __all__ = ["Detection", "sizes_of"]
 
@@ -53,20 +52,21 @@ class Detection:
 
     taskname = "detection"
 
-    def __init__(self, card: ModelCard, options: LoadOptions) -> None:
-        detector = load_detector(card, options)
-        if not isinstance(detector, SingleShotDetector):
-            raise CardError(f"{card.id} is no SCRFD")
-        self._detector = detector
-        self._sizes = list(_DEFAULT_SIZES)
+    def __init__(
+        self, analyzer: FaceAnalyzer, det_thresh: float, sizes: Sequence[tuple[int, int]]
+    ) -> None:
+        self._analyzer, self._threshold, self._sizes = analyzer, det_thresh, list(sizes)
+        self._open()
 
-    def prepare(self, det_thresh: float, sizes: Sequence[tuple[int, int]]) -> None:
-        """Set the lowest score of a face, and the canvases to search."""
-        self._sizes = list(sizes)
+    def _open(self) -> SingleShotDetector:
+        """The detector, which an analyzer opens again in a forked child."""
+        detector = self._analyzer.detector
+        if not isinstance(detector, SingleShotDetector):
+            raise CardError(f"{self._analyzer.detector_card.id} is no SCRFD")
         # One pass without enlarging; boxes of all canvases go through one suppression.
-        self._detector.settings = replace(
-            self._detector.settings,
-            score_threshold=det_thresh,
+        detector.settings = replace(
+            detector.settings,
+            score_threshold=self._threshold,
             nms_threshold=1.0,
             max_side=_LARGEST,
             min_side=1,
@@ -74,6 +74,7 @@ class Detection:
             margin=0.0,
             zoom=1.0,
         )
+        return detector
 
     def detect(
         self, img: Image, input_size: object = None, max_num: int = 0, metric: str = "default"
@@ -82,7 +83,7 @@ class Detection:
 
         Args:
             img: (H, W, 3) BGR uint8.
-            input_size: canvases for this image; None for those of `prepare`.
+            input_size: canvases for this image; None for the usual ones.
             max_num: most faces to return; 0 for all.
             metric: which faces those are: `max` for the largest, `default` for large ones near the
                 middle.
@@ -128,7 +129,7 @@ class Detection:
         scale = new[1] / height
         canvas = np.zeros((_steps(size[1]), _steps(size[0]), 3), np.uint8)
         canvas[: new[1], : new[0]] = cv2.resize(image, new)
-        (found,) = self._detector.detect([canvas])
+        (found,) = self._open().detect([canvas])
         if found.landmarks is None:
             raise CardError("the detector gives no landmarks, which alignment needs")
         return Detections(found.boxes / scale, found.scores, found.landmarks / scale)

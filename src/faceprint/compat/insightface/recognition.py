@@ -13,8 +13,7 @@ from faceprint.compat.insightface.face import Face
 from faceprint.compat.insightface.utils.face_align import norm_crop
 from faceprint.errors import NotFiniteError
 from faceprint.types import Array, Image
-from faceprint.vision.load import LoadOptions, load_embedder
-from faceprint.zoo.card import ModelCard
+from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["Recognition"]
 
@@ -27,8 +26,9 @@ class Recognition:
     taskname = "recognition"
     input_size = (_SIDE, _SIDE)
 
-    def __init__(self, card: ModelCard, options: LoadOptions) -> None:
-        self._embedder = load_embedder(card, options)
+    def __init__(self, analyzer: FaceAnalyzer) -> None:
+        self._analyzer = analyzer
+        _ = analyzer.embedder  # opened now, so that errors come up in `prepare`
 
     def get(self, img: Image, face: Face) -> Array:
         """Set `face.embedding` from a BGR image and `face.kps`, and return it."""
@@ -50,7 +50,9 @@ class Recognition:
         return self._raw([norm_crop(image, points, _SIDE) for points in landmarks])
 
     def _raw(self, crops: Sequence[Image]) -> Array:
-        raw = self._embedder.raw(crops)
+        raw = self._analyzer.embedder.raw(crops)
         if not np.isfinite(raw).all():
-            raise NotFiniteError(f"{self._embedder.card.id} gave NaN or infinity for a face")
+            raise NotFiniteError(
+                f"{self._analyzer.embedder_card.id} gave NaN or infinity for a face"
+            )
         return raw

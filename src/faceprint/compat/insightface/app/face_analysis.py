@@ -16,6 +16,7 @@ from faceprint.compat.insightface.packs import cards_of
 from faceprint.compat.insightface.recognition import Recognition
 from faceprint.errors import UsageError
 from faceprint.types import Image
+from faceprint.vision.analyzer import FaceAnalyzer
 from faceprint.vision.draw import draw_faces
 from faceprint.vision.load import LoadOptions
 from faceprint.zoo import store
@@ -70,9 +71,10 @@ class FaceAnalysis:
                 "'recognition'; others are not covered"
             )
         detector, embedder = cards_of(name)
-        self._cards = (detector, embedder) if "recognition" in tasks else (detector,)
+        self._name, self._cards = str(name), (detector, embedder)
+        self._recognizes = "recognition" in tasks
         self._device, self._accept = _device(providers), accept_license
-        for card in self._cards:
+        for card in self._cards if self._recognizes else (detector,):
             store.ensure(card, accept_license=accept_license)
         self.models: dict[str, Detection | Recognition] = {}
 
@@ -94,11 +96,11 @@ class FaceAnalysis:
         device = "cpu" if ctx_id < 0 else self._device
         options = LoadOptions(device=device, accept_license=self._accept)
         self.det_thresh, self.det_size = det_thresh, det_size
-        self.det_model = Detection(self._cards[0], options)
-        self.det_model.prepare(det_thresh, sizes)
+        analyzer = FaceAnalyzer(self._name, *self._cards, options)
+        self.det_model = Detection(analyzer, det_thresh, sizes)
         self.models = {"detection": self.det_model}
-        if len(self._cards) > 1:
-            self.models["recognition"] = Recognition(self._cards[1], options)
+        if self._recognizes:
+            self.models["recognition"] = Recognition(analyzer)
 
     def get(self, img: Image, max_num: int = 0, det_metric: str = "default") -> list[Face]:
         """The faces of a photograph, most confident first.
