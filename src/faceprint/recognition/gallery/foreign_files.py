@@ -25,7 +25,7 @@ __all__ = ["SUFFIXES", "read_embeddings"]
 
 _NAMES = ("name", "names", "label", "labels", "subject", "subjects")
 _VECTORS = ("embedding", "embeddings", "encoding", "encodings")
-_MOST_BYTES = 1 << 30
+_MOST_BYTES = 256 << 20
 _ROWS = 4096
 
 _Named = tuple[object, object]
