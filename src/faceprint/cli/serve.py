@@ -12,7 +12,7 @@ import typer
 
 from faceprint._optional import require
 from faceprint.cli.exit_codes import DONE
-from faceprint.cli.gallery_options import moment
+from faceprint.cli.gallery_options import load_for, moment
 from faceprint.cli.options import MODELS, Json, ModelOptions, with_model_options
 from faceprint.cli.output import note, print_json, print_table, say
 from faceprint.errors import UsageError
@@ -155,7 +155,8 @@ def serve(
         open_doors=compat_open,
     )
     one_arena()
-    analyzer = replace(models, threads=1).load()
+    one_thread = replace(models, threads=1)
+    analyzer = one_thread.load() if gallery is None else load_for(gallery, one_thread)
     run(analyzer, options, host=host, port=port, announce=note)
     return DONE
 

@@ -102,6 +102,11 @@ class AuthenticatedReader:
         """The same; raises UnknownSubjectError if there is none."""
         return self._subject(self.authenticator(), self.find(name))
 
+    def subject_by_uid(self, uid: str) -> Subject | None:
+        """The subject with that id, with the number of templates."""
+        row = self.raw.subject_by_uid(uid)
+        return None if row is None else self._subject(self.authenticator(), row)
+
     def subjects(self) -> Iterator[Subject]:
         """All subjects, by name."""
         rows = self.authenticator()

@@ -42,6 +42,10 @@ class Housekeeping:
         """All subjects, by name."""
         return self._context.store.subjects()
 
+    def subject_by_uid(self, uid: str) -> Subject:
+        """The subject with that `uid`. UnknownSubjectError: there is none."""
+        return subjects.subject_by_uid(self._context, uid)
+
     def show(self, subject: str) -> tuple[Subject, list[TemplateRow]]:
         """A subject and its templates; vectors may be sealed (`vectors` opens them)."""
         return subjects.subject_templates(self._context, subject)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from faceprint.errors import UsageError
+from faceprint.errors import UnknownSubjectError, UsageError
 from faceprint.recognition.gallery.context import Change, GalleryContext
 from faceprint.recognition.gallery.records import Consent, Policy, Subject, TemplateRow, now
 from faceprint.recognition.gallery.vectors import unpack
@@ -20,6 +20,7 @@ __all__ = [
     "check_name",
     "ensure_subject",
     "rename_subject",
+    "subject_by_uid",
     "subject_templates",
     "subject_vectors",
     "update_subject",
@@ -119,6 +120,14 @@ def rename_subject(context: GalleryContext, name: str, new: str) -> Subject:
         renamed = change.writer.put_subject(replace(found, name=new))
         change.log("rename", found.uid)
         return renamed
+
+
+def subject_by_uid(context: GalleryContext, uid: str) -> Subject:
+    """The subject with that id; raises UnknownSubjectError if there is none."""
+    found = context.store.subject_by_uid(uid)
+    if found is None:
+        raise UnknownSubjectError(f"no subject has the id {uid!r}")
+    return found
 
 
 def subject_templates(context: GalleryContext, name: str) -> tuple[Subject, list[TemplateRow]]:

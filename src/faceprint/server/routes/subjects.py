@@ -84,7 +84,7 @@ async def subject(request: Request, id: str) -> schemas.SubjectDetails:
     """Somebody, and the templates that they have."""
 
     def shown(opened: Gallery) -> schemas.SubjectDetails:
-        found, rows = opened.show(_by_id(opened, id).name)
+        found, rows = opened.show(opened.subject_by_uid(id).name)
         return schemas.SubjectDetails(
             **_subject(found).model_dump(), items=[_template(row) for row in rows]
         )
@@ -102,9 +102,9 @@ async def update(request: Request, id: str, change: schemas.SubjectUpdate) -> sc
     consent = None if change.consent is None else _consent(change.consent.model_dump())
 
     def updated(opened: Gallery) -> schemas.SubjectInfo:
-        subject = _by_id(opened, id)
+        subject = opened.subject_by_uid(id)
         if change.name is not None and change.name != subject.name:
-            if any(other.name == change.name for other in opened.subjects()):
+            if _exists(opened, change.name):
                 raise HttpError(409, "another subject has this name")
             subject = opened.rename(subject.name, change.name)
         if change.metadata is not None or consent is not None:
@@ -122,7 +122,7 @@ async def update(request: Request, id: str, change: schemas.SubjectUpdate) -> sc
 )
 async def remove(request: Request, id: str) -> Response:
     """Remove somebody, and every byte of their templates."""
-    await gallery_of(request).write(lambda opened: opened.remove(_by_id(opened, id).name))
+    await gallery_of(request).write(lambda opened: opened.remove(opened.subject_by_uid(id).name))
     return Response(status_code=204)
 
 
@@ -134,7 +134,7 @@ async def remove(request: Request, id: str) -> Response:
 )
 async def add_templates(request: Request, id: str, images: Images) -> schemas.EnrollAnswer:
     """Enroll more photographs of somebody."""
-    name = await gallery_of(request).read(lambda opened: _by_id(opened, id).name)
+    name = await gallery_of(request).read(lambda opened: opened.subject_by_uid(id).name)
     return await _enroll(request, name, images, EnrollOptions())
 
 
@@ -148,7 +148,7 @@ async def remove_template(request: Request, id: str, template: str) -> Response:
     """Remove one template."""
 
     def removed(opened: Gallery) -> None:
-        _, rows = opened.show(_by_id(opened, id).name)
+        _, rows = opened.show(opened.subject_by_uid(id).name)
         if template not in {row.id for row in rows}:
             raise UnknownSubjectError(f"there is no template {template} of this subject")
         opened.remove_template(template)
@@ -185,11 +185,12 @@ async def _enroll(
     return await gallery_of(request).write(enrolled)
 
 
-def _by_id(opened: Gallery, id: str) -> Subject:
-    found = next((subject for subject in opened.subjects() if subject.uid == id), None)
-    if found is None:
-        raise UnknownSubjectError("there is no subject of this id")
-    return found
+def _exists(opened: Gallery, name: str) -> bool:
+    try:
+        opened.show(name)
+    except UnknownSubjectError:
+        return False
+    return True
 
 
 def _subject(subject: Subject) -> schemas.SubjectInfo:

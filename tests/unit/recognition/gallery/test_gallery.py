@@ -443,3 +443,14 @@ def test_rows_that_come_again_and_again_end_with_an_error(
     with pytest.raises(GalleryCorruptError, match="out of order"):
         for _ in getattr(SqlReader(database), rows)():
             pass
+
+
+@pytest.mark.parametrize("key", [None, Key(bytes(32))], ids=["plain", "sealed"])
+def test_a_subject_is_found_by_its_uid(path: Path, key: Key | None) -> None:
+    if key is not None:
+        pytest.importorskip("cryptography")
+    with filled(path, key=key) as gallery:
+        for subject in gallery.subjects():
+            assert gallery.subject_by_uid(subject.uid) == subject
+        with pytest.raises(UnknownSubjectError, match="no subject has the id 'nobody'"):
+            gallery.subject_by_uid("nobody")

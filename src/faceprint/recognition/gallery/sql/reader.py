@@ -122,6 +122,10 @@ class SqlReader:
         """The subject with that stored name, with the number of templates."""
         return next(iter(self._subjects("name = ?", (name,))), None)
 
+    def subject_by_uid(self, uid: str) -> SubjectRow | None:
+        """The subject with that id, with the number of templates."""
+        return next(iter(self._subjects("uid = ?", (uid,))), None)
+
     def subjects(self) -> Iterator[SubjectRow]:
         """All subjects, in the order of their stored names."""
         rest = "name > ? ORDER BY name LIMIT 1000"
