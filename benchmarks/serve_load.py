@@ -3,8 +3,9 @@
     python benchmarks/serve_load.py                        two minutes per route
     python benchmarks/serve_load.py --seconds 10           a quick look
 
-Clients, service and `analyze_many` share this machine's cores. `analyze_many` runs before and after
-each route, with the service idle. Then requests arrive at twice the rate that the service could
+Clients, service and `analyze_many` share this machine's cores; so the clients do next to nothing:
+they send bodies that were encoded before. `analyze_many` runs before and after each route, with the
+service idle. Then requests arrive at twice the rate that the service could
 answer, whether or not earlier ones were answered: the service refuses some with 429.
 """
 
@@ -12,20 +13,20 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import httpx
 from _common import SHARED, median, provenance, write
 from _photographs import lfw
 from _service import memory, service
@@ -36,7 +37,16 @@ _ENROLLED = 100
 _WAITING = 256
 """Requests that the clients of the overload keep open at the most."""
 
-Send = Callable[[httpx.Client, int], httpx.Response]
+_BOUNDARY = "faceprint-benchmark"
+_HEADERS = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+
+
+class Route(NamedTuple):
+    """Where to send, what, and how many photographs a request has."""
+
+    path: str
+    bodies: Sequence[bytes]
+    photographs: int
 
 
 def photographs(name: str, count: int) -> list[Path]:
@@ -47,30 +57,43 @@ def photographs(name: str, count: int) -> list[Path]:
     return [found[index * len(found) // count] for index in range(count)]
 
 
-def routes(images: list[bytes]) -> dict[str, tuple[Send, int]]:
-    """Name -> how to send the request of a number, and its photographs."""
-
-    def verify(client: httpx.Client, index: int) -> httpx.Response:
-        a, b = images[2 * index % len(images)], images[(2 * index + 1) % len(images)]
-        return client.post("/v1/verify", files={"a": a, "b": b})
-
-    def identify(client: httpx.Client, index: int) -> httpx.Response:
-        return client.post("/v1/identify", files={"image": images[index % len(images)]})
-
-    return {"verify": (verify, 2), "identify": (identify, 1)}
+def form(**images: bytes) -> bytes:
+    """The body of a request with these files."""
+    parts = []
+    for name, data in images.items():
+        words = f'Content-Disposition: form-data; name="{name}"; filename="{name}.jpg"'
+        parts.append(f"--{_BOUNDARY}\r\n{words}\r\n\r\n".encode() + data + b"\r\n")
+    return b"".join([*parts, f"--{_BOUNDARY}--\r\n".encode()])
 
 
-def load(address: str, send: Send, clients: int, seconds: float) -> dict[str, Any]:
+def routes(images: list[bytes]) -> dict[str, Route]:
+    """Name -> what is sent."""
+    pairs = zip(images[::2], images[1::2], strict=True)
+    return {
+        "verify": Route("/v1/verify", [form(a=a, b=b) for a, b in pairs], 2),
+        "identify": Route("/v1/identify", [form(image=image) for image in images], 1),
+    }
+
+
+def send(connection: HTTPConnection, route: Route, index: int) -> int:
+    """Send one request, read its answer, and give its status."""
+    connection.request("POST", route.path, route.bodies[index % len(route.bodies)], _HEADERS)
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
+
+
+def load(address: str, route: Route, clients: int, seconds: float) -> dict[str, Any]:
     """`clients` clients, each of which sends a request once its last one is answered."""
     numbers, statuses, times = itertools.count(), Counter[int](), []
     end = time.perf_counter() + seconds
 
     def one(_: int) -> None:
-        with httpx.Client(base_url=address, timeout=60, verify=False) as client:
+        with closing(HTTPConnection(address, timeout=60)) as connection:
             while (started := time.perf_counter()) < end:
-                answer = send(client, next(numbers))
+                status = send(connection, route, next(numbers))
                 times.append(time.perf_counter() - started)
-                statuses[answer.status_code] += 1
+                statuses[status] += 1
 
     started = time.perf_counter()
     with ThreadPoolExecutor(clients) as pool:
@@ -82,9 +105,7 @@ def load(address: str, send: Send, clients: int, seconds: float) -> dict[str, An
     }
 
 
-def overload(
-    address: str, send: Send, rate: float, seconds: float, process: subprocess.Popen[str]
-) -> dict[str, Any]:
+def overload(address: str, route: Route, rate: float, seconds: float, pid: int) -> dict[str, Any]:
     """Requests at a fixed rate."""
     times: dict[str, list[float]] = {}
     resident: list[float] = []
@@ -92,13 +113,14 @@ def overload(
     late = 0
 
     def one(index: int) -> None:
-        if not hasattr(local, "client"):
-            local.client = httpx.Client(base_url=address, timeout=60, verify=False)
+        if not hasattr(local, "connection"):
+            local.connection = HTTPConnection(address, timeout=60)
         started = time.perf_counter()
         try:
-            status = str(send(local.client, index).status_code)
-        except httpx.TransportError as error:
+            status = str(send(local.connection, route, index))
+        except (OSError, HTTPException) as error:
             status = type(error).__name__
+            local.connection.close()
         times.setdefault(status, []).append(time.perf_counter() - started)
         free.release()
 
@@ -112,7 +134,7 @@ def overload(
                 continue
             pool.submit(one, index)
             if index % 100 == 0:
-                resident.append(memory(process.pid))
+                resident.append(memory(pid))
     fifth = max(1, len(resident) // 5)
     return {
         "offered_per_second": round(rate, 1),
@@ -154,23 +176,23 @@ def measure(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
     alone()
     result: dict[str, Any] = {"clients": chosen.clients, "photographs": len(images)}
     words = ["--no-auth", "--gallery", str(folder / "people.db"), "--rate", "1000000/minute"]
+    chosen_routes = routes(images)
     with service(folder, *words) as ((host, port), process):
-        address = f"http://{host}:{port}"
-        load(address, routes(images)["identify"][0], chosen.clients, min(10.0, chosen.seconds))
-        for name, (send, each) in routes(images).items():
+        address = f"{host}:{port}"
+        load(address, chosen_routes["identify"], chosen.clients, min(10.0, chosen.seconds))
+        for name, route in chosen_routes.items():
             before = alone()
-            found = load(address, send, chosen.clients, chosen.seconds)
+            found = load(address, route, chosen.clients, chosen.seconds)
             rates = [before, alone()]
-            served = each * found["requests_per_second"]
+            served = route.photographs * found["requests_per_second"]
             result[name] = found | {
                 "photographs_per_second": round(served, 2),
                 "analyze_many": [round(rate, 2) for rate in rates],
                 "share": round(served / (sum(rates) / 2), 3),
                 "memory_mb": round(memory(process.pid), 1),
             }
-        send, _ = routes(images)["identify"]
-        rate = 2 * result["identify"]["requests_per_second"]
-        result["overload"] = overload(address, send, rate, chosen.seconds, process)
+        rate, route = 2 * result["identify"]["requests_per_second"], chosen_routes["identify"]
+        result["overload"] = overload(address, route, rate, chosen.seconds, process.pid)
     return result
 
 

@@ -20,39 +20,39 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-import httpx
 from _common import SHARED, median, provenance, write
 from _peers import envs
 from _service import memory, service
-from serve_load import load, photographs
+from serve_load import Route, form, load, photographs
 from shared_cards import register
 
 _SIDE = 320
 """The detector's input for LFW's photographs of 250 pixels, on both sides."""
 
-Start = Callable[[Path], contextlib.AbstractContextManager[tuple[str, list[int]]]]
+Start = Callable[[Path], contextlib.AbstractContextManager[tuple[str, str, list[int]]]]
 
 
 @contextlib.contextmanager
-def ours(folder: Path) -> Iterator[tuple[str, list[int]]]:
-    """Address and process of `faceprint serve`."""
+def ours(folder: Path) -> Iterator[tuple[str, str, list[int]]]:
+    """Address, path and process of `faceprint serve`."""
     words = ("--no-auth", "--rate", "1000000/minute")
     models = ("--detector", "scrfd-500m", "--embedder", "w600k-mbf-dequant")
     with service(folder, *words, *models) as ((host, port), process):
-        yield f"http://{host}:{port}/v1/faces?embed=true", [process.pid]
+        yield f"{host}:{port}", "/v1/faces?embed=true", [process.pid]
 
 
 def theirs(python: Path, workers: int, threads: int) -> Start:
     """How to start insightface's service with so many processes, sessions of so many threads."""
 
     @contextlib.contextmanager
-    def start(folder: Path) -> Iterator[tuple[str, list[int]]]:
+    def start(folder: Path) -> Iterator[tuple[str, str, list[int]]]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -71,12 +71,12 @@ def theirs(python: Path, workers: int, threads: int) -> Start:
             ) as process,
         ):
             try:
-                address = f"http://127.0.0.1:{port}"
-                while not _answers(f"{address}/docs"):
+                address = f"127.0.0.1:{port}"
+                while not _answers(address):
                     if process.poll() is not None:
                         raise SystemExit(log.read_text("utf-8")[-2000:])
                     time.sleep(0.2)
-                yield f"{address}/faces", [process.pid, *_children(process.pid)]
+                yield address, "/faces", [process.pid, *_children(process.pid)]
             finally:
                 process.terminate()
 
@@ -84,10 +84,12 @@ def theirs(python: Path, workers: int, threads: int) -> Start:
 
 
 def _answers(address: str) -> bool:
-    try:
-        return httpx.get(address).is_success
-    except httpx.TransportError:
-        return False
+    with contextlib.closing(HTTPConnection(address, timeout=10)) as connection:
+        try:
+            connection.request("GET", "/docs")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
 
 
 def _children(pid: int) -> list[int]:
@@ -97,7 +99,7 @@ def _children(pid: int) -> list[int]:
 
 def measure(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Median rates of each side over the rounds; sides take turns."""
-    images = [path.read_bytes() for path in photographs("lfw", chosen.count)]
+    bodies = [form(image=path.read_bytes()) for path in photographs("lfw", chosen.count)]
     cores = len(os.sched_getaffinity(0))
     envs.make("insightface", chosen.environments)
     python = envs.python_of("insightface", chosen.environments.resolve())
@@ -110,17 +112,14 @@ def measure(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
     rounds: dict[str, list[dict[str, Any]]] = {name: [] for name in sides}
     for _ in range(chosen.rounds):
         for name, start in sides.items():
-            with start(folder) as (address, pids):
-
-                def send(client: httpx.Client, index: int, to: str = address) -> httpx.Response:
-                    return client.post(to, files={"image": images[index % len(images)]})
-
-                load(address, send, chosen.clients, min(5.0, chosen.seconds))
-                found = load(address, send, chosen.clients, chosen.seconds)
+            with start(folder) as (address, path, pids):
+                route = Route(path, bodies, 1)
+                load(address, route, chosen.clients, min(5.0, chosen.seconds))
+                found = load(address, route, chosen.clients, chosen.seconds)
                 resident = sum(memory(pid) for pid in pids)
             rounds[name].append(found | {"memory_mb": round(resident, 1)})
             print(name, rounds[name][-1], file=sys.stderr, flush=True)
-    return {"clients": chosen.clients, "photographs": len(images), "seconds": chosen.seconds} | {
+    return {"clients": chosen.clients, "photographs": len(bodies), "seconds": chosen.seconds} | {
         "sides": {name: _summary(each) for name, each in rounds.items()}
     }
 

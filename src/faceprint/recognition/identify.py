@@ -84,9 +84,12 @@ def _fuse(
     """Candidates by fused similarity, and the upper bound for an unseen subject."""
     keys, scores = found
     best: dict[int, Candidate] = {}
-    for subject, key, score in zip(owners.of(keys), keys, scores, strict=True):
-        if subject >= 0 and int(subject) not in best:
-            best[int(subject)] = Candidate(int(subject), int(key), float(np.clip(score, -1, 1)))
+    similarities = np.clip(scores, -1, 1).tolist()
+    for subject, key, similarity in zip(
+        owners.of(keys).tolist(), keys.tolist(), similarities, strict=True
+    ):
+        if subject >= 0 and subject not in best:
+            best[subject] = Candidate(subject, key, similarity)
     bound = float(scores[-1]) if len(scores) else -1.0
     if fusion == "max":
         return list(best.values()), bound

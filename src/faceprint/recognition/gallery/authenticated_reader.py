@@ -35,6 +35,7 @@ class AuthenticatedReader:
     def __init__(self, raw: SqlReader, key: Key | None = None) -> None:
         self.raw, self.key = raw, key
         self._cached: RowAuthenticator | None = None
+        self._sound: tuple[RowAuthenticator, Header] | None = None
 
     @property
     def location(self) -> str:
@@ -74,10 +75,13 @@ class AuthenticatedReader:
     def check_header(self, header: Header) -> None:
         """Raise GalleryCorruptError for a header that was changed."""
         rows = self._authenticator_of(header)
+        if self._sound == (rows, header):  # the same values, tag included, as at the last check
+            return
         if not rows.legacy and not hmac.compare_digest(rows.header_tag(header), header.tag):
             raise GalleryCorruptError(
                 f"{self.location}: the gallery's header (model, policy, state) {rows.why}"
             )
+        self._sound = rows, header
 
     # Subjects
 
