@@ -1,1 +1,1 @@
-"""Make models from other models: int8 from float32."""
+"""Make models: train them, and quantize them to int8."""
