@@ -1,0 +1,10 @@
+"""Names of networks and losses, which the run file checks without importing PyTorch."""
+
+from __future__ import annotations
+
+__all__ = ["LOSSES", "NETWORKS"]
+
+NETWORKS = ("iresnet18", "iresnet34", "iresnet50", "iresnet100", "mobilefacenet", "mbf")
+"""`iresnet100` is LResNet100E-IR; `mbf` is insightface's larger MobileFaceNet."""
+
+LOSSES = ("arcface", "cosface", "adaface")
