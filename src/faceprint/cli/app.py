@@ -37,6 +37,7 @@ _COMMANDS = {
     "models": ("faceprint.cli.models", "app"),
     "evaluate": ("faceprint.cli.evaluate", "evaluate"),
     "calibrate": ("faceprint.cli.calibrate", "calibrate"),
+    "train": ("faceprint.cli.train", "app"),
     "serve": ("faceprint.cli.serve", "app"),
     "cache": ("faceprint.cli.cache", "app"),
     "doctor": ("faceprint.cli.doctor", "doctor"),
