@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -61,6 +62,7 @@ def evaluate(
     threshold: float | None = None,
     options: EmbedOptions | None = None,
     progress: Progress | None = None,
+    cache: Path | None = None,
 ) -> VerificationRun:
     """Evaluate models on labeled pairs.
 
@@ -73,6 +75,7 @@ def evaluate(
         threshold: cosine similarity where errors are counted; the folds' mean when None, or the
             equal error rate's without folds.
         options: `EmbedOptions.aligned` is also taken from the data.
+        cache: folder of the cache of embeddings; see `embed_pictures`.
 
     Raises:
         DatasetError: pictures that cannot be used.
@@ -84,7 +87,7 @@ def evaluate(
     # Published accuracies on LFW are those of the central face.
     face: WhichFace = "central" if protocol == "lfw" else "largest"
     chosen = options or EmbedOptions(aligned=data.aligned, face=face)
-    embedded = embed_pictures(data.pictures, analyzer, chosen, progress=progress)
+    embedded = embed_pictures(data.pictures, analyzer, chosen, progress=progress, folder=cache)
     similarities, distances = pair_scores(data, embedded)
     accuracy: FoldAccuracy | None = None
     if protocol != "pairs" or folds is not None or data.folds is not None:

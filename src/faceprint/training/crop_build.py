@@ -25,7 +25,7 @@ from faceprint.zoo.card_io import TEMPLATES, card_hash
 if TYPE_CHECKING:
     from faceprint.vision.analyzer import FaceAnalyzer
 
-__all__ = ["ALIGNMENT", "PeopleCrops", "build_store", "people_of"]
+__all__ = ["ALIGNMENT", "PeopleCrops", "Progress", "build_store", "people_of"]
 
 ALIGNMENT = Alignment("arcface-112", *TEMPLATES["arcface-112"])
 

@@ -1,0 +1,263 @@
+"""The run file: one TOML file that determines a training run."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import tomllib
+import types
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args, get_type_hints
+
+from faceprint._files import read_bounded
+from faceprint.errors import UsageError
+from faceprint.training.network_names import LOSSES, NETWORKS
+
+__all__ = [
+    "Augmentation",
+    "Data",
+    "Loss",
+    "Network",
+    "RunFile",
+    "Schedule",
+    "Validation",
+    "read_run_file",
+]
+
+_MOST_BYTES = 1 << 20
+
+DECAYS = ("polynomial", "cosine", "constant")
+PRECISIONS = ("float32", "bfloat16")
+SAMPLINGS = ("people", "photographs")
+PROTOCOLS = ("lfw", "bin", "pairs")
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Table `data`: what is trained on. Paths are relative to the run file.
+
+    Attributes:
+        folder: one folder per person.
+        store: the crop store.
+        against: folders of evaluation sets; shared people are refused.
+        exclude: patterns of people and photographs to leave out.
+        aligned: the pictures are crops of 112x112.
+        clean: leave out near-duplicates and outliers.
+        fewest: people with fewer photographs are left out.
+        sampling: `people`: everybody is seen equally often; `photographs`: every photograph.
+        pack, detector, embedder: models that find faces and clean; None as elsewhere.
+    """
+
+    folder: Path
+    store: Path
+    against: tuple[Path, ...] = ()
+    exclude: tuple[str, ...] = ()
+    aligned: bool = False
+    clean: bool = True
+    fewest: int = 2
+    sampling: str = "people"
+    pack: str | None = None
+    detector: str | None = None
+    embedder: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Table `network`; see `networks.build`. `initial` is a state dict to start from."""
+
+    name: str = "iresnet50"
+    dim: int = 512
+    width: float = 1.0
+    dropout: float = 0.0
+    initial: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """Table `loss`; see `margins` and `head`. `margin` is the paper's when None."""
+
+    name: str = "arcface"
+    margin: float | None = None
+    scale: float = 64.0
+    sample_rate: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Augmentation:
+    """Table `augmentation`: the probability of each change of a crop."""
+
+    flip: float = 0.5
+    color: float = 0.0
+    blur: float = 0.0
+    jpeg: float = 0.0
+    low_resolution: float = 0.0
+    mask: float = 0.0
+    glasses: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Table `schedule`.
+
+    Attributes:
+        batch: crops per forward pass.
+        accumulation: passes per update.
+        rate: highest learning rate, after the warm-up.
+        decay: to zero at the end, by a square or half a cosine; or `constant`.
+        clip: longest gradient of the network.
+        checkpoint_every: updates between two checkpoints.
+        log_every: updates between two lines of the log.
+        workers: threads that read and augment.
+    """
+
+    epochs: int = 20
+    batch: int = 128
+    accumulation: int = 1
+    rate: float = 0.1
+    warmup_epochs: float = 1.0
+    decay: str = "polynomial"
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    clip: float = 5.0
+    precision: str = "float32"
+    device: str = "cpu"
+    threads: int | None = None
+    workers: int = 2
+    checkpoint_every: int = 1000
+    log_every: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Table `validation`: labeled pairs, measured as by `faceprint evaluate`.
+
+    Attributes:
+        path: as the PATH of `evaluate`.
+        pairs: as its --pairs.
+        aligned: as its --aligned.
+        every: epochs between two measurements.
+    """
+
+    path: Path
+    protocol: str = "lfw"
+    pairs: Path | None = None
+    aligned: bool = False
+    every: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class RunFile:
+    """A whole run file.
+
+    Attributes:
+        out: folder for the checkpoint, the log and validation.
+        seed: of everything random.
+    """
+
+    data: Data
+    out: Path
+    seed: int = 0
+    network: Network = field(default_factory=Network)
+    loss: Loss = field(default_factory=Loss)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    schedule: Schedule = field(default_factory=Schedule)
+    validation: Validation | None = None
+
+
+def read_run_file(path: Path) -> RunFile:
+    """Read and check a run file.
+
+    Raises:
+        UsageError: not readable, not TOML, an unknown key, or a value of another kind or out of
+            range; names the key.
+    """
+    try:
+        table = tomllib.loads(read_bounded(path, _MOST_BYTES).decode("utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise UsageError(f"{path}: not a TOML file ({error})") from error
+    run: RunFile = _read(RunFile, table, str(path), "", path.absolute().parent)
+    for problem in _problems(run):
+        raise UsageError(f"{path}: {problem}")
+    return run
+
+
+def _read(kind: Any, table: Any, where: str, prefix: str, root: Path) -> Any:
+    if not isinstance(table, dict):
+        raise UsageError(f"{where}: {prefix.rstrip('.')} must be a table")
+    hints = get_type_hints(kind)
+    for key in table:
+        if key not in hints:
+            close = difflib.get_close_matches(key, hints, 1)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(hints)}"
+            raise UsageError(f"{where}: unknown key {prefix}{key}; {hint}")
+    for item in dataclasses.fields(kind):
+        required = item.default is item.default_factory is dataclasses.MISSING
+        if required and item.name not in table:
+            raise UsageError(f"{where}: {prefix}{item.name} is missing")
+    return kind(
+        **{
+            key: _value(hints[key], value, where, f"{prefix}{key}", root)
+            for key, value in table.items()
+        }
+    )
+
+
+def _value(kind: Any, value: Any, where: str, key: str, root: Path) -> Any:
+    if isinstance(kind, types.UnionType):
+        kind = next(each for each in get_args(kind) if each is not type(None))
+    if dataclasses.is_dataclass(kind):
+        return _read(kind, value, where, f"{key}.", root)
+    if get_args(kind):  # tuple[X, ...]
+        if not isinstance(value, list):
+            raise UsageError(f"{where}: {key} must be a list")
+        return tuple(_value(get_args(kind)[0], each, where, key, root) for each in value)
+    if kind is Path and isinstance(value, str) and value:
+        return root / value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not kind:
+        names = {Path: "a path", str: "a string", int: "a whole number", float: "a number"}
+        raise UsageError(f"{where}: {key} must be {names.get(kind, 'true or false')}")
+    return value
+
+
+def _problems(run: RunFile) -> Iterator[str]:
+    """What is out of range."""
+    schedule, shares = run.schedule, dataclasses.asdict(run.augmentation)
+    for key, value, allowed in (
+        ("network.name", run.network.name, NETWORKS),
+        ("loss.name", run.loss.name, LOSSES),
+        ("data.sampling", run.data.sampling, SAMPLINGS),
+        ("schedule.decay", schedule.decay, DECAYS),
+        ("schedule.precision", schedule.precision, PRECISIONS),
+        ("validation.protocol", run.validation and run.validation.protocol, (*PROTOCOLS, None)),
+    ):
+        if value not in allowed:
+            known = ", ".join(each for each in allowed if each)
+            yield f"{key} is {value!r}; it must be one of {known}"
+    for key, share in shares.items():
+        if not 0 <= share <= 1:
+            yield f"augmentation.{key} is {share:g}; a probability lies in 0..1"
+    if schedule.batch < 2:
+        yield "schedule.batch is below 2, which batch normalization needs"
+    for key in ("epochs", "accumulation", "checkpoint_every", "log_every", "workers"):
+        if getattr(schedule, key) < 1:
+            yield f"schedule.{key} is below 1"
+    for key in ("rate", "clip"):
+        if not getattr(schedule, key) > 0:
+            yield f"schedule.{key} must be above 0"
+    for key in ("warmup_epochs", "momentum", "weight_decay"):
+        if not getattr(schedule, key) >= 0:
+            yield f"schedule.{key} must not be negative"
+    if not 0 < run.loss.sample_rate <= 1:
+        yield "loss.sample_rate lies above 0 and is at most 1"
+    if not run.loss.scale > 0:
+        yield "loss.scale must be above 0"
+    if run.seed < 0:
+        yield "seed must not be negative"
+    if run.validation is not None and run.validation.every < 1:
+        yield "validation.every is below 1"

@@ -1,0 +1,160 @@
+"""One update after another: forward, backward, step; and the state that a checkpoint holds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from faceprint.errors import NotFiniteError, RuntimeUnavailableError, UsageError
+from faceprint.training.batches import Batch
+from faceprint.training.head import ClassHead
+from faceprint.training.margins import AdaFace, ArcFace, CosFace
+from faceprint.training.networks import build, load_weights
+from faceprint.training.run_file import Loss, RunFile
+from faceprint.training.schedule import learning_rate
+
+__all__ = ["Trainer", "margin_of"]
+
+_MARGINS = {"arcface": ArcFace, "cosface": CosFace, "adaface": AdaFace}
+
+
+def margin_of(loss: Loss) -> nn.Module:
+    """The margin of a loss, with the paper's margin if the run file has none."""
+    chosen = {} if loss.margin is None else {"margin": loss.margin}
+    return _MARGINS[loss.name](scale=loss.scale, **chosen)
+
+
+class Trainer:
+    """Network, head and optimizer. Everything random depends on seed and update alone.
+
+    Args:
+        run: the run file.
+        people: number of classes.
+        per_epoch: updates in an epoch.
+        out: folder for a batch that gave NaN.
+
+    Raises:
+        RuntimeUnavailableError: the device is not available.
+        CardError: `network.initial` is not a state dict of the network.
+    """
+
+    def __init__(self, run: RunFile, people: int, per_epoch: int, out: Path) -> None:
+        self.run, self.per_epoch, self.out = run, per_epoch, out
+        self.device = _device(run.schedule.device)
+        torch.manual_seed(run.seed)
+        net, loss = run.network, run.loss
+        network = build(net.name, dim=net.dim, width=net.width, dropout=net.dropout)
+        if net.initial is not None:
+            load_weights(network, net.initial)
+        head = ClassHead(net.dim, people, margin_of(loss), sample_rate=loss.sample_rate)
+        self.network, self.head = network.to(self.device), head.to(self.device)
+        self._optimizer = torch.optim.SGD(
+            [value for value in self.network.parameters() if value.requires_grad],
+            lr=run.schedule.rate,
+            momentum=run.schedule.momentum,
+            weight_decay=run.schedule.weight_decay,
+        )
+        self.update = 0
+
+    def step(self, batches: Sequence[Batch]) -> float:
+        """Do one update and return the mean loss of its batches.
+
+        Raises:
+            NotFiniteError: the loss or a gradient is NaN or infinite. The weights are unchanged,
+                and the batches were saved.
+        """
+        schedule = self.run.schedule
+        self.network.train()
+        self.head.train()
+        torch.manual_seed(_seed(self.run.seed, self.update))
+        averages = self._averages()
+        labels = [torch.from_numpy(batch.labels).to(self.device) for batch in batches]
+        sampled = self.head.sample(torch.cat(labels))
+        self._optimizer.zero_grad(set_to_none=True)
+        self.head.weight.grad = None
+        total = 0.0
+        for batch, own in zip(batches, labels, strict=True):
+            crops = torch.from_numpy(batch.blob).to(self.device)
+            half = schedule.precision == "bfloat16"
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+                embeddings = self.network(crops)
+            loss = self.head(embeddings, own, sampled) / len(batches)
+            loss.backward()
+            total += float(loss.detach())
+        length = float(nn.utils.clip_grad_norm_(self.network.parameters(), schedule.clip))
+        if not (math.isfinite(total) and math.isfinite(length)):
+            self._restore(averages)
+            raise NotFiniteError(
+                f"update {self.update}: the loss is {total:g} and the gradient's length "
+                f"{length:g}; the batches are in {self._save(batches)}. Lower schedule.rate, or "
+                "lengthen the warm-up"
+            )
+        rate = learning_rate(schedule, self.update, self.per_epoch)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.step()
+        self.head.step(rate, schedule.momentum, schedule.weight_decay)
+        self.update += 1
+        return total
+
+    def _averages(self) -> list[tuple[Any, Any]]:
+        """Copies of the running averages, which a forward pass changes."""
+        modules = (self.network, self.head)
+        return [(value, value.clone()) for module in modules for value in module.buffers()]
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def _restore(self, averages: Sequence[tuple[Any, Any]]) -> None:
+        for value, copy in averages:
+            value.copy_(copy)
+
+    def _save(self, batches: Sequence[Batch]) -> Path:
+        path = self.out / f"not-finite-{self.update}.npz"
+        np.savez_compressed(
+            path,
+            blob=np.concatenate([batch.blob for batch in batches]),
+            labels=np.concatenate([batch.labels for batch in batches]),
+            photographs=np.concatenate([batch.photographs for batch in batches]),
+        )
+        return path
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the next updates depend on."""
+        return {
+            "update": self.update,
+            "network": self.network.state_dict(),
+            "head": self.head.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over a `state`.
+
+        Raises:
+            UsageError: of another network or other people.
+        """
+        try:
+            self.network.load_state_dict(state["network"])
+            self.head.load_state_dict(state["head"])
+            self._optimizer.load_state_dict(state["optimizer"])
+            self.update = int(state["update"])
+        except (KeyError, RuntimeError, ValueError, TypeError) as error:
+            raise UsageError("the checkpoint is of another network or other people") from error
+
+
+def _seed(seed: int, update: int) -> int:
+    return int(np.random.SeedSequence((seed, 2, update)).generate_state(1, np.uint64)[0] >> 1)
+
+
+def _device(name: str) -> Any:
+    kind = name.partition(":")[0]
+    here = kind == "cpu" or (kind == "cuda" and torch.cuda.is_available())
+    here = here or (kind == "mps" and torch.backends.mps.is_available())
+    if not here:
+        raise RuntimeUnavailableError(f"this PyTorch has no device {name!r}")
+    return torch.device(name)
