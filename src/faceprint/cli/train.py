@@ -13,6 +13,7 @@ from faceprint.cli.exit_codes import DONE
 from faceprint.cli.output import counted, note, print_json, say
 from faceprint.cli.progress import progress
 from faceprint.cli.train_check import check
+from faceprint.cli.train_export import export
 
 if TYPE_CHECKING:
     from faceprint.training.check import DataReport
@@ -34,9 +35,10 @@ app = typer.Typer(
     cls=_RunByDefault,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Train an embedder: `train check DATA`, then `train RUN.toml`.",
+    help="Train an embedder: `train check DATA`, `train RUN.toml`, `train export RUN.toml`.",
 )
 app.command("check")(check)
+app.command("export")(export)
 
 
 @app.command("run")

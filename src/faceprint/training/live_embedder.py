@@ -19,7 +19,7 @@ from faceprint.vision.embed import VectorEmbedder
 from faceprint.vision.load import LoadOptions
 from faceprint.zoo.card import InputContract, License, ModelCard, ModelFile
 
-__all__ = ["INPUT", "NetworkSession", "validate"]
+__all__ = ["INPUT", "GivenEmbedder", "NetworkSession", "validate"]
 
 _MEAN = (127.5, 127.5, 127.5)
 INPUT = InputContract(width=112, height=112, color="RGB", mean=_MEAN, std=_MEAN)
@@ -48,11 +48,11 @@ class NetworkSession:
             return (self._network(crops).float().cpu().numpy(),)
 
 
-class _LiveAnalyzer(FaceAnalyzer):
-    """An analyzer whose embedder is not in the store."""
+class GivenEmbedder(FaceAnalyzer):
+    """An analyzer whose embedder is given open, since it is not in the store."""
 
     def __init__(self, detector: ModelCard, embedder: VectorEmbedder) -> None:
-        super().__init__("training", detector, embedder.card, LoadOptions())
+        super().__init__(embedder.card.id, detector, embedder.card, LoadOptions())
         self._given = embedder
 
     @property
@@ -90,5 +90,5 @@ def validate(
     )
     for path in cache.glob("vectors.sqlite*"):
         path.unlink()
-    analyzer = _LiveAnalyzer(detector, VectorEmbedder(session, card))
+    analyzer = GivenEmbedder(detector, VectorEmbedder(session, card))
     return evaluate(protocol, pairs, analyzer, cache=cache).result
