@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -75,3 +76,16 @@ def test_missing_keys_and_files_are_named(tmp_path: Path) -> None:
         read_run_file(_file(tmp_path, 'out = "run"\n[data]\nfolder = "photos"\n'))
     with pytest.raises(UsageError, match=r"none\.toml: No such file"):
         read_run_file(tmp_path / "none.toml")
+
+
+def test_the_example_of_the_documentation_has_every_key_and_the_defaults(tmp_path: Path) -> None:
+    page = Path(__file__).resolve().parents[3] / "docs" / "training.md"
+    text = page.read_text("utf-8").split("```toml\n")[1].split("```")[0]
+    run = read_run_file(_file(tmp_path, text))
+    least = read_run_file(_file(tmp_path, LEAST))
+    assert run.network == least.network
+    assert run.schedule == least.schedule
+    assert run.loss == replace(least.loss, margin=0.5)
+    for table in (run.data, run.loss, run.augmentation, run.schedule, run.network):
+        for item in fields(table):
+            assert f"{item.name} = " in text, item.name
