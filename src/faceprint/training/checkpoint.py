@@ -44,17 +44,19 @@ def facts_of(run: RunFile, people: PeopleCrops) -> dict[str, Any]:
     for sha256, subject in zip(people.hashes, people.subjects.tolist(), strict=True):
         digest.update(sha256 + int(subject).to_bytes(8, "little"))
     schedule = {k: v for k, v in dataclasses.asdict(run.schedule).items() if k not in _FREE}
+    network = dataclasses.asdict(run.network)
+    del network["initial"]  # where a run started is in its weights
     facts = {
         "seed": run.seed,
         "data": digest.hexdigest(),
         "photographs": len(people.rows),
         "sampling": run.data.sampling,
-        "network": dataclasses.asdict(run.network),
+        "network": network,
         "loss": dataclasses.asdict(run.loss),
         "augmentation": dataclasses.asdict(run.augmentation),
         "schedule": schedule,
     }
-    known: dict[str, Any] = json.loads(json.dumps(facts, default=str))
+    known: dict[str, Any] = json.loads(json.dumps(facts))
     return known
 
 

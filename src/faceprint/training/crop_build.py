@@ -21,6 +21,7 @@ from faceprint.vision import EMBEDDING_VERSION, images
 from faceprint.vision.align import align
 from faceprint.zoo.card import Alignment
 from faceprint.zoo.card_io import TEMPLATES, card_hash
+from faceprint.zoo.locks import exclusive
 
 if TYPE_CHECKING:
     from faceprint.vision.analyzer import FaceAnalyzer
@@ -100,6 +101,23 @@ def build_store(
         DatasetError: a file is gone, or the store can't be used.
         ModelError: the models can't be loaded.
     """
+    paths = [p.source for p in data.pictures if isinstance(p.source, Path)]
+    if len(paths) < len(data.pictures):
+        raise DatasetError(f"{data.name}: a pack; expected photographs as files")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with exclusive(folder / ".lock", what=f"the crop store {folder}"):
+            return _fill(paths, folder, analyzer, progress)
+    except OSError as error:
+        raise DatasetError(f"{folder}: {error.strerror or error}") from error
+
+
+def _fill(
+    paths: Sequence[Path],
+    folder: Path,
+    analyzer: FaceAnalyzer | None,
+    progress: Progress | None,
+) -> tuple[CropStore, list[bytes]]:
     if analyzer is None:
         store = CropStore(folder, {"detector": "aligned", "embedder": ""}, 0)
     else:
@@ -110,7 +128,6 @@ def build_store(
             "version": EMBEDDING_VERSION,
         }
         store = CropStore(folder, facts, embedder.dim or 0)
-    paths = [Path(str(picture.source)) for picture in data.pictures]
     with closing(FileHashes(folder / "hashes.sqlite")) as files:
         hashes = files.of(paths)
     todo = {h: path for h, path in zip(hashes, paths, strict=True) if h and h not in store}

@@ -88,7 +88,7 @@ class CropStore:
     def _check_header(self, wanted: dict[str, Any]) -> None:
         path = self.folder / "store.json"
         if not path.exists():
-            if any(self.folder.iterdir()):
+            if any(not path.name.startswith(".") for path in self.folder.iterdir()):
                 raise DatasetError(f"{self.folder} is neither empty nor a crop store")
             atomic_write(path, json.dumps(wanted, indent=2, sort_keys=True) + "\n")
             return

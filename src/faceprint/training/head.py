@@ -40,55 +40,60 @@ class ClassHead(nn.Module):  # type: ignore[misc]
         if not 0 < sample_rate <= 1:
             raise UsageError(f"sample_rate is {sample_rate:g}; it lies above 0 and is at most 1")
         self.margin, self.sample_rate = margin, sample_rate
-        self.weight = nn.Parameter(torch.empty(classes, dim).normal_(0, 0.01))
+        self.register_buffer("weight", torch.empty(classes, dim).normal_(0, 0.01))
         self.register_buffer("velocity", torch.zeros(classes, dim))
-        self._used: Tensor | None = None
+        self.sampled: Tensor = torch.arange(classes)
+        self.centers: Tensor = self.weight.detach().requires_grad_()
 
-    def sample(self, labels: Tensor, generator: Any = None) -> Tensor:
-        """Draw the classes of one update: all of `labels`, and others; sorted.
+    def choose(self, labels: Tensor, generator: Any = None) -> None:
+        """Choose the classes of one update: all of `labels`, and a sample of the others.
 
-        An update over several batches (accumulation) draws once, for the labels of all of them.
+        An update over several batches (accumulation) chooses once, for the labels of all of them.
+        Afterwards `sampled` holds the sorted classes, and `centers` theirs, whose gradient the
+        batches add to. Only the sample takes memory for gradients.
 
         Args:
             labels: (n,) int64.
             generator: a CPU generator of torch.
         """
         classes = len(self.weight)
-        if self.sample_rate == 1:
-            return torch.arange(classes, device=labels.device)
         wanted = max(1, round(self.sample_rate * classes))
         present = torch.unique(labels)
-        if len(present) >= wanted:
-            return present
-        # Random numbers in 0..1 order the others; 2 puts those present first.
-        order = torch.rand(classes, generator=generator).to(labels.device)
-        order[present] = 2.0
-        return torch.topk(order, wanted).indices.sort().values
+        if wanted == classes:
+            self.sampled = torch.arange(classes, device=labels.device)
+        elif len(present) >= wanted:
+            self.sampled = present
+        else:
+            # Random numbers in 0..1 order the others; 2 puts those present first.
+            order = torch.rand(classes, generator=generator).to(labels.device)
+            order[present] = 2.0
+            self.sampled = torch.topk(order, wanted).indices.sort().values
+        whole = len(self.sampled) == classes
+        chosen = self.weight if whole else self.weight[self.sampled]
+        self.centers = chosen.detach().requires_grad_()
 
-    def forward(self, embeddings: Tensor, labels: Tensor, sampled: Tensor) -> Tensor:
-        """The mean cross entropy of a batch, computed in float32 or wider.
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """The mean cross entropy of a batch over the chosen classes, in float32 or wider.
 
         Args:
             embeddings: (n, dim), of any length.
-            labels: (n,) int64 classes.
-            sampled: sorted classes that `sample` drew.
+            labels: (n,) int64, all of them chosen.
         """
-        self._used = sampled
         wide = embeddings if embeddings.dtype == torch.float64 else embeddings.float()
-        centers = self.weight if len(sampled) == len(self.weight) else self.weight[sampled]
         lengths = wide.norm(dim=1)
-        cosines = functional.linear(functional.normalize(wide), functional.normalize(centers))
-        places = torch.searchsorted(sampled, labels)
-        return functional.cross_entropy(self.margin(cosines.clamp(-1, 1), places, lengths), places)
+        unit = functional.normalize
+        cosines = functional.linear(unit(wide), unit(self.centers)).clamp(-1, 1)
+        places = torch.searchsorted(self.sampled, labels)
+        return functional.cross_entropy(self.margin(cosines, places, lengths), places)
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
     def step(self, rate: float, momentum: float, weight_decay: float) -> None:
-        """Update the sampled centers by SGD as `torch.optim.SGD` does, and drop the gradient."""
-        if self.weight.grad is None or self._used is None:
+        """Update the chosen centers as `torch.optim.SGD` does, and drop their gradient."""
+        if self.centers.grad is None:
             return
-        rows = self._used
-        gradient = self.weight.grad[rows] + weight_decay * self.weight[rows]
+        rows = slice(None) if len(self.sampled) == len(self.weight) else self.sampled
+        gradient = self.centers.grad + weight_decay * self.weight[rows]
         velocity = momentum * self.velocity[rows] + gradient
         self.velocity[rows] = velocity
         self.weight[rows] -= rate * velocity
-        self.weight.grad = None
+        self.centers.grad = None

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from faceprint._files import atomic_write
 from faceprint.errors import NotFiniteError, RuntimeUnavailableError, UsageError
 from faceprint.training.batches import Batch
 from faceprint.training.head import ClassHead
@@ -75,16 +76,15 @@ class Trainer:
         torch.manual_seed(_seed(self.run.seed, self.update))
         averages = self._averages()
         labels = [torch.from_numpy(batch.labels).to(self.device) for batch in batches]
-        sampled = self.head.sample(torch.cat(labels))
+        self.head.choose(torch.cat(labels))
         self._optimizer.zero_grad(set_to_none=True)
-        self.head.weight.grad = None
         total = 0.0
         for batch, own in zip(batches, labels, strict=True):
             crops = torch.from_numpy(batch.blob).to(self.device)
             half = schedule.precision == "bfloat16"
             with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
                 embeddings = self.network(crops)
-            loss = self.head(embeddings, own, sampled) / len(batches)
+            loss = self.head(embeddings, own) / len(batches)
             loss.backward()
             total += float(loss.detach())
         length = float(nn.utils.clip_grad_norm_(self.network.parameters(), schedule.clip))
@@ -105,7 +105,7 @@ class Trainer:
 
     def _averages(self) -> list[tuple[Any, Any]]:
         """Copies of the running averages, which a forward pass changes."""
-        modules = (self.network, self.head)
+        modules = (self.network, self.head.margin)
         return [(value, value.clone()) for module in modules for value in module.buffers()]
 
     @torch.no_grad()  # type: ignore[untyped-decorator]
@@ -115,12 +115,11 @@ class Trainer:
 
     def _save(self, batches: Sequence[Batch]) -> Path:
         path = self.out / f"not-finite-{self.update}.npz"
-        np.savez_compressed(
-            path,
-            blob=np.concatenate([batch.blob for batch in batches]),
-            labels=np.concatenate([batch.labels for batch in batches]),
-            photographs=np.concatenate([batch.photographs for batch in batches]),
-        )
+        arrays: dict[str, Any] = {
+            key: np.concatenate([getattr(batch, key) for batch in batches])
+            for key in ("blob", "labels", "photographs")
+        }
+        atomic_write(path, lambda file: np.savez_compressed(file, **arrays), private=True)
         return path
 
     def state(self) -> dict[str, Any]:

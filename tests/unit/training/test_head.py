@@ -31,7 +31,8 @@ def test_every_class_sampled_equals_the_full_softmax_with_torchs_sgd() -> None:
     unit = torch.nn.functional.normalize
     for seed in range(4):
         embeddings, labels = _batch(seed)
-        ours = head(embeddings, labels, torch.arange(12))
+        head.choose(labels)
+        ours = head(embeddings, labels)
         ours.backward()
         cosines = unit(embeddings) @ unit(weight).t()
         target = torch.cos(torch.acos(cosines[range(5), labels]) + 0.3)
@@ -40,7 +41,7 @@ def test_every_class_sampled_equals_the_full_softmax_with_torchs_sgd() -> None:
         optimizer.zero_grad()
         full.backward()
         assert ours.item() == pytest.approx(full.item(), rel=1e-5)
-        torch.testing.assert_close(head.weight.grad, weight.grad, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(head.centers.grad, weight.grad, rtol=1e-4, atol=1e-6)
         head.step(0.1, 0.9, 1e-3)
         optimizer.step()
         torch.testing.assert_close(head.weight, weight, rtol=1e-4, atol=1e-6)
@@ -50,8 +51,12 @@ def test_a_sample_holds_the_batchs_people_and_fills_up_with_others() -> None:
     head = _head(0.5)
     labels = torch.tensor([7, 2, 7])
     generator = torch.Generator().manual_seed(0)
-    draws = [head.sample(labels, generator) for _ in range(50)]
-    for drawn in draws:
+    draws = []
+    for _ in range(50):
+        head.choose(labels, generator)
+        drawn = head.sampled
+        draws.append(drawn)
+        assert torch.equal(head.centers, head.weight[drawn])
         assert len(drawn) == 6 == len(drawn.unique())
         assert {2, 7} <= set(drawn.tolist())
         assert (drawn.diff() > 0).all()
@@ -60,16 +65,19 @@ def test_a_sample_holds_the_batchs_people_and_fills_up_with_others() -> None:
 
 def test_a_batch_with_more_people_than_the_sample_keeps_all_of_them() -> None:
     labels = torch.arange(9)
-    assert _head(0.25).sample(labels).tolist() == list(range(9))
+    head = _head(0.25)
+    head.choose(labels)
+    assert head.sampled.tolist() == list(range(9))
 
 
 def test_centers_outside_the_sample_stay_as_they_are() -> None:
     head = _head(0.5)
     head.velocity.fill_(1.0)
-    before = head.weight.detach().clone()
+    before = head.weight.clone()
     embeddings, labels = _batch(0)
-    sampled = head.sample(labels, torch.Generator().manual_seed(1))
-    head(embeddings, labels, sampled).backward()
+    head.choose(labels, torch.Generator().manual_seed(1))
+    sampled = head.sampled
+    head(embeddings, labels).backward()
     head.step(0.1, 0.9, 1e-3)
     rest = [i for i in range(12) if i not in sampled.tolist()]
     assert torch.equal(head.weight[rest], before[rest])
@@ -80,12 +88,26 @@ def test_centers_outside_the_sample_stay_as_they_are() -> None:
 def test_a_sampled_loss_is_the_softmax_over_the_sample() -> None:
     head = _head(0.5)
     embeddings, labels = _batch(2)
-    sampled = head.sample(labels, torch.Generator().manual_seed(1))
+    head.choose(labels, torch.Generator().manual_seed(1))
+    sampled = head.sampled
     small = ClassHead(6, len(sampled), ArcFace(0.3, 8.0))
-    small.weight.data = head.weight.detach()[sampled].clone()
+    small.weight.copy_(head.weight[sampled])
     places = torch.tensor([sampled.tolist().index(label) for label in labels.tolist()])
-    expected = small(embeddings, places, torch.arange(len(sampled)))
-    assert head(embeddings, labels, sampled).item() == pytest.approx(expected.item(), rel=1e-6)
+    small.choose(places)
+    expected = small(embeddings, places)
+    assert head(embeddings, labels).item() == pytest.approx(expected.item(), rel=1e-6)
+
+
+def test_batches_of_one_update_add_their_gradients() -> None:
+    embeddings, labels = _batch(4)
+    whole, parts = _head(0.5), _head(0.5)
+    for head in (whole, parts):
+        head.choose(labels, torch.Generator().manual_seed(1))
+    whole(embeddings, labels).backward()
+    for rows in (slice(0, 2), slice(2, 5)):
+        share = (rows.stop - rows.start) / 5
+        (parts(embeddings[rows], labels[rows]) * share).backward()
+    torch.testing.assert_close(parts.centers.grad, whole.centers.grad)
 
 
 @pytest.mark.parametrize("rate", [0.0, -1.0, 1.5])
