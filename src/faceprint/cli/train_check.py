@@ -9,10 +9,9 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
-from faceprint.cli.labeled_data import Aligned, open_labeled
-from faceprint.cli.output import counted, print_json, print_table, say
+from faceprint.cli.labeled_data import Aligned
+from faceprint.cli.output import counted, print_json, print_table, say, search_notes
 from faceprint.cli.progress import progress
-from faceprint.errors import UsageError
 
 __all__ = ["check"]
 
@@ -22,7 +21,9 @@ _NAMED = 5
 
 @options.with_model_options(*options.STREAM)
 def check(
-    data: Annotated[Path, typer.Argument(metavar="DATA", help="One folder per person.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="DATA", help="One folder per person, or a RecordIO pack.")
+    ],
     store: Annotated[
         Path,
         typer.Option("--store", metavar="DIR", help="The crop store, made or continued."),
@@ -31,9 +32,8 @@ def check(
         list[Path] | None,
         typer.Option(
             "--against",
-            metavar="FOLDER",
-            help="Evaluation set, one folder per person, whose people must not be in DATA; "
-            "repeatable.",
+            metavar="PATH",
+            help="Evaluation set, as DATA, whose people must not be in DATA; repeatable.",
         ),
     ] = None,
     exclude: options.Exclude = None,
@@ -45,21 +45,24 @@ def check(
     """Report on a data set for training. Exit code 1: people are shared with an evaluation set.
 
     Faces are found and aligned once and kept in the crop store, which `train` reads. Photographs
-    are known by their content: a second run only looks at new ones. With --aligned, pictures are
-    crops of 112x112 pixels, and nothing is judged by embeddings.
+    are known by their content: a second run only looks at new ones. With --aligned, and in a pack,
+    pictures are crops of 112x112 pixels, and nothing is judged by embeddings.
     JSON: people, photographs, crops, photographs_each{min, lower_quartile, median, upper_quartile,
     max}, people_with_one, several_faces, unusable[]{source, reason}, repeated[], conflicting[],
     near_duplicates[]{kept, other}, outliers[], probably_one[]{a, b, similarity},
     levels{strangers, own}, shared[]{person, evaluation, other, why}, passed.
     """
     from faceprint.training.check import CheckOptions, check_data
+    from faceprint.training.people_data import open_people
+    from faceprint.vision.search_report import SearchReport
 
-    folders = [data, *(against or [])]
-    if any(folder.is_file() for folder in folders):
-        raise UsageError("expected folders with one folder per person in each")
-    labeled = open_labeled(data, aligned=aligned, exclude=exclude or ())
-    others = [open_labeled(folder, aligned=aligned) for folder in against or []]
-    analyzer = None if aligned else models.load()
+    search = SearchReport()
+    try:
+        labeled = open_people(data, aligned=aligned, exclude=exclude or (), report=search)
+        others = [open_people(path, aligned=aligned, report=search) for path in against or []]
+    finally:
+        search_notes(search)
+    analyzer = None if labeled.aligned else models.load()
     chosen = CheckOptions(analyzer, others, progress("new photographs"))
     report, _ = check_data(labeled, store, chosen)
     document = report.to_dict()

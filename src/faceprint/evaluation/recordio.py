@@ -186,6 +186,10 @@ class RecordPictures(Sequence[Picture]):
     def __len__(self) -> int:
         return len(self.keys)
 
+    def name(self, i: int) -> str:
+        """The name of one picture, which is not read."""
+        return f"{self.file.path.stem}-{int(self.keys[i])}"
+
     @overload
     def __getitem__(self, i: int) -> Picture: ...
     @overload
@@ -194,8 +198,7 @@ class RecordPictures(Sequence[Picture]):
         """One picture with its bytes, or a part of the pack."""
         if isinstance(i, slice):
             return RecordPictures(self.file, self.keys[i])
-        key = int(self.keys[i])
-        return Picture(f"{self.file.path.stem}-{key}", self.file.read(key).data)
+        return Picture(self.name(i), self.file.read(int(self.keys[i])).data)
 
 
 def open_record_pack(source: Path, *, aligned: bool = True) -> LabeledSet:

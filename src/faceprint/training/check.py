@@ -17,6 +17,7 @@ from faceprint.evaluation.embeddings import embed_pictures
 from faceprint.training import cleaning
 from faceprint.training.crop_build import PeopleCrops, Progress, build_store, people_of
 from faceprint.training.crop_store import CropStore
+from faceprint.training.people_data import has_names
 from faceprint.types import Image
 
 if TYPE_CHECKING:
@@ -179,7 +180,8 @@ def shared_people(
     for sha256, subject in zip(people.hashes, people.subjects.tolist(), strict=True):
         if sha256 in hashes:
             found[subject, hashes[sha256]] = "photograph"
-    known = {_plain(name): number for number, name in enumerate(other.names)}
+    named = people.named and has_names(other)
+    known = {_plain(name): number for number, name in enumerate(other.names) if named}
     for number, name in enumerate(people.names):
         if (match := known.get(_plain(name))) is not None:
             found[number, match] = "name"

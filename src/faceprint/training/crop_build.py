@@ -1,10 +1,9 @@
-"""Fills a crop store from a folder per person, and lists who has which crops."""
+"""Fills a crop store from labeled photographs, and lists who has which crops."""
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceprint.errors import DatasetError, DecodeError, FaceprintError
-from faceprint.evaluation.datasets import LabeledSet
-from faceprint.evaluation.embedding_cache import FileHashes
+from faceprint.evaluation.datasets import LabeledSet, Picture
 from faceprint.training.crop_store import SIZE, CropStore, StoredPhoto
+from faceprint.training.people_data import has_names, picture_hashes, picture_names
 from faceprint.types import AnalyzedImage
 from faceprint.vision import EMBEDDING_VERSION, images
 from faceprint.vision.align import align
@@ -34,6 +33,7 @@ _BATCH = 256
 """Photographs that an interruption loses at most."""
 
 Progress = Callable[[int, int], None]
+Source = Path | bytes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +50,7 @@ class PeopleCrops:
         repeated: photographs that are there twice under one name; one is used.
         conflicting: photographs that are there under two names; none is used.
         several: number of photographs with more than one face.
+        named: whether `names` mean anything elsewhere; see `has_names`.
     """
 
     names: tuple[str, ...]
@@ -61,6 +62,7 @@ class PeopleCrops:
     repeated: tuple[str, ...] = ()
     conflicting: tuple[str, ...] = ()
     several: int = 0
+    named: bool = True
 
     def counts(self) -> NDArray[np.int64]:
         """(people,) photographs of each."""
@@ -76,6 +78,7 @@ class PeopleCrops:
             tuple(self.hashes[int(i)] for i in places),
             self.rows[keep],
             subjects.astype(np.int64),
+            named=self.named,
         )
 
 
@@ -88,7 +91,7 @@ def build_store(
     """Find and align the faces of all photographs that the store lacks.
 
     Args:
-        data: pictures that are files.
+        data: see `open_people`.
         folder: of the store.
         analyzer: finds the faces, and embeds them for cleaning. None: the pictures are crops that
             are aligned already, of 112x112 pixels.
@@ -101,19 +104,16 @@ def build_store(
         DatasetError: a file is gone, or the store can't be used.
         ModelError: the models can't be loaded.
     """
-    paths = [p.source for p in data.pictures if isinstance(p.source, Path)]
-    if len(paths) < len(data.pictures):
-        raise DatasetError(f"{data.name}: a pack; expected photographs as files")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with exclusive(folder / ".lock", what=f"the crop store {folder}"):
-            return _fill(paths, folder, analyzer, progress)
+            return _fill(data, folder, analyzer, progress)
     except OSError as error:
         raise DatasetError(f"{folder}: {error.strerror or error}") from error
 
 
 def _fill(
-    paths: Sequence[Path],
+    data: LabeledSet,
     folder: Path,
     analyzer: FaceAnalyzer | None,
     progress: Progress | None,
@@ -128,12 +128,12 @@ def _fill(
             "version": EMBEDDING_VERSION,
         }
         store = CropStore(folder, facts, embedder.dim or 0)
-    with closing(FileHashes(folder / "hashes.sqlite")) as files:
-        hashes = files.of(paths)
-    todo = {h: path for h, path in zip(hashes, paths, strict=True) if h and h not in store}
+    hashes = picture_hashes(data, folder)
+    todo = {h: i for i, h in enumerate(hashes) if h and h not in store}
     done = 0
     work = iter(todo.items())
-    while batch := list(itertools.islice(work, _BATCH)):
+    while places := list(itertools.islice(work, _BATCH)):
+        batch = [(sha256, _source(data.pictures[i])) for sha256, i in places]
         store.add(_aligned(batch) if analyzer is None else _analyzed(batch, analyzer))
         done += len(batch)
         if progress:
@@ -141,10 +141,14 @@ def _fill(
     return store, hashes
 
 
-def _aligned(batch: Sequence[tuple[bytes, Path]]) -> Iterator[StoredPhoto]:
-    for sha256, path in batch:
+def _source(picture: Picture) -> Source:
+    return picture.source if isinstance(picture.source, Path) else picture.read()
+
+
+def _aligned(batch: Sequence[tuple[bytes, Source]]) -> Iterator[StoredPhoto]:
+    for sha256, source in batch:
         try:
-            crop = images.decode(path)
+            crop = images.decode(source)
         except DecodeError as error:
             yield StoredPhoto(sha256, 0, str(error))
             continue
@@ -155,14 +159,16 @@ def _aligned(batch: Sequence[tuple[bytes, Path]]) -> Iterator[StoredPhoto]:
             yield StoredPhoto(sha256, 1, crop=crop)
 
 
-def _analyzed(batch: Sequence[tuple[bytes, Path]], analyzer: FaceAnalyzer) -> Iterator[StoredPhoto]:
+def _analyzed(
+    batch: Sequence[tuple[bytes, Source]], analyzer: FaceAnalyzer
+) -> Iterator[StoredPhoto]:
     same = analyzer.embedder_card.alignment == ALIGNMENT
-    results = analyzer.analyze_many([path for _, path in batch], keep_crops=same, quality=False)
-    for (sha256, path), item in zip(batch, results, strict=True):
-        yield _stored(sha256, path, item)
+    results = analyzer.analyze_many([source for _, source in batch], keep_crops=same, quality=False)
+    for (sha256, source), item in zip(batch, results, strict=True):
+        yield _stored(sha256, source, item)
 
 
-def _stored(sha256: bytes, path: Path, item: AnalyzedImage) -> StoredPhoto:
+def _stored(sha256: bytes, source: Source, item: AnalyzedImage) -> StoredPhoto:
     if item.error is not None:
         if not isinstance(item.error, FaceprintError):
             raise item.error
@@ -173,7 +179,7 @@ def _stored(sha256: bytes, path: Path, item: AnalyzedImage) -> StoredPhoto:
     crop = face.crop
     if crop is None:
         points = None if face.landmarks is None else face.landmarks[None]
-        crop = align(images.decode(path), points, face.box[None], ALIGNMENT)[0]
+        crop = align(images.decode(source), points, face.box[None], ALIGNMENT)[0]
     vector = None if face.embedding is None else face.embedding.vector
     return StoredPhoto(sha256, len(item.faces), "", crop, vector)
 
@@ -189,17 +195,19 @@ def people_of(data: LabeledSet, store: CropStore, hashes: Sequence[bytes]) -> Pe
         owners.setdefault(sha256, set()).add(subject)
     used: dict[bytes, tuple[str, int]] = {}
     unusable, repeated, conflicting = [], [], []
-    for picture, subject, sha256 in zip(data.pictures, data.subjects.tolist(), hashes, strict=True):
+    for name, subject, sha256 in zip(
+        picture_names(data), data.subjects.tolist(), hashes, strict=True
+    ):
         if not sha256:
-            unusable.append((picture.name, "can't be read"))
+            unusable.append((name, "can't be read"))
         elif store.row(sha256) is None:
-            unusable.append((picture.name, store.reason(sha256)))
+            unusable.append((name, store.reason(sha256)))
         elif len(owners[sha256]) > 1:
-            conflicting.append(picture.name)
+            conflicting.append(name)
         elif sha256 in used:
-            repeated.append(picture.name)
+            repeated.append(name)
         else:
-            used[sha256] = (picture.name, subject)
+            used[sha256] = (name, subject)
     people, subjects = np.unique([subject for _, subject in used.values()], return_inverse=True)
     if len(people) < 2:
         raise DatasetError(f"{data.name}: {len(people)} people with a usable photograph, not two")
@@ -213,4 +221,5 @@ def people_of(data: LabeledSet, store: CropStore, hashes: Sequence[bytes]) -> Pe
         tuple(repeated),
         tuple(conflicting),
         sum(store.faces(sha256) > 1 for sha256 in used),
+        has_names(data),
     )

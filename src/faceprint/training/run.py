@@ -17,7 +17,6 @@ import torch
 from faceprint.errors import DatasetError, UsageError
 from faceprint.evaluation.bin_pack import open_bin
 from faceprint.evaluation.datasets import LabeledSet, PairSet
-from faceprint.evaluation.folders import open_folder
 from faceprint.evaluation.pairs import open_lfw, open_pair_table
 from faceprint.evaluation.verification import VerificationProtocol
 from faceprint.training.batches import BatchPlan
@@ -31,6 +30,7 @@ from faceprint.training.checkpoint import (
 from faceprint.training.crop_build import PeopleCrops, Progress
 from faceprint.training.crop_store import CropStore
 from faceprint.training.live_embedder import NetworkSession, validate
+from faceprint.training.people_data import open_people
 from faceprint.training.run_file import Data, RunFile, Validation
 from faceprint.training.trainer import Trainer
 from faceprint.vision.analyzer import load
@@ -85,9 +85,9 @@ def open_data(data: Data) -> tuple[LabeledSet, list[LabeledSet], FaceAnalyzer | 
         DatasetError: a folder can't be used.
         ModelError: no model of that name.
     """
-    labeled = open_folder(data.folder, aligned=data.aligned, exclude=data.exclude)
-    others = [open_folder(folder, aligned=data.aligned) for folder in data.against]
-    if data.aligned:
+    labeled = open_people(data.folder, aligned=data.aligned, exclude=data.exclude)
+    others = [open_people(folder, aligned=data.aligned) for folder in data.against]
+    if labeled.aligned:
         return labeled, others, None
     return labeled, others, load(data.pack, detector=data.detector, embedder=data.embedder)
 
@@ -101,7 +101,7 @@ def prepare(run: RunFile, hooks: Hooks) -> tuple[PeopleCrops, CropStore]:
     labeled, others, analyzer = open_data(run.data)
     judged = run.validation
     if judged is not None and judged.protocol == "lfw" and judged.path not in run.data.against:
-        others.append(open_folder(judged.path, aligned=judged.aligned))
+        others.append(open_people(judged.path, aligned=judged.aligned))
     options = CheckOptions(analyzer, others, hooks.progress("new photographs"))
     report, store = check_data(labeled, run.data.store, options)
     hooks.report(report)

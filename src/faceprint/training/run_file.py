@@ -39,9 +39,9 @@ class Data:
     """Table `data`: what is trained on. Paths are relative to the run file.
 
     Attributes:
-        folder: one folder per person.
+        folder: one folder per person, or a RecordIO pack of aligned crops.
         store: the crop store.
-        against: folders of evaluation sets; shared people are refused.
+        against: evaluation sets, as `folder`; shared people are refused.
         exclude: patterns of people and photographs to leave out.
         aligned: the pictures are crops of 112x112.
         clean: leave out near-duplicates and outliers.

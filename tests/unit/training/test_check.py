@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from faceprint.errors import DatasetError
 from faceprint.evaluation.folders import open_folder
 from faceprint.training.check import CheckOptions, check_data
 from faceprint.training.crop_build import build_store, people_of
+from faceprint.training.people_data import open_people, picture_hashes
 from faceprint.types import AnalyzedImage, Embedding, Face
 from faceprint.vision import images
 from faceprint.zoo.catalog import get_card
@@ -132,3 +134,52 @@ def test_one_usable_person_is_not_enough(tmp_path: Path) -> None:
     store, hashes = build_store(data, tmp_path / "store", None)
     with pytest.raises(DatasetError, match="not two"):
         people_of(data, store, hashes)
+
+
+def _pack(folder: Path, people: Path) -> Path:
+    """A RecordIO pack of the crops of a folder, without an index; people are 0, 1, ..."""
+    body = b""
+    for label, person in enumerate(sorted(people.iterdir())):
+        for picture in sorted(person.iterdir()):
+            content = struct.pack("<IfQQ", 0, float(label), 0, 0) + picture.read_bytes()
+            body += struct.pack("<II", 0xCED7230A, len(content)) + content
+            body += b"\0" * (-len(content) % 4)
+    folder.mkdir()
+    (folder / "train.rec").write_bytes(body)
+    return folder
+
+
+def test_a_pack_gives_the_crops_of_its_pictures(tmp_path: Path, faceprint: CommandLine) -> None:
+    root = _folder(tmp_path / "data", {"A": 2, "B": 3})
+    pack = _pack(tmp_path / "pack", root)
+    words = ("train", "check", pack, "--store", tmp_path / "store", "--json")
+    report = faceprint(*words, "--against", root, code=1).json
+    assert (report["people"], report["crops"]) == (2, 5)
+    assert [(s["person"], s["other"], s["why"]) for s in report["shared"]] == [
+        ("0", "A", "photograph"),
+        ("1", "B", "photograph"),
+    ]
+    assert (tmp_path / "store" / "pack-hashes.npz").is_file()
+    other = _pack(tmp_path / "other", _folder(tmp_path / "more", {"C": 1, "D": 1}, seed=9))
+    assert faceprint(*words, "--against", other).json["shared"] == []  # numbers are no names
+    assert "not for a pack" in faceprint(*words, "--exclude", "0", code=3).err
+    data = open_people(pack)
+    store, hashes = build_store(data, tmp_path / "store", None)
+    people = people_of(data, store, hashes)
+    first = np.asarray(Pillow.open(root / "A" / "0.png"))
+    assert people.pictures[0] == "train-0"
+    assert np.array_equal(store.crops()[people.rows[0]], first)
+
+
+def test_the_hashes_of_a_pack_that_changed_are_computed_again(tmp_path: Path) -> None:
+    root = _folder(tmp_path / "data", {"A": 2, "B": 3})
+    pack = _pack(tmp_path / "pack", root)
+    before = picture_hashes(open_people(pack), tmp_path)
+    assert picture_hashes(open_people(pack), tmp_path) == before
+    (tmp_path / "pack-hashes.npz").write_bytes(b"damaged")
+    assert picture_hashes(open_people(pack), tmp_path) == before
+    more = _folder(tmp_path / "more", {"A": 1, "B": 1}, seed=3)
+    (pack / "train.rec").write_bytes((_pack(tmp_path / "new", more) / "train.rec").read_bytes())
+    after = picture_hashes(open_people(pack), tmp_path)
+    assert len(after) == 2
+    assert set(after).isdisjoint(before)
