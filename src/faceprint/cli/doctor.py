@@ -30,6 +30,7 @@ _EXTRAS = {
     "heif": "pillow-heif",
     "server": "fastapi",
     "client": "httpx",
+    "video": "av",
 }
 _BASE = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "typer", "requests")
 

@@ -1,0 +1,1 @@
+"""Faces over time: video files, cameras and network streams."""
