@@ -59,6 +59,9 @@ if TYPE_CHECKING:
         Quality,
         Verification,
     )
+    from faceprint.video.analyze import analyze_video
+    from faceprint.video.options import VideoOptions, VideoProgress
+    from faceprint.video.track import Track
     from faceprint.vision.analyzer import FaceAnalyzer, FacePrint, load
     from faceprint.vision.embed import VectorEmbedder
     from faceprint.vision.images import decode
@@ -134,8 +137,12 @@ _HOMES = {
     "Skipped": "faceprint.recognition.gallery",
     "Subject": "faceprint.recognition.gallery",
     "TemplateRow": "faceprint.recognition.gallery.records",
+    "Track": "faceprint.video.track",
     "VectorEmbedder": "faceprint.vision.embed",
     "Verification": "faceprint.types",
+    "VideoOptions": "faceprint.video.options",
+    "VideoProgress": "faceprint.video.options",
+    "analyze_video": "faceprint.video.analyze",
     "cluster": "faceprint.recognition.cluster",
     "compare": "faceprint.similarity",
     "decode": "faceprint.vision.images",
@@ -202,9 +209,13 @@ __all__ = [
     "Skipped",
     "Subject",
     "TemplateRow",
+    "Track",
     "VectorEmbedder",
     "Verification",
+    "VideoOptions",
+    "VideoProgress",
     "__version__",
+    "analyze_video",
     "cluster",
     "compare",
     "decode",

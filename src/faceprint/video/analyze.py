@@ -1,0 +1,159 @@
+"""Finds, follows and names the faces of a video: `analyze_video`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+
+import numpy as np
+
+from faceprint.recognition.gallery.gallery import Gallery
+from faceprint.recognition.thresholds.default_threshold import search_points
+from faceprint.recognition.thresholds.min_quality import objection, usable_quality
+from faceprint.types import Array, Face, OperatingPoint
+from faceprint.video.frames import Frame
+from faceprint.video.live import Newest
+from faceprint.video.options import VideoOptions, VideoProgress
+from faceprint.video.pace import Pace
+from faceprint.video.records import TrackRecord
+from faceprint.video.scene import CutDetector
+from faceprint.video.source import Video
+from faceprint.video.track import Track
+from faceprint.video.tracker import Step, Tracker, TrackerOptions
+from faceprint.vision.analyzer import FaceAnalyzer, load
+
+__all__ = ["analyze_video"]
+
+
+def analyze_video(
+    source: str | os.PathLike[str],
+    analyzer: FaceAnalyzer | None = None,
+    gallery: Gallery | None = None,
+    *,
+    options: VideoOptions | None = None,
+    progress: VideoProgress | None = None,
+) -> Generator[Track, None, None]:
+    """The faces of a video, each as a track; a track comes when it is over.
+
+    Nothing is opened before the first track is asked for. Memory does not grow with the video,
+    except by 24 bytes for each face found, which a track keeps as its path.
+
+    Args:
+        source: a file, a camera's number or device, or the address of a stream.
+        analyzer: None for `load()`.
+        gallery: who is looked for, once per track; None leaves tracks without a name.
+        options: see `VideoOptions`.
+        progress: updated with each frame; its `stop()` ends the analysis.
+
+    Raises:
+        InputError: the video can't be opened or a stream stalls; `Video` has the details.
+        UsageError: a live stream and a start.
+        MissingExtraError: PyAV is not installed.
+    """
+    analysis = _Analysis(
+        load() if analyzer is None else analyzer,
+        gallery,
+        options or VideoOptions(),
+        progress or VideoProgress(),
+    )
+    return analysis.tracks(source)
+
+
+class _Analysis:
+    """One pass over one video."""
+
+    def __init__(
+        self,
+        analyzer: FaceAnalyzer,
+        gallery: Gallery | None,
+        options: VideoOptions,
+        progress: VideoProgress,
+    ) -> None:
+        self._analyzer, self._gallery = analyzer, gallery
+        self._options, self._progress = options, progress
+        self._least = usable_quality(analyzer.embedder_card, options.min_quality)
+        self._comparable = usable_quality(analyzer.embedder_card)
+        points = [p.threshold for p in search_points(analyzer).points]
+        limits = (points[0], points[-1]) if len(points) > 1 else (None, None)
+        self._loose = limits[0]
+        self._tracker = Tracker(TrackerOptions(loose=limits[0], strict=limits[1]))
+        self._records: dict[int, TrackRecord] = {}
+        self._point: OperatingPoint | None = None
+        self._numbered = 0
+
+    def tracks(self, source: str | os.PathLike[str]) -> Generator[Track, None, None]:
+        """See `analyze_video`."""
+        options, progress = self._options, self._progress
+        with Video(source, timeout=options.timeout) as video:
+            self._analyzer.open()
+            if self._gallery is not None:
+                self._point = options.point or self._gallery.operating_point()
+            ends = [end for end in (video.duration, options.end) if end is not None]
+            progress.duration = min(ends) if ends and not video.live else options.end
+            frames = video.frames(options.start, options.end)
+            if video.live:
+                newest = Newest(frames)
+                with closing(newest):
+                    yield from self._follow(newest, video, newest)
+            else:
+                with closing(frames):
+                    yield from self._follow(frames, video, None)
+
+    def _follow(
+        self, frames: Iterable[Frame], video: Video, newest: Newest | None
+    ) -> Iterator[Track]:
+        progress = self._progress
+        pace, cuts = Pace(self._options.every, video.rate), CutDetector()
+        for frame in frames:
+            progress.position = frame.time
+            progress.frames += 1
+            progress.damaged = video.damaged
+            progress.dropped = 0 if newest is None else newest.dropped
+            due, cut = pace.due(), cuts.is_cut(frame.thumbnail())
+            if cut:
+                yield from self._finished(self._tracker.cut())
+            if due or cut:
+                with pace.analysis():
+                    step = self._analyze(frame)
+                progress.analyzed += 1
+                yield from self._finished(step)
+            if progress.stopped:
+                break
+        yield from self._finished(self._tracker.cut())
+
+    def _analyze(self, frame: Frame) -> Step:
+        """Find the faces of a frame, and note them in their tracks."""
+        image = frame.image()
+        faces = self._analyzer.analyze(image)
+        boxes = np.asarray([face.box for face in faces], np.float32).reshape(-1, 4)
+        step = self._tracker.update(frame.time, boxes, self._embeddings(faces))
+        for key, face in zip(step.keys, faces, strict=True):
+            record = self._records.get(int(key))
+            if record is None:
+                record = self._records[int(key)] = TrackRecord(self._options.crops)
+            record.add(frame.time, face, image)
+        return step
+
+    def _embeddings(self, faces: list[Face]) -> Array:
+        """(n, d) the embeddings; NaN for faces that are too poor to be compared."""
+        rows = np.full((len(faces), self._analyzer.embedder_card.dim or 1), np.nan, np.float32)
+        for row, face in zip(rows, faces, strict=True):
+            if face.embedding is not None and not objection(face.quality, self._comparable):
+                row[:] = face.embedding.vector
+        return rows
+
+    def _finished(self, step: Step) -> Iterator[Track]:
+        for key in step.dropped:
+            del self._records[key]
+        for key in step.ended:
+            record = self._records.pop(key)
+            self._numbered += 1
+            yield record.track(
+                self._numbered,
+                self._least,
+                self._loose,
+                self._gallery,
+                self._point,
+                self._options.top,
+            )

@@ -1,0 +1,73 @@
+"""The newest frame of a live stream: those that nobody could take in time are counted."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator
+from typing import Self
+
+from faceprint.video.frames import Frame
+
+__all__ = ["Newest"]
+
+
+class Newest:
+    """An iterator over a stream's frames that skips to the newest one.
+
+    A thread reads all the time, so that the camera's buffers never fill and what is analyzed is
+    never old. Memory is bounded by one frame.
+
+    Attributes:
+        dropped: number of frames that were replaced by a newer one.
+    """
+
+    def __init__(self, frames: Generator[Frame, None, None]) -> None:
+        self.dropped = 0
+        self._frames = frames
+        self._changed = threading.Condition()
+        self._newest: Frame | None = None
+        self._error: BaseException | None = None
+        self._over = self._closed = False
+        self._thread = threading.Thread(target=self._read, name="faceprint-video", daemon=True)
+        self._thread.start()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Frame:
+        """The newest frame, as soon as there is one that was not given yet.
+
+        Raises:
+            InputError: what reading the stream raised.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest is not None or self._over)
+            frame, self._newest = self._newest, None
+            if frame is not None:
+                return frame
+            if self._error is not None:
+                error, self._error = self._error, None
+                raise error
+        raise StopIteration
+
+    def close(self) -> None:
+        """Stop reading, and wait for the thread: at most as long as the stream's timeout."""
+        self._closed = True
+        self._thread.join()
+
+    def _read(self) -> None:
+        try:
+            for frame in self._frames:
+                with self._changed:
+                    self.dropped += self._newest is not None
+                    self._newest = frame
+                    self._changed.notify()
+                if self._closed:
+                    break
+        except Exception as error:  # noqa: BLE001 - raised again where the frames are taken
+            self._error = error
+        finally:
+            self._frames.close()
+            with self._changed:
+                self._over = True
+                self._changed.notify()

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+import pytest
+
+from faceprint.video.pace import Pace
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def run(pace: Pace, clock: Clock, frames: int, decode: float, analysis: float) -> list[int]:
+    """The numbers of the frames analyzed, when each costs these seconds."""
+    chosen = []
+    for number in range(frames):
+        clock.now += decode
+        if pace.due():
+            with pace.analysis():
+                clock.now += analysis
+            chosen.append(number)
+    return chosen
+
+
+def test_every_nth_frame() -> None:
+    clock = Clock()
+    assert run(Pace(4, 25.0, clock), clock, 12, 1.0, 1.0) == [0, 4, 8]
+    assert run(Pace(1, 25.0, clock), clock, 3, 1.0, 1.0) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("decode", "analysis", "stride"),
+    [
+        (0.001, 0.01, 2),  # ten a second are enough: 25 / 10
+        (0.010, 0.10, 4),  # 100 ms of analysis in the 30 ms that decoding leaves
+        (0.010, 0.20, 7),
+        (0.010, 5.00, 12),  # never less than two a second
+        (0.500, 0.01, 12),  # decoding alone is too slow
+    ],
+)
+def test_the_stride_keeps_up_with_the_video(decode: float, analysis: float, stride: int) -> None:
+    clock = Clock()
+    pace = Pace(None, 25.0, clock)
+    start = clock.now
+    chosen = run(pace, clock, 200, decode, analysis)
+    assert pace.stride == stride
+    assert chosen[0] == 0 and chosen[-1] - chosen[-2] == stride
+    if stride < 12:
+        assert clock.now - start <= 200 / 25 * 1.1, "not slower than it is shown"
+
+
+def test_one_frame_a_second_is_analyzed_whole() -> None:
+    clock = Clock()
+    assert run(Pace(None, 1.0, clock), clock, 4, 0.001, 0.1) == [0, 1, 2, 3]
