@@ -34,6 +34,7 @@ _COMMANDS = {
     "find": ("faceprint.cli.find", "find"),
     "gallery": ("faceprint.cli.gallery", "app"),
     "cluster": ("faceprint.cli.cluster", "cluster"),
+    "video": ("faceprint.cli.video", "video"),
     "models": ("faceprint.cli.models", "app"),
     "evaluate": ("faceprint.cli.evaluate", "evaluate"),
     "calibrate": ("faceprint.cli.calibrate", "calibrate"),

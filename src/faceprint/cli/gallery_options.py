@@ -20,6 +20,7 @@ from faceprint.errors import GalleryError, UnknownModelError, UsageError
 if TYPE_CHECKING:
     from faceprint.recognition.gallery import Consent, Subject
     from faceprint.recognition.gallery.gallery import Gallery
+    from faceprint.types import OperatingPoint
     from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "moment",
     "open_gallery",
     "subject_document",
+    "threshold_words",
 ]
 
 Location = Annotated[
@@ -185,3 +187,15 @@ def subject_document(subject: Subject) -> dict[str, Any]:
         "metadata": dict(subject.metadata),
         "consent": None if subject.consent is None else asdict(subject.consent),
     }
+
+
+def threshold_words(point: OperatingPoint) -> str:
+    """The threshold of a search and the evidence for it."""
+    words = f"threshold {point.threshold:.3f}: {point.name}"
+    if point.provisional:
+        return f"{words} ({point.source}: provisional)"
+    if point.fmr is not None:
+        return f"{words} (FMR {point.fmr:.2g}; {point.source})"
+    if point.fmr_high is not None:
+        return f"{words} (measured: FMR at most {point.fmr_high:.2g}; {point.source})"
+    return words

@@ -11,12 +11,19 @@ from faceprint.cli import options
 from faceprint.cli.attendance import Attendance
 from faceprint.cli.drawing import Draw, draw_faces
 from faceprint.cli.exit_codes import DONE, INPUT, NO
-from faceprint.cli.gallery_options import KeyFile, Location, announced, gallery_exists, load_for
+from faceprint.cli.gallery_options import (
+    KeyFile,
+    Location,
+    announced,
+    gallery_exists,
+    load_for,
+    threshold_words,
+)
 from faceprint.cli.output import counted, note, print_json, say, search_notes
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
-    from faceprint.types import AnalyzedImage, Face, Identification, OperatingPoint
+    from faceprint.types import AnalyzedImage, Face, Identification
 
 __all__ = ["identify"]
 
@@ -91,7 +98,7 @@ def identify(
     done = found = failed = 0
     with announced(Gallery.open(gallery, fp, key=key, index=index)) as opened:  # type: ignore[arg-type]
         point = opened.operating_point(fpir=fpir, threshold=threshold, points=points)
-        note(f"threshold {point.threshold:.3f}: {point.name}{_evidence(point)}")
+        note(threshold_words(point))
         for result in fp.analyze_many(sources):
             done += 1
             if result.error is not None:
@@ -143,16 +150,6 @@ def _label(answer: Identification) -> str:
     if answer.subject is None:
         return "?" if answer.decidable else "too poor"
     return f"{answer.subject}  {answer.candidates[0].similarity:.3f}"
-
-
-def _evidence(point: OperatingPoint) -> str:
-    if point.provisional:
-        return f" ({point.source}: provisional)"
-    if point.fmr is not None:
-        return f" (FMR {point.fmr:.2g}; {point.source})"
-    if point.fmr_high is not None:
-        return f" (measured: FMR at most {point.fmr_high:.2g}; {point.source})"
-    return ""
 
 
 def _line(source: str, face: Face, answer: Identification) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from contextlib import closing
 
 import numpy as np
 
+from faceprint.errors import InputError
 from faceprint.recognition.gallery.gallery import Gallery
 from faceprint.recognition.thresholds.default_threshold import search_points
 from faceprint.recognition.thresholds.min_quality import objection, usable_quality
@@ -103,24 +104,31 @@ class _Analysis:
     def _follow(
         self, frames: Iterable[Frame], video: Video, newest: Newest | None
     ) -> Iterator[Track]:
-        progress = self._progress
         pace, cuts = Pace(self._options.every, video.rate), CutDetector()
-        for frame in frames:
-            progress.position = frame.time
-            progress.frames += 1
-            progress.damaged = video.damaged
-            progress.dropped = 0 if newest is None else newest.dropped
-            due, cut = pace.due(), cuts.is_cut(frame.thumbnail())
-            if cut:
-                yield from self._finished(self._tracker.cut())
-            if due or cut:
-                with pace.analysis():
-                    step = self._analyze(frame)
-                progress.analyzed += 1
-                yield from self._finished(step)
-            if progress.stopped:
-                break
+        try:
+            for frame in frames:
+                self._note(frame, video, newest)
+                due, cut = pace.due(), cuts.is_cut(frame.thumbnail())
+                if cut:
+                    yield from self._finished(self._tracker.cut())
+                if due or cut:
+                    with pace.analysis():
+                        step = self._analyze(frame)
+                    yield from self._finished(step)
+                if self._progress.stopped:
+                    break
+        except InputError:
+            # A stream that breaks off: what was seen before comes first.
+            yield from self._finished(self._tracker.cut())
+            raise
         yield from self._finished(self._tracker.cut())
+
+    def _note(self, frame: Frame, video: Video, newest: Newest | None) -> None:
+        progress = self._progress
+        progress.position = frame.time
+        progress.frames += 1
+        progress.damaged = video.damaged
+        progress.dropped = 0 if newest is None else newest.dropped
 
     def _analyze(self, frame: Frame) -> Step:
         """Find the faces of a frame, and note them in their tracks."""
@@ -133,6 +141,9 @@ class _Analysis:
             if record is None:
                 record = self._records[int(key)] = TrackRecord(self._options.crops)
             record.add(frame.time, face, image)
+        self._progress.analyzed += 1
+        if self._progress.watch is not None:
+            self._progress.watch(self._progress)
         return step
 
     def _embeddings(self, faces: list[Face]) -> Array:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from faceprint.errors import UsageError
@@ -57,6 +58,9 @@ class VideoOptions:
 class VideoProgress:
     """How far the analysis is; `analyze_video` updates it, any thread may read it.
 
+    Args:
+        watch: called after each analyzed frame.
+
     Attributes:
         position: seconds; the time of the newest frame.
         duration: seconds up to which is analyzed; None for a stream without an end.
@@ -66,7 +70,8 @@ class VideoProgress:
         damaged: packets that could not be decoded.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, watch: Callable[[VideoProgress], None] | None = None) -> None:
+        self.watch = watch
         self.position = 0.0
         self.duration: float | None = None
         self.frames = self.analyzed = self.dropped = self.damaged = 0

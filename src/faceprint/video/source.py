@@ -48,12 +48,19 @@ class Video:
         damaged: number of packets so far that could not be decoded.
     """
 
-    def __init__(self, source: str | os.PathLike[str], *, timeout: float = DEFAULT_TIMEOUT) -> None:
+    def __init__(
+        self,
+        source: str | os.PathLike[str],
+        *,
+        timeout: float = DEFAULT_TIMEOUT,
+        warn: bool = True,
+    ) -> None:
         """Open a video.
 
         Args:
             source: a file, a camera or an address (`address.locate`).
             timeout: seconds without data after which a stream counts as stalled.
+            warn: log a warning if the file is damaged or shorter than it says.
 
         Raises:
             SourceNotFoundError: no such file or camera.
@@ -66,7 +73,7 @@ class Video:
         if not (math.isfinite(timeout) and timeout > 0):
             raise UsageError(f"timeout is {timeout}, not a positive number of seconds")
         self._av: Any = require("av", extra="video")
-        self._address, self._timeout = locate(source), timeout
+        self._address, self._timeout, self._warn = locate(source), timeout, warn
         self.name = self._address.name
         self.damaged = 0
         self._container = self._open(self._address)
@@ -94,6 +101,11 @@ class Video:
     def close(self) -> None:
         """Close the file or the connection."""
         self._container.close()
+
+    @property
+    def origin(self) -> float:
+        """The time that the file itself gives to its first frame, in seconds."""
+        return self._origin() or 0.0
 
     def frames(self, start: float = 0.0, end: float | None = None) -> Generator[Frame, None, None]:
         """The frames from `start` up to before `end`, both in seconds, in the order shown.
@@ -164,7 +176,7 @@ class Video:
             if base is None:
                 self._container.seek(int(time * self._av.time_base))
             else:
-                stamp = int((time + (self._origin() or 0.0)) / base)
+                stamp = int((time + self.origin) / base)
                 self._container.seek(stamp, stream=self._stream)
         except self._av.FFmpegError as error:
             raise self._explained(error) from error
@@ -251,7 +263,7 @@ class Video:
 
     def _warn_if_short(self, end: float) -> None:
         expected = self.duration
-        if self.live or expected is None:
+        if self.live or expected is None or not self._warn:
             return
         if end < expected - _MISSING_END or (self.damaged and end < expected - 2 / self.rate):
             _LOG.warning(

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Iterator
+import socket
+import threading
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 
@@ -198,6 +201,63 @@ def test_nothing_is_opened_before_the_first_track_is_asked_for(
     running = analyze_video(tmp_path / "none.mp4", analyzer)
     with pytest.raises(InputError, match="no such file"):
         next(running)
+
+
+@pytest.fixture
+def camera(tmp_path: Path) -> Iterator[Callable[[bool], str]]:
+    """The address of a live stream of the zoom that breaks off, or stalls, after its last frame."""
+    made = clip("zoom")
+    data = write(tmp_path / "live.ts", made.frames, made.times).read_bytes()
+    over = threading.Event()
+    server = socket.create_server(("127.0.0.1", 0))
+    threads: list[threading.Thread] = []
+
+    def serve(stalls: bool) -> None:
+        connection, _ = server.accept()
+        with connection, contextlib.suppress(ConnectionError):
+            connection.sendall(data)
+            if stalls:
+                over.wait(60)
+
+    def start(stalls: bool) -> str:
+        threads.append(threading.Thread(target=serve, args=(stalls,), daemon=True))
+        threads[-1].start()
+        return f"tcp://127.0.0.1:{server.getsockname()[1]}"
+
+    yield start
+    over.set()
+    for thread in threads:
+        thread.join()
+    server.close()
+
+
+def test_frames_of_a_live_stream_are_analyzed_or_counted_as_dropped(
+    analyzer: FaceAnalyzer, camera: Callable[[bool], str]
+) -> None:
+    progress = VideoProgress()
+    tracks = list(
+        analyze_video(camera(False), analyzer, options=VideoOptions(every=1), progress=progress)
+    )
+    assert progress.frames + progress.dropped == 60 and progress.frames == progress.analyzed
+    assert progress.duration is None
+    assert len(tracks) == 1 and tracks[0].end == pytest.approx(59 / RATE, abs=0.002)
+
+
+def test_a_live_stream_that_stalls_gives_its_tracks_and_then_the_error(
+    analyzer: FaceAnalyzer, camera: Callable[[bool], str]
+) -> None:
+    options = VideoOptions(every=1, timeout=1.0)
+    running = analyze_video(camera(True), analyzer, options=options)
+    assert next(running).number == 1
+    with pytest.raises(InputError, match="gave no data for 1 s"):
+        next(running)
+
+
+def test_a_live_stream_cannot_be_started_later(
+    analyzer: FaceAnalyzer, camera: Callable[[bool], str]
+) -> None:
+    with pytest.raises(UsageError, match="can't be started"):
+        list(analyze_video(camera(False), analyzer, options=VideoOptions(start=1.0)))
 
 
 @pytest.mark.parametrize(
