@@ -40,7 +40,7 @@ class BestFaces:
     def add(self, time: float, face: Face) -> bool:
         """Offer an embedded face; whether it is now the best of all."""
         best = max((_value(kept) for _, kept in self._kept), default=-1.0)
-        near = [i for i, (at, _) in enumerate(self._kept) if abs(at - time) < _SPACING]
+        near = [i for i, (at, _) in enumerate(self._kept) if abs(at - time) < _SPACING - 1e-6]
         if any(_value(self._kept[i][1]) >= _value(face) for i in near):
             return False
         self._kept = [entry for i, entry in enumerate(self._kept) if i not in near]
