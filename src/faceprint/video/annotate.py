@@ -173,7 +173,9 @@ class _Sound:
         self._name = video.name
         self._shift = video.origin + options.start
         self._length = None if options.end is None else options.end - options.start
-        self._input: InputContainer = self._av.open(address.url, options=address.options)
+        self._input: InputContainer = self._av.open(
+            address.url, options=address.options, metadata_errors="replace"
+        )
         self._outputs: dict[int, Any] = {}
         self._packets: Iterator[Packet[Any]] = iter(())
         self._next: Packet[Any] | None = None

@@ -212,7 +212,10 @@ class Video:
             kinds = sorted({stream.type for stream in self._container.streams})
             rest = f"; it holds {', '.join(kinds)}" if kinds else ""
             raise DecodeError(f"{self.name}: has no video track{rest}")
-        return max(found, key=lambda stream: stream.width * stream.height)
+        known = [stream for stream in found if stream.codec_context is not None]
+        if not known:
+            raise DecodeError(f"{self.name}: FFmpeg does not know how its picture is encoded")
+        return max(known, key=lambda stream: stream.width * stream.height)
 
     def _check_size(self, width: int, height: int) -> None:
         limit = default_limits().max_pixels

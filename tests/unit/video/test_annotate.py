@@ -121,6 +121,15 @@ def test_sound_that_the_format_cannot_hold(
         assert [stream.type for stream in container.streams] == ["video"]
 
 
+def test_titles_that_are_no_text(tmp_path: Path) -> None:
+    source = pan(tmp_path / "pan.mp4", audio=True)
+    data = source.read_bytes()
+    assert b"Lavf" in data
+    source.write_bytes(data.replace(b"Lavf", b"\xb5\xff\xb5\xff"))
+    write_annotated(source, tmp_path / "out.mp4", [])
+    assert len(sound(tmp_path / "out.mp4")) > 30
+
+
 def test_what_cannot_be_written(tmp_path: Path) -> None:
     source = pan(tmp_path / "pan.mp4")
     with pytest.raises(UsageError, match="only a file"):

@@ -135,6 +135,14 @@ def test_what_is_not_a_video(tmp_path: Path) -> None:
             Video(path)
 
 
+def test_a_picture_in_an_unknown_encoding(tmp_path: Path) -> None:
+    path = pan(tmp_path / "pan.mp4")
+    data = path.read_bytes()
+    path.write_bytes(data.replace(b"avc1", b"zzzz").replace(b"mp4v", b"zzzz"))
+    with pytest.raises(DecodeError, match="does not know how its picture is encoded"):
+        Video(path)
+
+
 def test_sound_without_a_picture(tmp_path: Path) -> None:
     with pytest.raises(DecodeError, match="no video track; it holds audio"):
         Video(write_audio(tmp_path / "a.m4a"))
