@@ -81,6 +81,12 @@ def video(
         float,
         typer.Option("--timeout", metavar="S", help="Seconds without data that end a stream."),
     ] = 10.0,
+    reconnect: Annotated[
+        float,
+        typer.Option(
+            "--reconnect", metavar="S", help="Seconds for which a lost live stream is sought again."
+        ),
+    ] = 0.0,
     key_file: KeyFile = None,
     as_json: options.Json = False,
     *,
@@ -107,6 +113,7 @@ def video(
         min_quality=min_quality,
         crops=faces is not None,
         timeout=timeout,
+        reconnect=reconnect,
     )
     if out is not None:
         check_target(source, out)

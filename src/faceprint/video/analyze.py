@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 
@@ -17,6 +18,7 @@ from faceprint.video.frames import Frame
 from faceprint.video.live import Newest
 from faceprint.video.options import VideoOptions, VideoProgress
 from faceprint.video.pace import Pace
+from faceprint.video.reconnect import lasting_frames
 from faceprint.video.records import TrackRecord
 from faceprint.video.scene import CutDetector
 from faceprint.video.source import Video
@@ -92,14 +94,24 @@ class _Analysis:
                 self._point = options.point or self._gallery.operating_point()
             ends = [end for end in (video.duration, options.end) if end is not None]
             progress.duration = min(ends) if ends and not video.live else options.end
-            frames = video.frames(options.start, options.end)
             if video.live:
-                newest = Newest(frames)
-                with closing(newest):
+                with closing(self._newest(video)) as newest:
                     yield from self._follow(newest, video, newest)
             else:
-                with closing(frames):
+                with closing(video.frames(options.start, options.end)) as frames:
                     yield from self._follow(frames, video, None)
+
+    def _newest(self, video: Video) -> Newest:
+        """The newest frames of a live stream, which is sought again where it breaks off."""
+        options, closed = self._options, threading.Event()
+        frames = lasting_frames(
+            video,
+            start=options.start,
+            end=options.end,
+            patience=options.reconnect,
+            wait=closed.wait,
+        )
+        return Newest(frames, closed)
 
     def _follow(
         self, frames: Iterable[Frame], video: Video, newest: Newest | None
@@ -108,7 +120,7 @@ class _Analysis:
         try:
             for frame in frames:
                 self._note(frame, video, newest)
-                due, cut = pace.due(), cuts.is_cut(frame.thumbnail())
+                due, cut = pace.due(), cuts.is_cut(frame.thumbnail()) or frame.resumed
                 if cut:
                     yield from self._finished(self._tracker.cut())
                 if due or cut:

@@ -27,11 +27,13 @@ class Frame:
         time: seconds from the start of the video.
         raw: the decoder's frame.
         pixel_aspect: width of a pixel divided by its height.
+        resumed: whether a live stream was interrupted before this frame.
     """
 
     time: float
     raw: VideoFrame
     pixel_aspect: float = 1.0
+    resumed: bool = False
 
     def image(self) -> Image:
         """(H, W, 3) RGB uint8, upright and with square pixels."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Self
 
 from faceprint.video.frames import Frame
@@ -19,15 +20,19 @@ class Newest:
 
     Attributes:
         dropped: number of frames that were replaced by a newer one.
+
+    Args:
+        frames: read by the thread.
+        closed: set by `close`, so that `frames` need not wait for what nobody wants.
     """
 
-    def __init__(self, frames: Generator[Frame, None, None]) -> None:
+    def __init__(self, frames: Generator[Frame, None, None], closed: threading.Event) -> None:
         self.dropped = 0
         self._frames = frames
         self._changed = threading.Condition()
         self._newest: Frame | None = None
         self._error: BaseException | None = None
-        self._over = self._closed = False
+        self._closed, self._over = closed, False
         self._thread = threading.Thread(target=self._read, name="faceprint-video", daemon=True)
         self._thread.start()
 
@@ -52,17 +57,20 @@ class Newest:
 
     def close(self) -> None:
         """Stop reading, and wait for the thread: at most as long as the stream's timeout."""
-        self._closed = True
+        self._closed.set()
         self._thread.join()
 
     def _read(self) -> None:
         try:
-            for frame in self._frames:
+            for read in self._frames:
+                frame = read
                 with self._changed:
-                    self.dropped += self._newest is not None
+                    if self._newest is not None:
+                        self.dropped += 1
+                        frame = replace(frame, resumed=frame.resumed or self._newest.resumed)
                     self._newest = frame
                     self._changed.notify()
-                if self._closed:
+                if self._closed.is_set():
                     break
         except Exception as error:  # noqa: BLE001 - raised again where the frames are taken
             self._error = error

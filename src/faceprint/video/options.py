@@ -28,6 +28,7 @@ class VideoOptions:
             none.
         crops: keep the best face of each track with some surroundings.
         timeout: seconds without data after which a stream counts as stalled.
+        reconnect: seconds for which a live stream that broke off is sought again; 0 ends with it.
 
     Raises:
         UsageError: a value is out of range.
@@ -41,6 +42,7 @@ class VideoOptions:
     min_quality: float | None = None
     crops: bool = False
     timeout: float = DEFAULT_TIMEOUT
+    reconnect: float = 0.0
 
     def __post_init__(self) -> None:
         check_min_quality(self.min_quality)
@@ -51,6 +53,8 @@ class VideoOptions:
         for name, value in (("every", self.every), ("top", self.top)):
             if value is not None and value < 1:
                 raise UsageError(f"{name} is {value}, not a positive whole number")
+        if not self.reconnect >= 0:
+            raise UsageError(f"reconnect is {self.reconnect}, not a number of seconds from 0 on")
         if not (math.isfinite(self.timeout) and self.timeout > 0):
             raise UsageError(f"timeout is {self.timeout}, not a positive number of seconds")
 

@@ -6,7 +6,6 @@ import logging
 import math
 import os
 from collections.abc import Generator, Iterator
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from faceprint._optional import require
@@ -90,12 +89,7 @@ class Video:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -148,10 +142,11 @@ class Video:
             yield from found
             return
         # Some formats find no key frame before the time: read on from the beginning.
-        self._reopen()
+        self.reopen()
         yield from self._timed(self._container.demux(self._stream))
 
-    def _reopen(self) -> None:
+    def reopen(self) -> None:
+        """Open it once more, from its beginning; raises what opening it the first time raises."""
         self._container.close()
         self._container = self._open(self._address)
         self._stream = self._choose_stream()

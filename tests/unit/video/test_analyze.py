@@ -271,6 +271,8 @@ def test_a_live_stream_cannot_be_started_later(
         {"top": 0},
         {"min_quality": 2.0},
         {"timeout": 0.0},
+        {"reconnect": -1.0},
+        {"reconnect": float("nan")},
     ],
 )
 def test_options_out_of_range(wrong: dict[str, float]) -> None:

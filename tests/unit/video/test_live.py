@@ -26,7 +26,7 @@ class Camera:
         number = 0
         try:
             while self.orders.get(timeout=60):
-                yield Frame(float(number), RAW)
+                yield Frame(float(number), RAW, resumed=number == 3)
                 number += 1
             if self.ends_with is not None:
                 raise self.ends_with
@@ -43,20 +43,20 @@ class Camera:
 
 def test_the_newest_frame_is_given_and_the_others_are_counted() -> None:
     camera = Camera()
-    newest = Newest(camera.frames())
+    newest = Newest(camera.frames(), threading.Event())
     camera.shoot(1)
     assert next(newest).time == 0.0
     camera.shoot(5)
     camera.end()
     assert camera.closed.wait(60)
-    assert [frame.time for frame in newest] == [5.0]
+    assert [(frame.time, frame.resumed) for frame in newest] == [(5.0, True)]
     assert newest.dropped == 4
     newest.close()
 
 
 def test_an_error_comes_after_the_last_frame() -> None:
     camera = Camera(ends_with=InputError("gave no data"))
-    newest = Newest(camera.frames())
+    newest = Newest(camera.frames(), threading.Event())
     camera.shoot(1)
     camera.end()
     assert camera.closed.wait(60)
@@ -68,7 +68,7 @@ def test_an_error_comes_after_the_last_frame() -> None:
 
 def test_closing_stops_the_reader() -> None:
     camera = Camera()
-    newest = Newest(camera.frames())
+    newest = Newest(camera.frames(), threading.Event())
     camera.shoot(1)
     next(newest)
     camera.shoot(1)

@@ -54,6 +54,16 @@ def test_seeking_gives_the_same_frames_as_reading_on(tmp_path: Path, suffix: str
         np.testing.assert_array_equal(image, whole[time])
 
 
+def test_a_video_can_be_opened_again(tmp_path: Path) -> None:
+    with Video(pan(tmp_path / "pan.ts")) as video:
+        first = [frame.time for frame in video.frames()]
+        video.reopen()
+        assert [frame.time for frame in video.frames()] == first
+        (tmp_path / "pan.ts").unlink()
+        with pytest.raises(InputError):
+            video.reopen()
+
+
 def test_a_start_after_the_end_is_wrong_usage(tmp_path: Path) -> None:
     with Video(pan(tmp_path / "pan.mp4")) as video, pytest.raises(UsageError, match="no frame at"):
         list(video.frames(60.0))
