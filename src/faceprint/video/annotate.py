@@ -31,7 +31,12 @@ __all__ = ["check_target", "write_annotated"]
 
 _LOG = logging.getLogger("faceprint.video")
 _FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
-_CLOCK = Fraction(1, 90_000)
+_CLOCK = Fraction(1, 60_000)
+"""MPEG-4 allows no finer clock than 1/65,535 s; here 24, 25, 29.97 and 30 a second are exact."""
+
+_MPEG4_BITS = 0.2
+"""Bits per pixel of MPEG-4, enough for its blocks not to show."""
+
 _BT709 = 1
 _DEFAULTS = VideoOptions()
 
@@ -149,6 +154,7 @@ class _Writer:
         stream.color_primaries = stream.color_trc = _BT709
         if h264:
             stream.options = {"preset": "veryfast", "crf": "20"}
+        self._bits = 0.0 if h264 else _MPEG4_BITS * rate  # per pixel and second
         self._stream, self._size = stream, (0, 0)
 
     def write(self, image: Image, time: float) -> None:
@@ -156,6 +162,8 @@ class _Writer:
         frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         if not self._size[0]:
             self._size = self._stream.width, self._stream.height = frame.width, frame.height
+            if self._bits:
+                self._stream.bit_rate = round(self._bits * frame.width * frame.height)
         frame = frame.reformat(*self._size, format="yuv420p", dst_colorspace="ITU709")
         frame.pts, frame.time_base = round(time / _CLOCK), _CLOCK
         self._container.mux(self._stream.encode(frame))

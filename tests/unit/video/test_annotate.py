@@ -121,6 +121,19 @@ def test_sound_that_the_format_cannot_hold(
         assert [stream.type for stream in container.streams] == ["video"]
 
 
+def test_without_an_encoder_of_h264_it_is_mpeg4(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = pan(tmp_path / "pan.mp4"), tmp_path / "out.mp4"
+    monkeypatch.setattr(av, "codecs_available", {"mpeg4"})
+    write_annotated(source, target, [track()])
+    with av.open(str(target)) as container:
+        assert container.streams.video[0].codec_context.name == "mpeg4"
+    with Video(target) as video:
+        times = [frame.time for frame in video.frames()]
+    assert times == pytest.approx(clip("pan").times, abs=0.002)
+
+
 def test_titles_that_are_no_text(tmp_path: Path) -> None:
     source = pan(tmp_path / "pan.mp4", audio=True)
     data = source.read_bytes()
