@@ -16,7 +16,13 @@ import typer
 
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
-from faceprint.cli.gallery_options import KeyFile, announced, gallery_exists, threshold_words
+from faceprint.cli.gallery_options import (
+    KeyFile,
+    announced,
+    gallery_exists,
+    load_for,
+    threshold_words,
+)
 from faceprint.cli.output import counted, note, print_json, say
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
@@ -117,7 +123,7 @@ def video(
     )
     if out is not None:
         check_target(source, out)
-    fp = models.load()
+    fp = models.load() if gallery is None else load_for(gallery, models)
     marked: list[Track] = []
     count = recognized = 0
     with ExitStack() as stack:
