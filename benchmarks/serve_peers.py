@@ -3,10 +3,9 @@
     python benchmarks/serve_peers.py [--seconds 20] [--rounds 3] [--environments DIR]
 
 Both get LFW's photographs as multipart files from 32 clients and answer boxes and embeddings. The
-sides take turns. insightface has no service on the package index: InsightFace Server is a folder
-of its repository that needs PostgreSQL and a compiled search library, Immich's machine learning is
-a folder of Immich's. So beside ours stands what their users write: one FastAPI route around
-`FaceAnalysis.get`, in one process and in one per core.
+sides take turns. InsightFace Server 0.2 and Immich's machine learning come as container images and
+are not on the package index. So beside ours stands what users of the library insightface write: one
+FastAPI route around `FaceAnalysis.get`, in one process and in one per core.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import docs_people
+import docs_service
 import docs_speed
 from docs_results import Results
 
@@ -22,6 +23,7 @@ PAGES = (
     "docs/scaling.md",
     "docs/galleries.md",
     "docs/quantize.md",
+    "docs/deploy.md",
     "docs/decisions/0004-smallest-face.md",
     "docs/experiments/clustering.md",
     "docs/decisions/0007-optimizer.md",
@@ -64,4 +66,6 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "incremental": docs_people.incremental,
     "face-size": docs_speed.face_size,
     "postgres": docs_people.postgres,
+    "service-load": docs_service.service_load,
+    "service-peers": docs_service.service_peers,
 }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +84,7 @@ def test_what_is_wrong_with_a_footer_is_said(footer: bytes, says: str, tmp_path:
         count_values(path)
 
 
-@pytest.mark.parametrize("data", [b"", b"PAR1", os.urandom(64), b"PAR1\xff\xff\xff\x7fPAR1"])
+@pytest.mark.parametrize("data", [b"", b"PAR1", bytes(range(64)), b"PAR1\xff\xff\xff\x7fPAR1"])
 def test_a_file_that_is_not_parquet_is_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     path.write_bytes(data)
