@@ -55,15 +55,17 @@ class Widened:
     def embedder_card(self) -> faceprint.ModelCard:
         return replace(self._analyzer.embedder_card, dim=512)
 
-    def analyze_many(self, images: list[bytes], **options: bool) -> Iterator[Any]:
-        for result in self._analyzer.analyze_many(images, **options):
+    def analyze_batch(self, images: list[bytes], **options: bool) -> list[Any]:
+        results = []
+        for result in self._analyzer.analyze_batch(images, **options):
             faces = []
             for face in result.faces:
                 vector = np.zeros(512, np.float32)
                 assert face.embedding is not None
                 vector[:128] = face.embedding.vector
                 faces.append(replace(face, embedding=replace(face.embedding, vector=vector)))
-            yield replace(result, faces=faces)
+            results.append(replace(result, faces=faces))
+        return results
 
 
 @pytest.fixture(scope="module")

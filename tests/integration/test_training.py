@@ -42,8 +42,12 @@ log_every = 5
 
 @pytest.mark.slow
 def test_a_dozen_people_from_photographs_to_a_card(
-    shared_faces: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    shared_faces: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setenv("FACEPRINT_HOME", str(tmp_path / "home"))  # its card is no other test's
     faceprint = CommandLine(capsys)
     folders = sorted((shared_faces / "lfw").iterdir())
     counted = [(path, len(list(path.glob("*.jpg")))) for path in folders if path.is_dir()]

@@ -20,6 +20,7 @@ _EXTRAS = {
     "onnx": "onnx",
     "openvino": "openvino",
     "torch": "torch",
+    "train": "torch",
     "ann": "usearch",
     "report": "matplotlib",
     "bulk": "pyarrow",

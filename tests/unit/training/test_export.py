@@ -49,6 +49,12 @@ threads = 1
 FREE = License("CC0-1.0", "yes")
 
 
+@pytest.fixture(autouse=True)
+def own_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The cards that are exported here are no other test's."""
+    monkeypatch.setenv("FACEPRINT_HOME", str(tmp_path / "home"))
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("exporting")
