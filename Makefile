@@ -68,7 +68,7 @@ $(VENV)/.check: pyproject.toml | $(VENV)/bin/python
 $(LOWEST)/.done: pyproject.toml $(VENV)/.test
 	$(PIP) install uv
 	$(BIN)/uv venv -q --clear $(LOWEST)
-	VIRTUAL_ENV=$(LOWEST) $(BIN)/uv pip install -q --resolution lowest-direct -e '.[onnx,bulk,report,client,server]'
+	VIRTUAL_ENV=$(LOWEST) $(BIN)/uv pip install -q --resolution lowest-direct -e '.[onnx,bulk,report,client,server,video]'
 	VIRTUAL_ENV=$(LOWEST) $(BIN)/uv pip install -q pytest pytest-socket hypothesis
 	touch $@
 
