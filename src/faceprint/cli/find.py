@@ -12,6 +12,7 @@ import typer
 from faceprint._files import file_of
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT, NO
+from faceprint.cli.gallery_options import threshold_words
 from faceprint.cli.output import counted, note, print_json, say, search_notes
 from faceprint.cli.progress import progress
 from faceprint.errors import InputError, UsageError
@@ -51,9 +52,7 @@ def find(
         float | None,
         typer.Option("--fpir", help="Share of other people's faces that may be taken for PERSON."),
     ] = None,
-    threshold: Annotated[
-        float | None, typer.Option("--threshold", help="Use this cosine similarity instead.")
-    ] = None,
+    threshold: options.Threshold = None,
     calibration: options.Calibration = None,
     min_quality: options.MinQuality = None,
     exclude: options.Exclude = None,
@@ -127,9 +126,7 @@ def _models_of(models: options.ModelOptions, table: Path | None) -> options.Mode
 
 
 def _introduce(search: PersonSearch, person: list[Path]) -> None:
-    point = search.point
-    kind = " (provisional)" if point.provisional else ""
-    note(f"threshold {point.threshold:.3f}: {point.name}{kind}")
+    note(threshold_words(search.point))
     for place, count in enumerate(search.face_counts):
         if count > 1:
             note(f"{person[place]}: {count} faces; the largest is taken for the person")
@@ -152,6 +149,8 @@ def _photographs(
     search_notes(report)
     if not photographs and report.unreadable:
         raise InputError("no photographs: the folders given can't be read")
+    if not photographs:
+        note("no photographs were found")
     return _counted(fp, photographs), not report.unreadable
 
 

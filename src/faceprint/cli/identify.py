@@ -50,15 +50,8 @@ def identify(
             help="Write who of the gallery is in the photographs, and in how many.",
         ),
     ] = None,
-    fpir: Annotated[
-        float | None,
-        typer.Option(
-            "--fpir", help="Share of strangers that may be identified as somebody. [1e-2]"
-        ),
-    ] = None,
-    threshold: Annotated[
-        float | None, typer.Option("--threshold", help="Use this cosine similarity instead.")
-    ] = None,
+    fpir: options.Fpir = None,
+    threshold: options.Threshold = None,
     calibration: options.Calibration = None,
     min_quality: options.MinQuality = None,
     index: Annotated[

@@ -23,10 +23,12 @@ __all__ = [
     "STREAM",
     "Calibration",
     "Exclude",
+    "Fpir",
     "Json",
     "MinQuality",
     "ModelOptions",
     "Photographs",
+    "Threshold",
     "with_model_options",
 ]
 
@@ -53,6 +55,13 @@ MinQuality = Annotated[
 Calibration = Annotated[
     str | None,
     typer.Option("--calibration", metavar="NAME", help="Operating points that calibrate measured."),
+]
+Fpir = Annotated[
+    float | None,
+    typer.Option("--fpir", help="Share of strangers that may be identified as somebody. [1e-2]"),
+]
+Threshold = Annotated[
+    float | None, typer.Option("--threshold", help="Use this cosine similarity instead.")
 ]
 Photographs = Annotated[
     list[Path], typer.Argument(metavar="IMG...", help="Photographs, and folders of them.")

@@ -73,15 +73,8 @@ def video(
         ),
     ] = None,
     top: Annotated[int, typer.Option("--top", min=1, help="Number of candidates.")] = 5,
-    fpir: Annotated[
-        float | None,
-        typer.Option(
-            "--fpir", help="Share of strangers that may be identified as somebody. [1e-2]"
-        ),
-    ] = None,
-    threshold: Annotated[
-        float | None, typer.Option("--threshold", help="Use this cosine similarity instead.")
-    ] = None,
+    fpir: options.Fpir = None,
+    threshold: options.Threshold = None,
     min_quality: options.MinQuality = None,
     timeout: Annotated[
         float,

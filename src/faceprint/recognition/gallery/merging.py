@@ -44,8 +44,10 @@ def merge_subjects(context: GalleryContext, into: str, names: Sequence[str]) -> 
     """
     target_name = check_name(into)
     others = list(dict.fromkeys(map(check_name, names)))
-    if not others or target_name in others:
-        raise UsageError(f"name the subjects to merge into {target_name!r}, other than itself")
+    if not others:
+        raise UsageError(f"name the subjects to merge into {target_name!r}")
+    if target_name in others:
+        raise UsageError(f"{target_name!r} can't be merged into itself")
     conflicts: list[str] = []
     count = 0
     with context.change() as change:
