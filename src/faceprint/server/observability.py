@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import time
@@ -12,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from faceprint.server.problems import problem_response
+from faceprint.server.problems import HttpError, problem_response
 
 __all__ = ["Metrics", "Observed"]
 
@@ -131,13 +132,19 @@ class Observed:
                 ]
             await send(message)
 
+        async def refuse(error: Exception) -> None:
+            await problem_response(Request(scope), error)(scope, receive, observed)
+
         try:
             await self._app(scope, receive, observed)
+        except asyncio.CancelledError:
+            if status:
+                raise
+            await refuse(HttpError(503, "the service stopped before it could answer"))
         except Exception as error:
             if status:
                 raise
-            request = Request(scope)
-            await problem_response(request, error)(scope, receive, observed)
+            await refuse(error)
         finally:
             state: dict[str, Any] = scope["state"]
             seconds = time.perf_counter() - started
