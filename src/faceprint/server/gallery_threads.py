@@ -7,20 +7,55 @@ analyzes photographs, so there are two objects on the same gallery; each sees wh
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple, TypeVar
 
 from faceprint.recognition.gallery.analyzer import Analyzer
 from faceprint.recognition.gallery.crypto import Key
 from faceprint.recognition.gallery.gallery import Gallery
 from faceprint.server.work_queue import WorkQueue
-from faceprint.types import AnalyzedImage, Embedding, Face, Image
+from faceprint.types import (
+    AnalyzedImage,
+    Embedding,
+    Face,
+    Identification,
+    Image,
+    OperatingPoint,
+)
 from faceprint.zoo.card import ModelCard
 
-__all__ = ["GalleryThreads", "QueuedAnalyzer"]
+__all__ = ["GalleryThreads", "Identified", "QueuedAnalyzer", "SearchOptions"]
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """How faces are identified; the arguments of `Gallery.identify`."""
+
+    top: int = 5
+    fpir: float | None = None
+    threshold: float | None = None
+    min_quality: float | None = None
+
+
+class Identified(NamedTuple):
+    """The operating point of a search, and its answers in the order of the faces."""
+
+    point: OperatingPoint
+    answers: list[Identification]
+
+
+@dataclass(eq=False, slots=True)
+class _Search:
+    faces: Sequence[Face]
+    options: SearchOptions
+    loop: asyncio.AbstractEventLoop
+    answer: asyncio.Future[Identified]
 
 
 class QueuedAnalyzer:
@@ -94,6 +129,7 @@ class GalleryThreads:
         self._open = lambda: Gallery.open(location, analyzer, key=key)
         self._reading = ThreadPoolExecutor(1, "faceprint-search")
         self._writing = ThreadPoolExecutor(1, "faceprint-write")
+        self._searches: deque[_Search] = deque()
         try:
             self._writer: Gallery = self._writing.submit(self._open).result()
             self._reader: Gallery = self._reading.submit(self._open).result()
@@ -112,6 +148,41 @@ class GalleryThreads:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._reading, question, self._reader)
 
+    async def identify(self, faces: Sequence[Face], options: SearchOptions) -> Identified:
+        """Who these embedded faces are (`Gallery.identify_faces`).
+
+        Photographs are analyzed in batches, so several requests ask at once: all that wait are
+        answered by one search.
+        """
+        loop = asyncio.get_running_loop()
+        search = _Search(faces, options, loop, loop.create_future())
+        self._searches.append(search)
+        self._reading.submit(self._identify_waiting)
+        return await search.answer
+
+    def _identify_waiting(self) -> None:
+        waiting: defaultdict[SearchOptions, list[_Search]] = defaultdict(list)
+        while self._searches:
+            search = self._searches.popleft()
+            waiting[search.options].append(search)
+        for options, searches in waiting.items():
+            outcomes: list[Identified] | BaseException
+            try:
+                outcomes = self._identified(options, searches)
+            except BaseException as error:  # noqa: BLE001 - raised again where the answers are awaited
+                outcomes = error
+            searches[0].loop.call_soon_threadsafe(_hand_over, searches, outcomes)
+
+    def _identified(self, options: SearchOptions, searches: list[_Search]) -> list[Identified]:
+        point = self._reader.operating_point(fpir=options.fpir, threshold=options.threshold)
+        faces = [face for search in searches for face in search.faces]
+        answers = iter(
+            self._reader.identify_faces(
+                faces, point, top=options.top, min_quality=options.min_quality
+            )
+        )
+        return [Identified(point, list(islice(answers, len(search.faces)))) for search in searches]
+
     async def write(self, change: Callable[[Gallery], Result]) -> Result:
         """What the change answers; it is finished though the request is cancelled."""
         loop = asyncio.get_running_loop()
@@ -122,3 +193,14 @@ class GalleryThreads:
         for pool, gallery in ((self._writing, self._writer), (self._reading, self._reader)):
             pool.submit(gallery.close).result()
             pool.shutdown()
+
+
+def _hand_over(searches: list[_Search], outcomes: list[Identified] | BaseException) -> None:
+    """Give the requests their answers, in their own thread."""
+    for number, search in enumerate(searches):
+        if search.answer.done():  # its client has gone away
+            continue
+        if isinstance(outcomes, BaseException):
+            search.answer.set_exception(outcomes)
+        else:
+            search.answer.set_result(outcomes[number])

@@ -29,6 +29,7 @@ from faceprint.server.compat.doors import (
     photographs,
     rescale,
 )
+from faceprint.server.gallery_threads import SearchOptions
 from faceprint.server.service import analyze, gallery_of
 from faceprint.types import Array
 from faceprint.vision.analyzer import FaceAnalyzer
@@ -81,24 +82,19 @@ async def recognize(
     """Who every face of a photograph is, the largest first."""
     faces = await requested_faces(request, "file", limit, score)
 
-    def search(opened: Gallery) -> list[list[dict[str, Any]]]:
-        if not len(opened):
-            return [[] for _ in faces]
-        point = opened.operating_point()
-        answers = opened.identify_faces(faces, point, top=max(1, prediction_count))
-        return [
-            [
-                {
-                    "subject": match.subject,
-                    "similarity": rescale(match.similarity, point.threshold, AT_THRESHOLD),
-                }
-                for match in answer
-                if answer.decidable and match.similarity >= point.threshold
-            ]
-            for answer in answers
+    options = SearchOptions(top=max(1, prediction_count))
+    point, answers = await gallery_of(request).identify(faces, options)
+    found = [
+        [
+            {
+                "subject": match.subject,
+                "similarity": rescale(match.similarity, point.threshold, AT_THRESHOLD),
+            }
+            for match in answer
+            if answer.decidable and match.similarity >= point.threshold
         ]
-
-    found = await gallery_of(request).read(search)
+        for answer in answers
+    ]
     return {
         "result": [
             face_document(request, face, plugins) | {"subjects": subjects}

@@ -17,6 +17,7 @@ from faceprint.recognition.gallery.gallery import Gallery
 from faceprint.recognition.gallery.records import Skipped
 from faceprint.server.access import needs
 from faceprint.server.compat.doors import DoorRoute, photographs, rescale
+from faceprint.server.gallery_threads import SearchOptions
 from faceprint.server.problems import HttpError
 from faceprint.server.service import analyze, gallery_of
 from faceprint.vision.analyzer import FaceAnalyzer
@@ -58,22 +59,17 @@ async def recognize(request: Request) -> dict[str, Any]:
     (image,) = await photographs(request, "image")
     faces = [f for f in (await analyze(request, image)).faces if f.embedding is not None]
 
-    def search(opened: Gallery) -> list[dict[str, Any]]:
-        if not faces or not len(opened):
-            return [_prediction(face.box, "unknown", 0.0) for face in faces]
-        point = opened.operating_point()
-        found = []
-        for face, answer in zip(faces, opened.identify_faces(faces, point, top=1), strict=True):
-            best = next(iter(answer), None)
-            score = 0.0
-            if best is not None and answer.decidable:
-                score = rescale(best.similarity, point.threshold, AT_THRESHOLD)
-            known = best is not None and answer.decidable and score >= least
-            name = best.subject if best is not None and known else "unknown"
-            found.append(_prediction(face.box, name, score if known else 0.0))
-        return found
-
-    return {"success": True, "predictions": await gallery_of(request).read(search)}
+    point, answers = await gallery_of(request).identify(faces, SearchOptions(top=1))
+    found = []
+    for face, answer in zip(faces, answers, strict=True):
+        best = next(iter(answer), None)
+        score = 0.0
+        if best is not None and answer.decidable:
+            score = rescale(best.similarity, point.threshold, AT_THRESHOLD)
+        known = best is not None and answer.decidable and score >= least
+        name = best.subject if best is not None and known else "unknown"
+        found.append(_prediction(face.box, name, score if known else 0.0))
+    return {"success": True, "predictions": found}
 
 
 @api.post("/register", openapi_extra=needs("write"))

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Query, UploadFile
 from starlette.requests import Request
 
 from faceprint.recognition.cluster import cluster as cluster_results
-from faceprint.recognition.gallery.gallery import Gallery
 from faceprint.recognition.verify import verify_analyzed
 from faceprint.server import schemas
 from faceprint.server.access import GuardedRoute, needs
+from faceprint.server.gallery_threads import SearchOptions
 from faceprint.server.openapi import PROBLEMS
 from faceprint.server.problems import for_clients
 from faceprint.server.routes.faces import crop_url
@@ -84,19 +84,15 @@ async def identify(
     result = await analyze(request, await image.read())
     found = [face for face in result.faces if face.embedding is not None]
 
-    def search(opened: Gallery) -> schemas.IdentifyAnswer:
-        point = opened.operating_point(fpir=fpir, threshold=threshold)
-        answers = opened.identify_faces(found, point, top=top, min_quality=min_quality)
-        return schemas.IdentifyAnswer(
-            threshold=point.threshold,
-            operating_point=point.name,
-            faces=[
-                schemas.IdentifiedFace(box=face.to_dict()["box"], **answer.to_dict())
-                for face, answer in zip(found, answers, strict=True)
-            ],
-        )
-
-    return await gallery.read(search)
+    point, answers = await gallery.identify(found, SearchOptions(top, fpir, threshold, min_quality))
+    return schemas.IdentifyAnswer(
+        threshold=point.threshold,
+        operating_point=point.name,
+        faces=[
+            schemas.IdentifiedFace(box=face.to_dict()["box"], **answer.to_dict())
+            for face, answer in zip(found, answers, strict=True)
+        ],
+    )
 
 
 @router.post("/v1/cluster", tags=["faces"], openapi_extra=needs("identify"))
