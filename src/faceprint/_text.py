@@ -14,7 +14,7 @@ from typing import Any
 
 from faceprint.errors import UsageError
 
-__all__ = ["check_text", "decoded", "json_text", "printable", "shown"]
+__all__ = ["check_text", "decoded", "json_text", "printable", "shown", "spreadsheet_cell"]
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 # C0, DEL and C1 controls; marks of writing direction; line separators.
@@ -22,6 +22,8 @@ _CONTROLS = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 _RAW_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# What a spreadsheet takes for a formula; apostrophes before it, so that one can be taken off again.
+_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -64,6 +66,16 @@ def json_text(
         return f"\\u{ord(character):04x}"
 
     return _RAW_IN_JSON.sub(replaced, text)
+
+
+def spreadsheet_cell(text: str) -> str:
+    """Text of a CSV cell that no spreadsheet calculates: one that begins so gets an apostrophe.
+
+    Source: OWASP, CSV Injection. The text is what follows the apostrophe of a cell that begins with
+    apostrophes and one of `= + - @`, their full-width forms, tab or a line end; all other cells are
+    the text itself.
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def _escape(match: re.Match[str]) -> str:

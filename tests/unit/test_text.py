@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from faceprint._text import json_text, printable, shown
+from faceprint._text import json_text, printable, shown, spreadsheet_cell
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,15 @@ def test_json_refuses_what_it_has_not() -> None:
     with pytest.raises(ValueError, match="Out of range float"):
         json_text({"a": float("nan")})
     assert json_text({"a": "é"}, separators=(",", ":")) == '{"a":"é"}'
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1", "\n=1", "'=1", "''+1", "\uff1d1"]
+)
+def test_a_cell_that_would_be_a_formula_gets_an_apostrophe(text: str) -> None:
+    assert spreadsheet_cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["", "ada", "'t Hooft", "a=b", "3-1", " =1"])
+def test_other_cells_are_the_text_itself(text: str) -> None:
+    assert spreadsheet_cell(text) == text

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from faceprint._files import atomic_write
+from faceprint._text import spreadsheet_cell
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class Attendance:
     def write(self, file: Path, subjects: Iterable[str]) -> tuple[int, int]:
         """Write a line for each subject, present or not; give how many were present, of how many.
 
+        Names and photographs are written as `spreadsheet_cell` makes them.
+
         Raises:
             UsageError: the file can't be written.
         """
@@ -53,13 +56,14 @@ class Attendance:
         present = total = 0
         for name in subjects:
             record = self._records.get(name)
+            cell = spreadsheet_cell(name)
             total += 1
             present += record is not None
             if record is None:
-                table.writerow((name, "no", 0, "", ""))
+                table.writerow((cell, "no", 0, "", ""))
             else:
-                first = next(iter(record.sources))
-                table.writerow((name, "yes", len(record.sources), f"{record.best:.3f}", first))
+                first = spreadsheet_cell(next(iter(record.sources)))
+                table.writerow((cell, "yes", len(record.sources), f"{record.best:.3f}", first))
         try:
             content = text.getvalue().encode("utf-8", "surrogateescape")
             atomic_write(file, content, private=True)

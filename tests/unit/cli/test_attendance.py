@@ -1,4 +1,4 @@
-"""The attendance list: everybody of the gallery, present or not."""
+"""The attendance list: everybody of the gallery, present or not; no cell is a formula."""
 
 from __future__ import annotations
 
@@ -30,3 +30,15 @@ def test_photographs_count_once_and_strangers_not(tmp_path: Path) -> None:
         ]
     with pytest.raises(UsageError):
         seen.write(tmp_path / "gone" / "a.csv", [])
+
+
+def test_no_cell_is_a_formula(tmp_path: Path) -> None:
+    names = ['=HYPERLINK("http://evil.example", "ada")', "+1", "-1", "@SUM(A1)", "'=1", "'t Hooft"]
+    seen = Attendance()
+    for name in names:
+        seen.add("-rf.jpg", answer(name, 0.6))
+    seen.write(tmp_path / "a.csv", names)
+    with (tmp_path / "a.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file))[1:]
+    assert [row[0] for row in rows] == [*("'" + name for name in names[:-1]), "'t Hooft"]
+    assert {row[4] for row in rows} == {"'-rf.jpg"}
