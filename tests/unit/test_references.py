@@ -29,7 +29,7 @@ TEXTS = sorted([*PAGES, *SOURCES, ROOT / "Makefile", ROOT / "pyproject.toml"])
 # Options of other programs that pages and messages mention.
 FOREIGN_OPTIONS = {
     *("--tolerance", "--show-distance", "--cpus"),  # faceprint.compat.face_recognition
-    *("--strict", "--preload", "--schema"),  # mypy, gunicorn, pg_dump
+    *("--strict", "--preload", "--schema", "--inserts"),  # mypy, gunicorn, pg_dump
     *("--no-input", "--only-binary", "--no-deps", "--no-index", "--find-links", "--pre"),  # pip
     *("--megabytes", "--machines", "--cores", "--gbit"),
     *("--system", "--home-dir", "--shell", "--now"),  # useradd, systemctl

@@ -11,7 +11,7 @@ import typer
 
 from faceprint._files import atomic_write
 from faceprint._text import json_text, printable
-from faceprint.cli import gallery_data, gallery_subjects, options
+from faceprint.cli import gallery_data, gallery_import, gallery_subjects, options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.gallery_options import KeyFile, Location, open_gallery, subject_document
 from faceprint.cli.output import counted, note, print_json, print_table, say
@@ -33,7 +33,7 @@ app.command()(gallery_subjects.rename)
 app.command()(gallery_subjects.merge)
 app.command()(gallery_subjects.remove)
 app.command("export")(gallery_data.export)
-app.command("import")(gallery_data.import_)
+app.command("import")(gallery_import.import_)
 app.command()(gallery_data.migrate)
 app.command()(gallery_data.rekey)
 app.command()(gallery_data.keygen)

@@ -1,4 +1,4 @@
-"""`faceprint gallery export|import|migrate|rekey|keygen|backup|policy`."""
+"""`faceprint gallery export|migrate|rekey|keygen|backup|policy`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ import typer
 from faceprint._files import sync_folder
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
-from faceprint.cli.gallery_options import KeyFile, Location, announced, gallery_exists, open_gallery
+from faceprint.cli.gallery_options import KeyFile, Location, open_gallery
 from faceprint.cli.output import counted, note, print_json, say
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
 
-__all__ = ["backup", "export", "import_", "keygen", "migrate", "policy", "rekey"]
+__all__ = ["backup", "export", "keygen", "migrate", "policy", "rekey"]
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="Ends in .jsonl or .parquet.")]
 
@@ -32,48 +32,6 @@ def export(
         print_json({"file": str(file), "templates": count})
     else:
         say(f"{file}: {count} templates, unencrypted")
-    return DONE
-
-
-def import_(
-    gallery: Location,
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            help=".jsonl or .parquet; with --embedder .json, .npy, .npz or .parquet.",
-        ),
-    ],
-    embedder: Annotated[
-        str | None,
-        typer.Option(
-            "--embedder",
-            metavar="ID",
-            help="FILE holds another program's embeddings, made by this card's network.",
-        ),
-    ] = None,
-    key_file: KeyFile = None,
-    as_json: options.Json = False,
-) -> int:
-    """Import an export, all or nothing. A missing gallery is created for its model.
-
-    JSON: file, templates (new), known, subjects.
-    """
-    from faceprint.recognition.gallery import Gallery
-    from faceprint.recognition.gallery.crypto import read_key_file
-    from faceprint.recognition.gallery.transfer import pin_in
-
-    if gallery_exists(gallery):
-        opened = open_gallery(gallery, key_file)
-    else:
-        key = None if key_file is None else read_key_file(key_file)
-        opened = announced(Gallery.open(gallery, model=pin_in(file, embedder), key=key))
-    with opened:
-        done = opened.import_(file, embedder)
-    if as_json:
-        print_json({"file": str(file)} | asdict(done))
-    else:
-        say(f"{done.templates} templates of {done.subjects} subjects, {done.known} known")
     return DONE
 
 

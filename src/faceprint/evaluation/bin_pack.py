@@ -11,11 +11,15 @@ from pathlib import Path
 import numpy as np
 
 from faceprint._files import refuse_pipes
+from faceprint._plain_pickle import Dialect, encode_latin1, read_plain_pickle
 from faceprint.errors import DatasetError
 from faceprint.evaluation.datasets import PairSet, Picture
-from faceprint.evaluation.plain_pickle import read_plain_pickle
 
-__all__ = ["open_bin"]
+__all__ = ["PACK", "open_bin"]
+
+PACK = Dialect(
+    "a pack holds only bytes, lists and booleans", calls={"_codecs encode": encode_latin1}
+)
 
 MAX_FILE_BYTES = 4 << 30
 MAX_PICTURE_BYTES = 32 << 20
@@ -35,7 +39,7 @@ def open_bin(pack: Path, *, aligned: bool = True) -> PairSet:
         size = pack.stat().st_size
         if size > MAX_FILE_BYTES:
             raise DatasetError(f"{pack}: {size:,} bytes; at most {MAX_FILE_BYTES:,} are read")
-        value = read_plain_pickle(pack.read_bytes(), str(pack))
+        value = read_plain_pickle(pack.read_bytes(), str(pack), PACK)
     except OSError as error:
         raise DatasetError(f"{pack}: {error.strerror or error}") from error
     encoded, labels = _parts(value, pack)

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from faceprint._plain_pickle import read_plain_pickle
 from faceprint.errors import DatasetError
-from faceprint.evaluation.bin_pack import open_bin
-from faceprint.evaluation.plain_pickle import read_plain_pickle
+from faceprint.evaluation.bin_pack import PACK, open_bin
 
 PICTURES = [b"\xff\xd8\xff\xe0" + bytes(range(256)) * 2 + b"\n'\\" + bytes([k]) for k in range(3)]
 BINS = [PICTURES[0], PICTURES[1], PICTURES[0], PICTURES[2]]
@@ -92,7 +92,7 @@ def test_plain_values_are_read_as_the_standard_library_reads_them(
     value: object, protocol: int
 ) -> None:
     data = pickle.dumps(value, protocol=protocol)
-    read = read_plain_pickle(data, "x")
+    read = read_plain_pickle(data, "x", PACK)
     assert read == value
     assert repr(read) == repr(pickle.loads(data))  # True and 1 are told apart
 
@@ -100,7 +100,7 @@ def test_plain_values_are_read_as_the_standard_library_reads_them(
 @given(st.binary(max_size=200))
 def test_noise_is_an_error_with_a_name(data: bytes) -> None:
     try:
-        read_plain_pickle(data, "x.bin")
+        read_plain_pickle(data, "x.bin", PACK)
     except DatasetError as error:
         assert "x.bin" in str(error)
 
@@ -110,7 +110,7 @@ def test_damage_is_an_error_or_a_plain_value(at: int, byte: int, protocol: int) 
     data = bytearray(pickle.dumps((BINS, LABELS), protocol=protocol))
     data[at % len(data)] = byte
     try:
-        read_plain_pickle(bytes(data), "x.bin")
+        read_plain_pickle(bytes(data), "x.bin", PACK)
     except DatasetError as error:
         assert "x.bin" in str(error)
 
@@ -153,14 +153,14 @@ def test_a_call_to_the_system_is_refused_and_not_made(tmp_path: Path, protocol: 
 )
 def test_nothing_but_plain_values(data: bytes) -> None:
     with pytest.raises(DatasetError, match="refused"):
-        read_plain_pickle(data, "x.bin")
+        read_plain_pickle(data, "x.bin", PACK)
 
 
 @pytest.mark.parametrize("put", [b"r" + struct.pack("<I", 2**32 - 1), b"p4294967295\n"])
 def test_a_memo_index_allocates_nothing(put: bytes) -> None:
     """CPython 3.11's unpickler would fill an array of twice as many pointers."""
     with pytest.raises(DatasetError, match="memo index 4294967295; refused"):
-        read_plain_pickle(b"\x80\x02]" + put + b".", "x.bin")
+        read_plain_pickle(b"\x80\x02]" + put + b".", "x.bin", PACK)
 
 
 @pytest.mark.parametrize(
@@ -188,7 +188,7 @@ def test_cut_off_missing_or_too_large(tmp_path: Path, monkeypatch: pytest.Monkey
         open_bin(path)
     # A length that the file does not hold allocates nothing.
     with pytest.raises(DatasetError, match="cut off"):
-        read_plain_pickle(b"\x80\x04\x8e" + struct.pack("<Q", 1 << 62) + b"abc.", "x.bin")
+        read_plain_pickle(b"\x80\x04\x8e" + struct.pack("<Q", 1 << 62) + b"abc.", "x.bin", PACK)
     with pytest.raises(DatasetError, match="No such file"):
         open_bin(tmp_path / "none.bin")
     monkeypatch.setattr("faceprint.evaluation.bin_pack.MAX_FILE_BYTES", 10)

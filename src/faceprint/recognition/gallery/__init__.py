@@ -5,6 +5,7 @@ from __future__ import annotations
 from faceprint.recognition.gallery.crypto import Key, new_key
 from faceprint.recognition.gallery.enrollment import EnrollOptions
 from faceprint.recognition.gallery.face_choice import FaceAt
+from faceprint.recognition.gallery.foreign.layouts import SourceTable
 from faceprint.recognition.gallery.gallery import Gallery
 from faceprint.recognition.gallery.records import (
     Consent,
@@ -28,6 +29,7 @@ __all__ = [
     "Outcome",
     "Policy",
     "Skipped",
+    "SourceTable",
     "Subject",
     "folder_pairs",
     "new_key",

@@ -18,6 +18,7 @@ from faceprint.recognition.gallery import (
 from faceprint.recognition.gallery.audit import AuditReport
 from faceprint.recognition.gallery.context import GalleryContext
 from faceprint.recognition.gallery.crypto import Key
+from faceprint.recognition.gallery.foreign.layouts import SourceTable
 from faceprint.recognition.gallery.person_data import person_data
 from faceprint.recognition.gallery.records import AuditEntry, Consent, Policy, Subject, TemplateRow
 from faceprint.types import Array
@@ -133,9 +134,16 @@ class Housekeeping:
         """Write all templates, unencrypted, as JSON lines or Parquet by the suffix; count them."""
         return transfer.export(self._context, Path(path))
 
-    def import_(self, path: str | Path, embedder: str | None = None) -> transfer.Imported:
-        """Import an export of the same model, or other programs' vectors of `embedder`."""
-        return transfer.import_(self._context, Path(path), embedder)
+    def import_(
+        self, path: str | Path, embedder: str | None = None, table: SourceTable | None = None
+    ) -> transfer.Imported:
+        """Import an export of the same model, or other programs' vectors of `embedder`.
+
+        Args:
+            path: a file, or the address of a PostgreSQL database.
+            table: where the faces are in a database or its dump (.sql, .sql.gz).
+        """
+        return transfer.import_(self._context, path, embedder, table)
 
     def backup(self, path: str | Path) -> None:
         """Copy the gallery into a new file, consistent even while others write."""

@@ -22,7 +22,14 @@ from faceprint.errors import (
 from faceprint.recognition.gallery.analyzer import pin_of
 from faceprint.recognition.gallery.context import GalleryContext
 from faceprint.recognition.gallery.crops import decode_crop
-from faceprint.recognition.gallery.foreign_files import read_embeddings
+from faceprint.recognition.gallery.factory import is_postgres
+from faceprint.recognition.gallery.foreign.faces import LeftOut
+from faceprint.recognition.gallery.foreign.layouts import SourceTable
+from faceprint.recognition.gallery.foreign.source import (
+    check_source,
+    foreign_records,
+    source_label,
+)
 from faceprint.recognition.gallery.records import (
     Consent,
     Header,
@@ -55,11 +62,22 @@ _UNUSABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """How many templates were added, how many were there already, and of how many subjects."""
+    """What an import did.
+
+    Attributes:
+        templates, known: how many were added, and how many were there already.
+        subjects: how many people they are of.
+        unnamed: faces of another program that nobody named there; left out.
+        faceless: photographs in which the other program found no face.
+        notes: what else the user should know.
+    """
 
     templates: int
     known: int
     subjects: int
+    unnamed: int = 0
+    faceless: int = 0
+    notes: tuple[str, ...] = ()
 
 
 def export(context: GalleryContext, path: Path) -> int:
@@ -119,19 +137,28 @@ def _records(context: GalleryContext, header: Header) -> Iterator[Record]:
         }
 
 
-def pin_in(path: Path, embedder: str | None = None) -> ModelPin:
-    """The model whose vectors a file contains.
+def pin_in(
+    source: str | Path, embedder: str | None = None, table: SourceTable | None = None
+) -> ModelPin:
+    """The model whose vectors a file or database contains.
 
     Args:
         embedder: the card whose network made the embeddings of another program; None for an export.
+        table: where they are in a database or its dump.
 
     Raises:
         DatasetError: not an export.
+        ModelMismatchError: the file's name says that another network made it.
         UsageError: another suffix, or not an embedder.
         UnknownModelError: no such card.
     """
     if embedder is not None:
-        return pin_of(load(embedder=embedder))
+        pin = pin_of(load(embedder=embedder))
+        check_source(str(source), pin.id, table)
+        return pin
+    if table is not None or is_postgres(str(source)):
+        raise UsageError("a database needs the network that made its embeddings: --embedder ID")
+    path = Path(source)
     records = _open(path)
     try:
         return _pin(path, next(records, {}))
@@ -146,36 +173,59 @@ def _open(path: Path) -> Generator[Record, None, None]:
     return read(path)
 
 
-def import_(context: GalleryContext, path: Path, embedder: str | None = None) -> Imported:
+def import_(
+    context: GalleryContext,
+    source: str | Path,
+    embedder: str | None = None,
+    table: SourceTable | None = None,
+) -> Imported:
     """Import the export of a gallery of the same model, in one transaction: all or nothing.
 
     Args:
         embedder: the card whose network made the embeddings of another program
-            (`foreign_files.read_embeddings`); None for an export.
+            (`foreign.source.foreign_records`); None for an export.
+        table: where they are, if the source is a database or its dump.
 
     Raises:
         ModelMismatchError: it contains another model's vectors.
         DatasetError: not an export, damaged or hostile; names the line. Nothing is imported.
+        GalleryError: the database can't be reached.
         UsageError: another suffix.
     """
-    pin = pin_in(path, embedder)
-    if embedder is None:
-        records, first = _open(path), 2
-        next(records, None)  # the head
-    else:
-        records, first = read_embeddings(path, pin.dim), 1
+    pin = pin_in(source, embedder, table)
+    left_out = LeftOut()
+    label = source_label(str(source))
     header = context.store.header()
     if (pin.hash, pin.dim) != (header.model.hash, header.model.dim):
         raise ModelMismatchError(
-            f"{path} contains vectors of {pin.id}, but the gallery uses {header.model.id}; import "
+            f"{label} contains vectors of {pin.id}, but the gallery uses {header.model.id}; import "
             "it into a new gallery and run faceprint gallery migrate there"
         )
+    if embedder is None:
+        records, first = _open(Path(source)), 2
+        next(records, None)  # the head
+        return _import_records(context, records, label, first)
+    with foreign_records(str(source), pin.id, pin.dim, table, left_out) as found:
+        done = _import_records(context, found, label, 1)
+    return replace(
+        done,
+        unnamed=left_out.unnamed,
+        faceless=left_out.faceless,
+        notes=tuple(left_out.notes),
+    )
+
+
+def _import_records(
+    context: GalleryContext, records: Iterator[Record], label: str, first: int
+) -> Imported:
+    """Import records; the first of them is line `first` of `label`."""
+    header = context.store.header()
     added = known = 0
     subjects: dict[str, Subject] = {}
     with context.change(pin=header.model) as change:
         sealer = context.store.sealer(change.header)
         for number, record in enumerate(records, first):
-            where = f"{path}, line {number}"
+            where = f"{label}, line {number}"
             subject, row, crop = _parse(record, header.model.dim, where)
             if subject.name not in subjects:
                 existing = change.writer.subject(subject.name)
