@@ -315,6 +315,48 @@ def test_two_people_are_enrolled_from_one_photograph(
     assert run("enroll", db, "ada", group, "--face", "first")[0] == 2
 
 
+def test_people_are_named_by_the_numbers_of_their_faces(
+    run: Run, tmp_path: Path, shared_faces: Path
+) -> None:
+    db, group = tmp_path / "g.db", shared_faces / "insightface" / "t1.jpg"
+    assert run("enroll", db, group, "--as", "1=ada", "--as", "7=bob")[0] == 3
+    assert not db.exists()
+    code, out = run("enroll", db, group, "--as", "3=ada = 3", "--as", "1=bob", "--json")
+    assert code == 0
+    assert [(line["subject"], line["new"]) for line in lines(out)] == [
+        ("ada = 3", True),
+        ("bob", True),
+    ]
+    faces = lines(run("detect", group, "--json")[1])[0]["faces"]
+    for name, face in (("ada = 3", faces[2]), ("bob", faces[0])):
+        shown = json.loads(run("gallery", "show", db, name, "--json")[1])
+        assert shown["templates"][0]["box"] == pytest.approx(face["box"], abs=1)
+    again = lines(run("enroll", db, group, "--as", "3=ada = 3", "--as", "2=cid", "--json")[1])
+    assert [line["new"] for line in again] == [False, True]
+    assert run("enroll", db, group, "--as", "3=eve")[0] == 3
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--as", "ada"),
+        ("--as", "0=ada"),
+        ("--as", "1="),
+        ("--as", "1=ada", "--as", "1=bob"),
+        ("--as", "1=ada", "--as", "2=ada"),
+        ("--as", "1=ada", "--face", "2"),
+        ("--as", "1=ada", "other.jpg"),
+        ("--as", "1=ada", "--from", "people"),
+    ],
+)
+def test_names_by_number_are_checked_first(
+    words: tuple[str, ...], run: Run, tmp_path: Path
+) -> None:
+    assert run("enroll", tmp_path / "g.db", "a.jpg", *words)[0] == 2
+    assert run("enroll", tmp_path / "g.db", "--as", "1=ada")[0] == 2
+    assert not (tmp_path / "g.db").exists()
+
+
 def test_the_named_people_of_an_album_are_enrolled(
     run: Run, tmp_path: Path, shared_samples: Path
 ) -> None:

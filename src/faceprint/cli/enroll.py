@@ -12,6 +12,7 @@ import typer
 from faceprint._files import file_of, is_gone
 from faceprint._text import printable
 from faceprint.cli import options
+from faceprint.cli.enroll_named import named_faces, names_by_number
 from faceprint.cli.exit_codes import DONE, INPUT
 from faceprint.cli.gallery_options import (
     ConsentBasis,
@@ -75,6 +76,14 @@ def enroll(
             "--draw shows it.",
         ),
     ] = "largest",
+    named: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--as",
+            metavar="N=NAME",
+            help="Face N of the one photograph is NAME; repeatable, without SUBJECT.",
+        ),
+    ] = None,
     min_quality: Annotated[
         float | None,
         typer.Option(
@@ -113,8 +122,8 @@ def enroll(
 ) -> int:
     """Add templates; create the gallery if there is none. Exit code 3: some could not be used.
 
-    Two people of one photograph: enroll it for each with --face N. --from-album enrolls the people
-    that have a name, by their most typical faces.
+    Several people of one photograph: GALLERY IMG --as 1=ada --as 3=bob, by the numbers that detect
+    --draw shows. --from-album enrolls the people that have a name, by their most typical faces.
 
     JSON lines, each once its template is on disk: subject, template, source, new (false: it was
     enrolled before), face_count if new. If a photograph was not used, template is null and reason
@@ -127,7 +136,17 @@ def enroll(
     search = SearchReport()
     if min_quality != min_quality:
         raise UsageError("--min-quality is nan; give a number from 0 to 1")
-    pairs = list(_pairs(subject, images or [], folder, (album, per_person), exclude or (), search))
+    names = names_by_number(named or ())
+    if names:
+        photographs = [*([] if subject is None else [Path(subject)]), *(images or [])]
+        if len(photographs) != 1 or faces != "largest" or folder or album:
+            raise UsageError(
+                "--as goes with one photograph alone: GALLERY IMG --as 1=ada --as 2=bob"
+            )
+        pairs: list[_Pair] = [(name, photographs[0]) for name in names.values()]
+    else:
+        given = (album, per_person)
+        pairs = list(_pairs(subject, images or [], folder, given, exclude or (), search))
     search_notes(search)
     if not pairs and search.unreadable:
         raise InputError("no photographs: the files and folders given can't be read")
@@ -141,6 +160,9 @@ def enroll(
         keep_crops=keep_crops,
     )
     fp = load_for(gallery, models, _album_embedder(album))
+    if names:
+        # Before the gallery is created: a wrong number should not leave one behind.
+        pairs = list(named_faces(fp, photographs[0], names))
     opened = announced(
         Gallery.open(
             gallery,
@@ -151,7 +173,7 @@ def enroll(
         )
     )
     with opened:
-        guessed = faces == "largest" and album is None
+        guessed = faces == "largest" and album is None and not names
         skipped = _enroll_all(opened, pairs, chosen, as_json, guessed)
     return INPUT if skipped or search.unreadable else DONE
 
