@@ -144,7 +144,16 @@ class NotFiniteError(ModelError, ValueError):
 
 
 class RuntimeUnavailableError(ModelError):
-    """The requested runtime or device is not available."""
+    """The requested runtime or device is not available.
+
+    Args:
+        message: what was asked for, why it is not available, and what to do.
+        reason: why, and what to do.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason or message
 
 
 class MissingExtraError(FaceprintError, ImportError):

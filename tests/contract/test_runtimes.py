@@ -303,3 +303,31 @@ def test_parity_of_a_named_runtime_that_is_not_installed(graph: Path) -> None:
 def test_parity_of_nothing() -> None:
     with pytest.raises(ModelMissingError, match="no such file"):
         _parity(["none.onnx"])
+
+
+def test_parity_of_a_device_that_no_runtime_has(graph: Path) -> None:
+    with pytest.raises(RuntimeUnavailableError, match="abacus"):
+        _parity([str(graph), "--device", "abacus"])
+
+
+def test_parity_on_a_device_is_compared_with_the_cpu(
+    graph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from faceprint.runtime import parity
+
+    measure = parity._measure
+
+    def there(model: Path, name: str, options: RuntimeOptions, *rest: object) -> object:
+        found, outputs = measure(model, name, _options(""), *rest)  # type: ignore[arg-type]
+        if options.device == "cpu":
+            return found, outputs
+        return found | {"nodes": [9, 12]}, [part + 1e-6 for part in outputs]
+
+    monkeypatch.setattr(parity, "_measure", there)
+    options = RuntimeOptions(threads=1, device="cuda")
+    rows = list(compare(graph, ["onnxruntime"], options, ParityInput(), seconds=0))
+    assert [(row.device, row.nodes, row.state) for row in rows] == [
+        ("cpu", None, "agrees"),
+        ("cuda", (9, 12), "agrees"),
+    ]
+    assert 0 < rows[1].max_difference < 1e-4

@@ -5,19 +5,24 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from faceprint import __version__, _cpu, settings
 from faceprint.cli import options
+from faceprint.cli.device_report import device_report
 from faceprint.cli.exit_codes import DONE, MISSING
 from faceprint.cli.installed import installed
 from faceprint.cli.output import print_json, say
 from faceprint.errors import FaceprintError
 
+if TYPE_CHECKING:
+    from faceprint.runtime.session import SessionInfo
+
 __all__ = ["doctor"]
 
 _EXTRAS = {
     "onnx": "onnx",
+    "cuda": "onnxruntime-gpu",
     "openvino": "openvino",
     "torch": "torch",
     "train": "torch",
@@ -42,12 +47,13 @@ def doctor(
     *,
     models: options.ModelOptions,
 ) -> int:
-    """Show what is installed, which device runs, and whether the models are intact.
+    """Show what is installed, which devices really run, and whether the models are intact.
 
     JSON: version, python, platform, cores, cpu_flags, home, mirror, offline, pack, packages{},
-    extras{}, models[]: id, runtime, device, graph (whether a faster equal is opened), ok, problem;
-    of this machine: packs[]: name, ready; installed[]: id, task, origin; calibrations[]: as
-    calibrate --list.
+    extras{}, models[]: id, runtime, device, nodes (those that run on it, and all), graph (whether a
+    faster equal is opened), ok, problem; devices[]: device, runtime, ready, detail (what it is, or
+    what is missing); of this machine: packs[]: name, ready; installed[]: id, task, origin;
+    calibrations[]: as calibrate --list.
     """
     report: dict[str, Any] = {
         "version": __version__,
@@ -62,6 +68,7 @@ def doctor(
         "packages": {name: _version(name) for name in _BASE},
         "extras": {extra: _version(name) for extra, name in _EXTRAS.items()},
         "models": _models(models),
+        "devices": device_report(),
         **installed(),
     }
     if as_json:
@@ -92,18 +99,19 @@ def _models(models: options.ModelOptions) -> list[dict[str, Any]]:
             path = next(iter(files.values()))
             info = open_session(path, runtime=models.runtime, options=models.session()).info
             line |= {"runtime": f"{info.runtime} {info.version}", "device": info.device}
-            line["graph"] = _graph(path, info.runtime, models.threads)
+            line["nodes"] = info.nodes
+            line["graph"] = _graph(path, info, models.threads)
         except FaceprintError as error:
             line |= {"ok": False, "problem": str(error)}
         lines.append(line)
     return lines
 
 
-def _graph(path: Path, runtime: str, threads: int | None) -> str:
+def _graph(path: Path, info: SessionInfo, threads: int | None) -> str:
     from faceprint.zoo import legacy, optimize
 
-    if runtime != "onnxruntime":
-        return "as published: graphs are rewritten only for ONNX Runtime"
+    if (info.runtime, info.device) != ("onnxruntime", "cpu"):
+        return "as published: graphs are rewritten only for ONNX Runtime on the CPU"
     place = settings.home() / "prepared"
     cores = threads or settings.available_cores()
     return optimize.describe(legacy.prepare(path, place), place, threads=cores)
@@ -121,10 +129,15 @@ def _print(report: dict[str, Any]) -> None:
     say("")
     say("models of this pack")
     for model in report["models"]:
-        state = f"{model['runtime']} on {model['device']}" if model["ok"] else model["problem"]
+        state = _where(model) if model["ok"] else model["problem"]
         say(f"  {'ok ' if model['ok'] else 'BAD'} {model['id']:<16} {state}")
         if model["ok"]:
             say(f"      {'':<16} {model['graph']}")
+    say("")
+    say("devices")
+    for line in report["devices"]:
+        state = "ok " if line["ready"] else "-  "
+        say(f"  {state} {line['device']:<16} {line['runtime']}: {line['detail']}")
     say("")
     say("on this machine")
     ready = [pack["name"] for pack in report["packs"] if pack["ready"]]
@@ -147,6 +160,6 @@ def _print(report: dict[str, Any]) -> None:
         say(f"  {name:<24} {version or '-'}")
 
 
-def _names(lines: list[dict[str, Any]], key: str) -> str:
-    names = [f"{line[key]} (damaged)" if "error" in line else str(line[key]) for line in lines]
-    return ", ".join(names) or "-"
+def _where(model: dict[str, Any]) -> str:
+    where = f"{model['runtime']} on {model['device']}"
+    return where if model["nodes"] is None else "{}, {} of {} nodes".format(where, *model["nodes"])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from faceprint import settings
+from faceprint.cli.output import note
 
 if TYPE_CHECKING:
     from faceprint.runtime.session import RuntimeOptions
@@ -105,7 +106,7 @@ class ModelOptions:
         typer.Option(
             "--device",
             metavar="NAME",
-            help="cpu, cuda, coreml, openvino, if the runtime has it. [cpu]",
+            help="cpu, auto, cuda, cuda:1, coreml, mps ..., as the runtime has them. [cpu]",
         ),
     ] = None
     threads: Annotated[
@@ -163,7 +164,7 @@ class ModelOptions:
             detector=self.detector,
             embedder=self.embedder,
             runtime=self.runtime,
-            device=self.device,
+            device=self.chosen_device(),
             threads=self.threads,
             processes=self.processes,
             accept_license=self.accept_license,
@@ -174,7 +175,22 @@ class ModelOptions:
         """How a single graph is run."""
         from faceprint.runtime.session import RuntimeOptions
 
-        return RuntimeOptions(threads=self.threads, device=self.device or settings.default_device())
+        return RuntimeOptions(threads=self.threads, device=self.chosen_device())
+
+    def chosen_device(self) -> str:
+        """The device by `--device` and FACEPRINT_DEVICE; what `auto` found is said on stderr."""
+        from faceprint.vision.device_choice import choose_device
+
+        chosen = choose_device(self.device, self.runtime)
+        if (self.device or settings.default_device()) == "auto":
+            _say_device(chosen)
+        return chosen
+
+
+@functools.cache
+def _say_device(chosen: str) -> None:
+    """Say it once."""
+    note(f"device auto: {chosen}")
 
 
 def with_model_options(*names: str) -> Callable[[Callable[..., int]], Callable[..., int]]:

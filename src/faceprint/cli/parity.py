@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["parity"]
 
 
-@options.with_model_options("threads", "accept_license")
+@options.with_model_options("device", "threads", "accept_license")
 def parity(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A card id, or an ONNX file.")],
     runtimes: Annotated[
@@ -37,23 +37,26 @@ def parity(
     """Compare runtimes with ONNX Runtime: agreement, speed, memory. Exit code 1: one disagrees.
 
     With `all`, a row says which runtime is not installed or can't run the graph. A runtime that is
-    named must be installed (else exit code 4) and must run the graph (else exit code 1).
+    named must be installed (else exit code 4) and must run the graph (else exit code 1). With
+    --device, the runtimes are measured there and compared with ONNX Runtime on the CPU; exit code
+    4 if none of them has the device.
     JSON: model, threads, inputs, ok, files[]: file, runtimes[]: runtime, version, state (agrees,
     disagrees, refused, missing), reason, max_difference, min_cosine, ms_batch1, ms_batch16,
-    peak_mb, load_s.
+    peak_mb, load_s, device, nodes (those that run on it, and all; null: not said).
     """
+    from faceprint.runtime.devices import WITH_ACCELERATORS
     from faceprint.runtime.parity import INPUTS, compare
     from faceprint.runtime.session import RUNTIMES
 
-    named = runtimes != "all"
-    chosen = [name.strip() for name in runtimes.split(",")] if named else list(RUNTIMES)
+    named, session = runtimes != "all", models.session()
+    usual = RUNTIMES if session.device == "cpu" else WITH_ACCELERATORS
+    chosen = [name.strip() for name in runtimes.split(",")] if named else list(usual)
     unknown = [name for name in chosen if name not in RUNTIMES]
     if unknown:
         raise UsageError(f"no runtime named {unknown[0]!r}; there are {', '.join(RUNTIMES)}")
     graphs = _graphs(model, models.accept_license)
     if "mxnet" in chosen:
         _offer_mxnet(yes=yes, named=named)
-    session = models.session()
     note(f"inputs: {INPUTS}; {session.thread_count()} threads")
     files, ok = [], True
     for path, given in graphs:
@@ -64,6 +67,8 @@ def parity(
             ok = ok and row.state != "disagrees" and not (named and row.state == "refused")
             rows.append(row)
             note(f"{path.name}: {row.runtime} {row.state}")
+        if all(row.state == "missing" for row in rows if row.device == session.device):
+            raise RuntimeUnavailableError(_first_reason(rows, session.device))
         files.append({"file": path.name, "runtimes": [asdict(row) for row in rows]})
         if not as_json:
             say(path.name)
@@ -79,6 +84,10 @@ def parity(
             }
         )
     return DONE if ok else NO
+
+
+def _first_reason(rows: list[Row], device: str) -> str:
+    return next(row.reason for row in rows if row.device == device)
 
 
 def _offer_mxnet(*, yes: bool, named: bool) -> None:
@@ -134,21 +143,30 @@ def _guess_input(path: Path) -> ParityInput:
 
 
 def _print(rows: list[Row]) -> None:
+    names = ("runtime", "version", "largest difference", "lowest cosine", "ms b1", "ms b16", "MB")
     print_table(
-        ("runtime", "version", "largest difference", "lowest cosine", "ms b1", "ms b16", "MB", ""),
+        (*names, ""),
         [
             (
-                row.runtime,
+                row.runtime if row.device == "cpu" else f"{row.runtime} on {row.device}",
                 row.version,
                 _figure(row.max_difference, ".1e"),
                 _figure(row.min_cosine, ".7f"),
                 _figure(row.ms_batch1, ".1f"),
                 _figure(row.ms_batch16, ".1f"),
                 _figure(row.peak_mb, ".0f"),
-                f"{row.state}: {row.reason}" if row.reason else row.state,
+                _remark(row),
             )
             for row in rows
         ],
+    )
+
+
+def _remark(row: Row) -> str:
+    if row.reason:
+        return f"{row.state}: {row.reason}"
+    return (
+        row.state if row.nodes is None else f"{row.state}, {row.nodes[0]} of {row.nodes[1]} nodes"
     )
 
 

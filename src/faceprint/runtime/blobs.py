@@ -43,8 +43,9 @@ def cannot_run(model: Path, runtime: str, reason: object) -> CardError:
 
 def no_device(device: str, instead: str, remedy: str) -> RuntimeUnavailableError:
     """Make the error for a device that is not available."""
+    reason = f"{instead}; {remedy}"
     return RuntimeUnavailableError(
-        f"device {device!r} was asked for, but {instead}; {remedy}, or choose device 'cpu'"
+        f"device {device!r} was asked for, but {reason}, or choose device 'cpu'", reason
     )
 
 

@@ -1,7 +1,8 @@
-"""ONNX Runtime, the default: asks for a provider and checks that it is the one that runs."""
+"""ONNX Runtime, the default; on other devices than the CPU, what really runs is checked."""
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,12 @@ from typing import Any
 from faceprint._onnxruntime import errors as ort_errors
 from faceprint._onnxruntime import onnxruntime as ort
 from faceprint.errors import CardError, ChecksumError, ModelError, RuntimeUnavailableError
+from faceprint.runtime import providers
 from faceprint.runtime.blobs import (
     cannot_run,
     check_blob,
     damaged,
     looks_like_onnx,
-    no_device,
     one_input,
     require_file,
     run_batched,
@@ -22,17 +23,9 @@ from faceprint.runtime.blobs import (
 from faceprint.runtime.session import RuntimeOptions, SessionInfo, TensorSpec
 from faceprint.types import Array
 
-__all__ = ["OnnxRuntimeSession", "check_graph", "open_session"]
+__all__ = ["OnnxRuntimeSession", "accelerators", "check_graph", "open_session"]
 
 _CPU = "CPUExecutionProvider"
-# device -> (provider, the distribution that brings it)
-_PROVIDERS = {
-    "cpu": (_CPU, "onnxruntime"),
-    "cuda": ("CUDAExecutionProvider", "onnxruntime-gpu"),
-    "coreml": ("CoreMLExecutionProvider", "onnxruntime (on macOS)"),
-    "openvino": ("OpenVINOExecutionProvider", "onnxruntime-openvino"),
-}
-
 # ONNX Runtime's errors and ours; tests/contract/test_runtimes.py fails if one is missing. Those
 # that are neither the file's nor the graph's fault are RuntimeUnavailableError.
 _MEANING: dict[str, type[ModelError]] = {
@@ -57,6 +50,11 @@ _ERRORS: tuple[type[Exception], ...] = tuple(
 )
 
 
+_IN_FLIGHT = 2
+"""Calls that an accelerator gets at once: one is copied while the other is computed, and memory is
+bounded."""
+
+
 class OnnxRuntimeSession:
     """A graph on ONNX Runtime; `run` may be called from several threads.
 
@@ -67,25 +65,25 @@ class OnnxRuntimeSession:
     """
 
     def __init__(self, model: Path, options: RuntimeOptions) -> None:
-        provider, source = _provider(options.device)
         try:
-            self._session = ort.InferenceSession(
-                str(require_file(model)), _session_options(options), providers=[provider]
-            )
+            self._session = _open(str(require_file(model)), options)
             inputs = [_spec(node) for node in self._session.get_inputs()]
             outputs = tuple(_spec(node) for node in self._session.get_outputs())
         except _ERRORS as error:
             raise _translated(error, model) from error
         except UnicodeDecodeError as error:  # a tensor's name, or one in a message
             raise ChecksumError(f"{model.name}: damaged: a name is not text ({error})") from error
-        running = self._session.get_providers()
-        if running[0] != provider:
-            remedy = f"install {source} and the driver's libraries"
-            raise no_device(options.device, f"{running[0]} would run", remedy)
-        self._model = model
+        self._model, self._device = model, options.device
+        self._turns = None if options.device == "cpu" else threading.BoundedSemaphore(_IN_FLIGHT)
         self._input = one_input(model, inputs)
+        provider = self._session.get_providers()[0]
         self.info = SessionInfo(
-            "onnxruntime", ort.__version__, options.device, (self._input,), outputs
+            "onnxruntime",
+            ort.__version__,
+            options.device,
+            (self._input,),
+            outputs,
+            None if self._turns is None else providers.nodes_on(self._session, provider),
         )
 
     def run(self, blob: Array) -> tuple[Array, ...]:
@@ -94,13 +92,24 @@ class OnnxRuntimeSession:
 
     def _run(self, blob: Array) -> list[Array]:
         try:
-            outputs: list[Array] = self._session.run(None, {self._input.name: blob})
+            if self._turns is None:
+                return self._call(blob)
+            with self._turns:
+                return self._call(blob)
         except _ERRORS as error:
+            if self._turns is not None:  # the CPU has the same graph: the device is to blame
+                reason = str(error).strip().splitlines()[0]
+                where = f"{self._model.name} on {self._device}"
+                raise RuntimeUnavailableError(f"{where}: {reason}") from error
             raise _translated(error, self._model) from error
+
+    def _call(self, blob: Array) -> list[Array]:
+        outputs: list[Array] = self._session.run(None, {self._input.name: blob})
         return outputs
 
 
 open_session = OnnxRuntimeSession
+accelerators = providers.accelerators
 
 
 def check_graph(model: Path) -> None:
@@ -131,16 +140,11 @@ def _check(path: Path, size: int, mtime_ns: int) -> None:
         raise ChecksumError(f"{path.name}: damaged: a name is not text ({error})") from error
 
 
-def _provider(device: str) -> tuple[str, str]:
-    if device not in _PROVIDERS:
-        known = ", ".join(_PROVIDERS)
-        raise RuntimeUnavailableError(f"onnxruntime has no device {device!r}; it has {known}")
-    provider, source = _PROVIDERS[device]
-    available = ort.get_available_providers()
-    if provider not in available:
-        instead = f"this onnxruntime has no {provider} and {_CPU} would run"
-        raise no_device(device, instead, f"install {source}")
-    return provider, source
+def _open(model: str, options: RuntimeOptions) -> Any:
+    chosen = _session_options(options)
+    if options.device == "cpu":
+        return ort.InferenceSession(model, chosen, providers=[_CPU])
+    return providers.open_on(options.device, model, chosen, threads=options.thread_count())
 
 
 def _session_options(options: RuntimeOptions) -> Any:

@@ -23,7 +23,7 @@ from faceprint.runtime.blobs import (
 from faceprint.runtime.session import RuntimeOptions, SessionInfo, TensorSpec
 from faceprint.types import Array
 
-__all__ = ["OpenVinoSession", "open_session"]
+__all__ = ["OpenVinoSession", "accelerators", "open_session"]
 
 
 class OpenVinoSession:
@@ -78,6 +78,16 @@ class OpenVinoSession:
 
 
 open_session = OpenVinoSession
+
+
+def accelerators() -> list[str]:
+    """Devices that are listed here: `gpu`, as NPUs compute in half precision.
+
+    Raises:
+        MissingExtraError: openvino is not installed.
+    """
+    found = _openvino.load().Core().available_devices
+    return ["gpu"] if any(name.split(".")[0] == "GPU" for name in found) else []
 
 
 def _device(requested: str, available: list[str]) -> str:

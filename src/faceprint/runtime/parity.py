@@ -1,4 +1,4 @@
-"""Compare runtimes on one graph: agreement with ONNX Runtime, speed and memory.
+"""Compare runtimes on one graph: agreement with ONNX Runtime on the CPU, speed and memory.
 
 Each runtime is measured in its own process (parity_child.py). So only its own memory counts, and a
 crash only shows in its row.
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,10 +23,19 @@ from faceprint.errors import CardError, UsageError
 from faceprint.runtime.session import RUNTIMES, RuntimeOptions
 from faceprint.types import Array, Image
 
-__all__ = ["AGREES", "INPUTS", "ParityInput", "Row", "compare", "make_blob", "smooth_images"]
+__all__ = [
+    "AGREES",
+    "INPUTS",
+    "ParityInput",
+    "Row",
+    "compare",
+    "differences",
+    "make_blob",
+    "smooth_images",
+]
 
 AGREES = 0.9999
-"""Lowest cosine to ONNX Runtime at which a runtime counts as agreeing."""
+"""Lowest cosine to ONNX Runtime at which a runtime or a device counts as agreeing."""
 
 INPUTS = "16 smooth random color images (sums of low-frequency waves, fixed seed)"
 
@@ -57,13 +66,15 @@ class Row:
 
     Attributes:
         state: `agrees` or `disagrees`, by the cosine; `refused` if it can't run the graph;
-            `missing` if it is not installed.
+            `missing` if it is not installed, or has no such device.
         reason: why it is refused or missing.
         max_difference: largest absolute difference to ONNX Runtime over all outputs.
         min_cosine: lowest cosine to ONNX Runtime over images and outputs.
         ms_batch1, ms_batch16: median milliseconds of one call.
         peak_mb: peak memory of the process in 10^6 bytes, interpreter included.
         load_s: seconds from the file to a session.
+        device: on which it ran.
+        nodes: the number of the graph's nodes that ran there, and of all, if the runtime says it.
     """
 
     runtime: str
@@ -76,6 +87,8 @@ class Row:
     ms_batch16: float | None = None
     peak_mb: float | None = None
     load_s: float | None = None
+    device: str = "cpu"
+    nodes: tuple[int, int] | None = None
 
 
 def compare(
@@ -86,15 +99,17 @@ def compare(
     *,
     seconds: float = 3.0,
 ) -> Iterator[Row]:
-    """Measure runtimes one after the other; ONNX Runtime always runs, as the reference.
+    """Measure runtimes one after the other; ONNX Runtime on the CPU always runs, as the reference.
 
     Args:
         model: the graph, as it is opened.
         runtimes: names out of `RUNTIMES`.
+        options: with another device than the CPU, the runtimes are measured there, and the first
+            row is the reference.
         seconds: how long each batch size is timed on each runtime, for at least three calls.
 
     Yields:
-        A row per runtime as soon as it is measured, in the order given, ONNX Runtime first.
+        A row per runtime as soon as it is measured, in the order given, the reference first.
 
     Raises:
         UsageError: no runtime of that name.
@@ -106,15 +121,18 @@ def compare(
     with tempfile.TemporaryDirectory() as folder:
         blob = Path(folder) / "blob.npy"
         np.save(blob, make_blob(model, given))
-        found, reference = _measure(model, _REFERENCE, options, blob, seconds)
+        on_cpu = replace(options, device="cpu")
+        found, reference = _measure(model, _REFERENCE, on_cpu, blob, seconds)
         if "error" in found:
             raise CardError(f"{model.name}: the reference, onnxruntime, failed: {found['error']}")
         ordered = sorted(dict.fromkeys(runtimes), key=lambda name: name != _REFERENCE)
+        if options.device != "cpu":
+            yield _row(_REFERENCE, "cpu", found, reference, reference)
         for name in ordered:
             outputs = reference
-            if name != _REFERENCE:
+            if name != _REFERENCE or options.device != "cpu":
                 found, outputs = _measure(model, name, options, blob, seconds)
-            yield _row(name, found, outputs, reference)
+            yield _row(name, options.device, found, outputs, reference)
 
 
 def smooth_images(count: int, height: int, width: int, *, seed: int = 3) -> Image:
@@ -169,6 +187,7 @@ def _measure(
         "model": str(model.resolve()),
         "runtime": runtime,
         "threads": options.thread_count(),
+        "device": options.device,
         "spinning": options.spinning,
         "extra": dict(options.extra) if runtime == "mxnet" else {},
         "blob": str(blob),
@@ -193,11 +212,16 @@ def _measure(
 
 
 def _row(
-    name: str, found: dict[str, Any], outputs: Sequence[Array], reference: Sequence[Array]
+    name: str,
+    device: str,
+    found: dict[str, Any],
+    outputs: Sequence[Array],
+    reference: Sequence[Array],
 ) -> Row:
     if "error" in found:
-        return Row(name, "missing" if found["missing"] else "refused", reason=found["error"])
-    difference, cosine, reason = _differences(outputs, reference)
+        state: State = "missing" if found["missing"] else "refused"
+        return Row(name, state, reason=found["error"], device=device)
+    difference, cosine, reason = differences(outputs, reference)
     return Row(
         name,
         "agrees" if cosine >= AGREES else "disagrees",
@@ -209,10 +233,12 @@ def _row(
         found["ms_batch16"],
         found["peak"] / 1e6,
         found["load_s"],
+        device,
+        None if found["nodes"] is None else tuple(found["nodes"]),
     )
 
 
-def _differences(
+def differences(
     outputs: Sequence[Array], reference: Sequence[Array]
 ) -> tuple[float | None, float, str]:
     """Return the largest difference, the lowest cosine, and what else is wrong."""

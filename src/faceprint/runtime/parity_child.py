@@ -34,7 +34,10 @@ def main() -> None:
 
 def _measure(request: dict[str, Any], target: Path) -> dict[str, Any]:
     options = RuntimeOptions(
-        threads=request["threads"], spinning=request["spinning"], extra=request["extra"]
+        threads=request["threads"],
+        device=request["device"],
+        spinning=request["spinning"],
+        extra=request["extra"],
     )
     blob = np.load(request["blob"])
     start = time.perf_counter()
@@ -45,6 +48,7 @@ def _measure(request: dict[str, Any], target: Path) -> dict[str, Any]:
         np.save(target / f"{i}.npy", part)
     return {
         "version": session.info.version,
+        "nodes": session.info.nodes,
         "outputs": len(outputs),
         "ms_batch1": _milliseconds(session, blob[:1], request["seconds"]),
         "ms_batch16": _milliseconds(session, blob, request["seconds"]),

@@ -5,6 +5,7 @@ onnx2torch is not used: it imports torchvision without need and refuses old grap
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,19 +15,23 @@ from numpy.typing import NDArray
 
 from faceprint import _forks
 from faceprint._optional import require
-from faceprint.errors import CardError
+from faceprint.errors import CardError, ModelError, RuntimeUnavailableError
 from faceprint.runtime.blobs import check_blob, no_device, one_input, require_file, run_batched
 from faceprint.runtime.graph import Graph, Step, load_graph
 from faceprint.runtime.session import RuntimeOptions, SessionInfo
 from faceprint.types import Array
 
-__all__ = ["PyTorchSession", "open_session"]
+__all__ = ["PyTorchSession", "accelerators", "open_session"]
+
+_IN_FLIGHT = 2
+"""Calls that an accelerator gets at once; bounds its memory."""
 
 
 class PyTorchSession:
     """A graph on PyTorch; `run` may be called from several threads.
 
-    PyTorch keeps the number of threads for each calling thread, so each call sets it.
+    PyTorch keeps the number of threads for each calling thread, so each call sets it. On CUDA,
+    TF32 is turned off for the whole process.
 
     Raises:
         MissingExtraError: torch or onnx is not installed.
@@ -40,6 +45,7 @@ class PyTorchSession:
         from faceprint.runtime.torch_operators import OPERATORS
 
         self._device = _device(torch, options.device)
+        self._turns = threading.BoundedSemaphore(_IN_FLIGHT)
         graph = load_graph(require_file(model), extra="torch")
         self._input = one_input(model, graph.inputs)
         unknown = sorted({str(step.op) for step in graph.steps if step.op not in OPERATORS})
@@ -65,6 +71,19 @@ class PyTorchSession:
         return run_batched(self._run, check_blob(self._input, blob), self._input.shape[0])
 
     def _run(self, blob: Array) -> list[Array]:
+        if self._device.type == "cpu":
+            return self._call(blob)
+        try:
+            with self._turns:
+                return self._call(blob)
+        except ModelError:
+            raise  # is a RuntimeError too
+        except RuntimeError as error:  # of a driver, or of its memory
+            reason = str(error).strip().splitlines()[0]
+            where = f"{self._name} on {self._device}"
+            raise RuntimeUnavailableError(f"{where}: {reason}") from error
+
+    def _call(self, blob: Array) -> list[Array]:
         torch = self._torch
         if torch.get_num_threads() != self._threads:
             torch.set_num_threads(self._threads)
@@ -111,16 +130,31 @@ class PyTorchSession:
 open_session = PyTorchSession
 
 
+def accelerators() -> list[str]:
+    """Devices that are listed here, best first.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+    """
+    torch = require("torch", extra="torch")
+    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    return [name for name, there in here.items() if there]
+
+
 def _device(torch: Any, requested: str) -> Any:
-    here = {
-        "cpu": True,
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-    }
-    if not here.get(requested.split(":")[0], False):
-        running = ", ".join(name for name, there in here.items() if there)
-        instead = f"this PyTorch runs on {running} here"
+    name, _, number = requested.partition(":")
+    here = ["cpu", *accelerators()]
+    if name not in here:
+        instead = f"this PyTorch runs on {', '.join(here)} here"
         raise no_device(requested, instead, "install the build for that device")
+    if number and (name != "cuda" or not number.isdecimal()):
+        raise RuntimeUnavailableError(f"pytorch has no device {requested!r}")
+    if number and int(number) >= torch.cuda.device_count():
+        instead = f"there are {torch.cuda.device_count()} here"
+        raise no_device(requested, instead, "choose one of them")
+    if name == "cuda":
+        # Otherwise convolutions keep ten bits of the mantissa.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     return torch.device(requested)
 
 

@@ -32,13 +32,19 @@ class TensorSpec:
 
 @dataclass(frozen=True, slots=True)
 class SessionInfo:
-    """What really runs, as opposed to what was asked for."""
+    """What really runs, as opposed to what was asked for.
+
+    Attributes:
+        nodes: the number of the graph's nodes that run on `device`, and of all of them; None on
+            the CPU, and where the runtime does not say.
+    """
 
     runtime: str
     version: str
     device: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    nodes: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,8 @@ class RuntimeOptions:
 
     Attributes:
         threads: number of threads; None for all available cores.
-        device: `cpu`, or the runtime's name of an accelerator (`cuda`, `coreml`, `openvino`).
+        device: `cpu`, or the runtime's name of an accelerator, such as `cuda` or `cuda:1`
+            (docs/accelerators.md).
         spinning: idle worker threads spin instead of sleeping; faster on an idle machine, slower
             on a busy one.
         extra: settings for a single runtime.

@@ -9,6 +9,7 @@ from faceprint import _forks, settings
 from faceprint.errors import UsageError
 from faceprint.types import AnalyzedImage, Embedding, Face, Image
 from faceprint.vision.batch import BatchAnalyzer, FaceOutputs
+from faceprint.vision.device_choice import choose_device
 from faceprint.vision.embed import VectorEmbedder
 from faceprint.vision.images import ImageSource
 from faceprint.vision.load import Detector, LoadOptions, resolve
@@ -199,12 +200,12 @@ def load(  # noqa: PLR0913 - all but the first are keywords
         detector, embedder: card ids; each replaces its half of the pack.
         runtime: None for FACEPRINT_RUNTIME, else `onnxruntime`.
         threads: cores to use; None for all that the process may use.
-        device: `cpu`, or an accelerator as the runtime names it. None for FACEPRINT_DEVICE, else
-            `cpu`.
+        device: `cpu`, an accelerator as the runtime names it, or `auto` for the best that is here
+            and agrees with the CPU (docs/accelerators.md). None for FACEPRINT_DEVICE, else `cpu`.
         accept_license: accept licenses that forbid commercial use, or are unclear.
         mirror: average each embedding with that of the mirror image.
         processes: number of processes that share long streams, at most one per thread. None for
-            FACEPRINT_PROCESSES, else for as many as pay. Above 1 it needs ONNX Runtime on a CPU.
+            FACEPRINT_PROCESSES, else for as many as pay. Above 1 it needs ONNX Runtime.
             On sixteen cores one process does a third of what they can.
 
     Raises:
@@ -214,7 +215,7 @@ def load(  # noqa: PLR0913 - all but the first are keywords
     options = LoadOptions(
         runtime=runtime,
         threads=threads,
-        device=device or settings.default_device(),
+        device=choose_device(device, runtime),
         accept_license=accept_license,
         mirror=mirror,
         processes=processes,

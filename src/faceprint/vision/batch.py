@@ -110,8 +110,10 @@ class BatchAnalyzer:
         Raises:
             ModelError: a model can't be opened.
         """
-        # Where threads can't share a session, one decodes while another runs the networks.
-        lock = nullcontext() if self.options.can_share_sessions else self._networks_lock
+        # Where threads can't share a session, one decodes while another runs the networks. An
+        # accelerator takes the calls of several, so that it has the next while one cuts crops.
+        shared = self.options.can_share_sessions or self.options.on_accelerator
+        lock = nullcontext() if shared else self._networks_lock
         results: list[AnalyzedImage] = []
         for photos in open_batches(chunk, self._required_scale):
             with lock:

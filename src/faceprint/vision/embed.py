@@ -14,7 +14,7 @@ from faceprint.types import Array, Embedding, Image
 from faceprint.vision.preprocess import to_blob
 from faceprint.zoo.card import ModelCard
 
-__all__ = ["IN_CACHE", "VectorEmbedder"]
+__all__ = ["IN_CACHE", "ON_ACCELERATOR", "VectorEmbedder"]
 
 _BATCH = 16
 """Crops per call: on a CPU more of them take memory but no less time."""
@@ -22,6 +22,9 @@ _BATCH = 16
 IN_CACHE = 4
 """Crops per call for sessions of one thread: with 16 the activations of small networks exceed a
 core's cache, which cost MobileFaceNets a fifth (benchmarks/blocks.py)."""
+
+ON_ACCELERATOR = 64
+"""Crops per call on an accelerator, which small calls would leave idle."""
 
 _ZOOM = 1.1
 """Scale of the enlarged views of a face (docs/decisions/0002-alignment.md)."""

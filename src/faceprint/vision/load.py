@@ -13,7 +13,7 @@ from faceprint.runtime.session import RuntimeOptions, Session, open_session
 from faceprint.types import Detections, Image
 from faceprint.vision.detect.mtcnn import MtcnnDetector, MtcnnSettings
 from faceprint.vision.detect.single_shot import SingleShotDetector
-from faceprint.vision.embed import IN_CACHE, VectorEmbedder
+from faceprint.vision.embed import IN_CACHE, ON_ACCELERATOR, VectorEmbedder
 from faceprint.vision.mipmaps import Mipmaps
 from faceprint.zoo import catalog, legacy, optimize, packs, store
 from faceprint.zoo.card import ModelCard
@@ -48,7 +48,8 @@ class LoadOptions:
     Attributes:
         runtime: one of `faceprint.runtime.session.RUNTIMES`; None for the default.
         threads: cores to use; None for all that the process may use.
-        device: `cpu`, or an accelerator's name as the runtime knows it.
+        device: `cpu`, or an accelerator's name as the runtime knows it; not `auto`, which
+            `choose_device` resolves.
         accept_license: accept licenses that forbid commercial use, or are unclear.
         mirror: average each embedding with that of the mirror image.
         processes: number of processes that share a stream; None for FACEPRINT_PROCESSES, else for
@@ -69,8 +70,8 @@ class LoadOptions:
         for name, number in (("processes", self.processes), ("threads", self.threads)):
             if number is not None and number < 1:
                 raise UsageError(f"{name} is {number}, not a positive whole number")
-        if self.processes is not None and self.processes > 1 and not self.can_share_sessions:
-            raise UsageError("several processes are for ONNX Runtime on a CPU")
+        if self.processes is not None and self.processes > 1 and not self._on_onnxruntime:
+            raise UsageError("several processes are for ONNX Runtime on a CPU or accelerator")
 
     @property
     def session(self) -> RuntimeOptions:
@@ -80,21 +81,28 @@ class LoadOptions:
     @property
     def can_share_sessions(self) -> bool:
         """Whether threads can share sessions of one thread: only with ONNX Runtime on a CPU."""
-        runtime = self.runtime or settings.default_runtime()
-        return runtime == "onnxruntime" and self.device == "cpu"
+        return self._on_onnxruntime and not self.on_accelerator
+
+    @property
+    def on_accelerator(self) -> bool:
+        """Whether the networks run elsewhere than on this process's threads."""
+        return self.device != "cpu"
+
+    @property
+    def _on_onnxruntime(self) -> bool:
+        return (self.runtime or settings.default_runtime()) == "onnxruntime"
 
     def threads_by_process(self) -> list[int]:
         """The number of threads of each process that shares a stream.
 
-        There is one process where threads can't share sessions. A process gets no more threads than
-        Python's lock allows to be useful.
+        There is one process where threads can't share sessions, and with an accelerator unless
+        more are asked for. A process gets no more threads than Python's lock allows to be useful.
         """
         threads = self.session.thread_count()
-        if not self.can_share_sessions:
+        if not self._on_onnxruntime:
             return [threads]
-        processes = (
-            self.processes or settings.processes() or max(1, threads // _THREADS_PER_PROCESS)
-        )
+        usual = 1 if self.on_accelerator else max(1, threads // _THREADS_PER_PROCESS)
+        processes = self.processes or settings.processes() or usual
         count = min(processes, threads)
         shares = [threads // count + (index < threads % count) for index in range(count)]
         return [min(share, _MAX_THREADS) for share in shares]
@@ -149,6 +157,8 @@ def load_embedder(card: ModelCard, options: LoadOptions) -> VectorEmbedder:
         raise CardError(f"{card.id}: an embedder's card needs an alignment template")
     files = store.ensure(card, accept_license=options.accept_license)
     session = _open(card, files["model"], options)
+    if options.on_accelerator:
+        return VectorEmbedder(session, card, mirror=options.mirror, batch=ON_ACCELERATOR)
     if options.can_share_sessions and options.session.thread_count() == 1:
         return VectorEmbedder(session, card, mirror=options.mirror, batch=IN_CACHE)
     return VectorEmbedder(session, card, mirror=options.mirror)

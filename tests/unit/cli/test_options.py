@@ -37,12 +37,14 @@ def spellings(command: Any) -> set[str]:
 
 def test_a_device_stands_beside_every_runtime() -> None:
     found = {name: spellings(command) for name, command in commands()}
-    with_runtime = {name for name, words in found.items() if "--runtime" in words}
+    with_runtime = {name for name, words in found.items() if words & {"--runtime", "--runtimes"}}
     assert with_runtime >= {
         *("verify", "detect", "demo", "embed", "enroll", "identify", "cluster", "evaluate"),
         *("calibrate", "doctor", "gallery migrate", "models lint", "models validate"),
     }
     assert with_runtime == {name for name, words in found.items() if "--device" in words}
+    with_models = {name for name, words in found.items() if words & {"--pack", "--embedder"}}
+    assert with_models - with_runtime == {"gallery import"}, "which reads embeddings"
 
 
 def test_each_field_is_the_option_of_that_name() -> None:

@@ -3,7 +3,8 @@
 The three networks have few channels, so their time goes into moving activations, not into
 arithmetic. A call whose activations exceed the second-level cache takes longer per pixel: a little
 on an idle machine, several times as long on a busy one (docs/performance.md). The cascade hands
-over all crops of a stage at once, and the blocks are cut here.
+over all crops of a stage at once, and the blocks are cut here. An accelerator has no such cache and
+takes long to start a call, so its blocks are larger.
 """
 
 from __future__ import annotations
@@ -53,13 +54,20 @@ class BlockRunner:
 
     Args:
         threads: blocks that run at once; above 1 the sessions should have one thread each.
+        enlarged: how many times larger the blocks are than a core's cache takes.
     """
 
-    def __init__(self, threads: int = 1) -> None:
+    def __init__(self, threads: int = 1, *, enlarged: int = 1) -> None:
         self._pool = ThreadPoolExecutor(threads, "faceprint-blocks") if threads > 1 else None
+        self._enlarged = enlarged
 
     def crops(self, session: Session, crops: Image, rows: int) -> tuple[Array, ...]:
-        """The outputs of a network for (n, s, s, 3) uint8 crops, `rows` of them per call."""
+        """The outputs of a network for (n, s, s, 3) uint8 crops.
+
+        Args:
+            rows: crops per call that a core's cache takes.
+        """
+        rows *= self._enlarged
         parts = [slice(start, start + rows) for start in range(0, len(crops), rows)]
         outputs = list(self._map(lambda part: _finite(session.run(_blob(crops[part]))), parts))
         return tuple(np.concatenate(pieces) for pieces in zip(*outputs, strict=True))
@@ -79,7 +87,7 @@ class BlockRunner:
             grid = proposal_grid(height, width)
             found = np.empty((count, *grid), np.float32), np.empty((count, 4, *grid), np.float32)
             maps.append(found)
-            for tile in _tiles(count, height, width):
+            for tile in _tiles(count, height, width, self._enlarged):
                 if self._pool is None:
                     _propose(session, images, tile, found)
                 else:
@@ -110,22 +118,24 @@ def _finite(outputs: tuple[Array, ...]) -> tuple[Array, ...]:
     return outputs
 
 
-def _tiles(count: int, height: int, width: int) -> Iterator[Tile]:
+def _tiles(count: int, height: int, width: int, enlarged: int) -> Iterator[Tile]:
     """Yield the parts of P-Net's output that one call computes."""
     rows, columns = proposal_grid(height, width)
-    if height * width <= _CACHED_PIXELS:
-        together = max(1, _CACHED_PIXELS // (height * width))
+    most = _CACHED_PIXELS * enlarged
+    if height * width <= most:
+        together = max(1, most // (height * width))
         for start in range(0, count, together):
             yield slice(start, min(count, start + together)), slice(0, rows), slice(0, columns)
         return
-    parts = list(product(_parts(rows), _parts(columns)))
+    cells = _TILE_CELLS * math.isqrt(enlarged)
+    parts = list(product(_parts(rows, cells), _parts(columns, cells)))
     for index in range(count):
         for down, across in parts:
             yield slice(index, index + 1), down, across
 
 
-def _parts(cells: int) -> list[slice]:
-    edges = np.linspace(0, cells, -(-cells // _TILE_CELLS) + 1).round().astype(int)
+def _parts(cells: int, most: int) -> list[slice]:
+    edges = np.linspace(0, cells, -(-cells // most) + 1).round().astype(int)
     return [slice(int(a), int(b)) for a, b in pairwise(edges)]
 
 

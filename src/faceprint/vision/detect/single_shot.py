@@ -37,6 +37,9 @@ __all__ = ["DECODERS", "Decoder", "SearchSettings", "SingleShotDetector"]
 _BATCH = 8
 """Canvases per call of a graph that takes batches; at 640 x 640 that is 40 MB."""
 
+_ON_ACCELERATOR = 32
+"""The same on an accelerator: the photographs of one batch."""
+
 
 class Decoder(Protocol):
     """Turns the raw outputs of a graph into faces."""
@@ -119,7 +122,8 @@ class SingleShotDetector:
         self.settings = SearchSettings.from_options({**limit, **card.options})
         # Some exports flatten the batch into the rows, in an unknown order.
         flat = any(len(output.shape) == 2 for output in session.info.outputs)
-        self._batch = 1 if flat or (spec and spec[0] == 1) else _BATCH
+        largest = _BATCH if session.info.device == "cpu" else _ON_ACCELERATOR
+        self._batch = 1 if flat or (spec and spec[0] == 1) else largest
 
     def required_scale(self, width: int, height: int) -> float:
         """The share of a photograph's sides that the first pass needs."""

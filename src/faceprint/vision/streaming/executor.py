@@ -29,10 +29,14 @@ class StreamExecutor:
             # one thread, shared by all workers, don't.
             one_thread = options.session.thread_count() == 1
             self._analyzer = analyzer if one_thread else analyzer.with_threads(1)
-            self._workers, self._workers_per_process = sum(threads), max(threads)
+            self._workers, self._batch_shares = sum(threads), max(threads)
+        elif options.on_accelerator:
+            # Threads decode ahead of it, one whole batch each.
+            self._analyzer = analyzer
+            self._workers, self._batch_shares = max(2, sum(threads)), 1
         else:
             # One decodes while the other runs the networks.
-            self._analyzer, self._workers, self._workers_per_process = analyzer, 2, 2
+            self._analyzer, self._workers, self._batch_shares = analyzer, 2, 2
         self._pool = ProcessPool(self._analyzer, threads) if len(threads) > 1 else None
 
     def analyze(
@@ -65,7 +69,7 @@ class StreamExecutor:
                 yield from pool.analyze_in_worker(chunk, FaceOutputs())
 
     def _chunk_size(self, batch_size: int) -> int:
-        return chunk_size(batch_size, self._workers_per_process)
+        return chunk_size(batch_size, self._batch_shares)
 
     def _run(
         self, stream: Iterator[list[ImageSource]], outputs: FaceOutputs

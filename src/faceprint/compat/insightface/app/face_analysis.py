@@ -17,6 +17,7 @@ from faceprint.compat.insightface.recognition import Recognition
 from faceprint.errors import UsageError
 from faceprint.types import Image
 from faceprint.vision.analyzer import FaceAnalyzer
+from faceprint.vision.device_choice import choose_device
 from faceprint.vision.draw import draw_faces
 from faceprint.vision.load import LoadOptions
 from faceprint.zoo import store
@@ -145,7 +146,7 @@ class FaceAnalysis:
 def _device(providers: Sequence[object] | None) -> str:
     """The device of the first provider that is covered and installed."""
     if providers is None or settings.default_runtime() != "onnxruntime":
-        return settings.default_device()
+        return choose_device()
     names = [str(each[0] if isinstance(each, tuple) else each) for each in providers]
     available = onnxruntime.get_available_providers()
     for name in names:
