@@ -41,6 +41,7 @@ _COMMANDS = {
     "train": ("faceprint.cli.train", "app"),
     "serve": ("faceprint.cli.serve", "app"),
     "cache": ("faceprint.cli.cache", "app"),
+    "bench": ("faceprint.cli.bench", "bench"),
     "doctor": ("faceprint.cli.doctor", "doctor"),
 }
 

@@ -19,9 +19,12 @@ from faceprint.zoo.card_io import card_hash
 if TYPE_CHECKING:
     from faceprint.vision.analyzer import FaceAnalyzer
 
-__all__ = ["data_facts", "engine_facts"]
+__all__ = ["data_facts", "distribution_versions", "engine_facts"]
 
-_DISTRIBUTIONS = ("numpy", "onnxruntime", "opencv-python-headless", "pillow", "openvino", "torch")
+_DISTRIBUTIONS = (
+    *("numpy", "onnxruntime", "onnxruntime-gpu", "opencv-python-headless", "pillow", "openvino"),
+    "torch",
+)
 
 
 def engine_facts(analyzer: FaceAnalyzer, options: EmbedOptions) -> dict[str, object]:
@@ -67,11 +70,17 @@ def _card(card: ModelCard) -> dict[str, object]:
 
 
 def _versions() -> dict[str, str]:
-    found = {
+    own = {
         "faceprint": importlib.metadata.version("faceprint"),
         "embedding": str(EMBEDDING_VERSION),
         "python": platform.python_version(),
     }
+    return own | distribution_versions()
+
+
+def distribution_versions() -> dict[str, str]:
+    """Versions of the installed distributions that results depend on."""
+    found = {}
     for name in _DISTRIBUTIONS:
         try:
             found[name] = importlib.metadata.version(name)

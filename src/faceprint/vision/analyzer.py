@@ -61,10 +61,18 @@ class FaceAnalyzer:
     @property
     def runtime(self) -> str:
         """The runtime of both models, such as `onnxruntime` or `onnxruntime:cuda`."""
-        options = self._batch.options
-        name = options.runtime or settings.default_runtime()
-        device = options.session.device
-        return name if device == "cpu" else f"{name}:{device}"
+        name = self._batch.options.runtime or settings.default_runtime()
+        return name if self.device == "cpu" else f"{name}:{self.device}"
+
+    @property
+    def device(self) -> str:
+        """The device of both models, such as `cpu` or `cuda:1`."""
+        return self._batch.options.device
+
+    @property
+    def processes(self) -> int:
+        """The number of processes that share long streams."""
+        return len(self._batch.options.threads_by_process())
 
     @property
     def mirror(self) -> bool:
