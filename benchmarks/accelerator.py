@@ -6,7 +6,8 @@
 End to end: `analyze_many` over photographs of LFW (the samples without them), for each pack whose
 models are here, with one process and with several; and the share of its bare network's rate that
 the embedder reaches. The network: IResNet-50 with random weights, as large as buffalo_l's embedder,
-by crops per call. Agreement: every embedder that is here, on the device against the CPU. The result of a device other than the CPU is kept under benchmarks/results/.
+by crops per call. Agreement: every embedder that is here, on the device against the CPU.
+The result of a device other than the CPU is kept under benchmarks/results/.
 """
 
 from __future__ import annotations

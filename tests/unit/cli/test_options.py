@@ -67,6 +67,34 @@ def test_the_device_reaches_the_session(
     assert cli("detect", sample, "--device", "cpu").code == 0
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["verify", "A", "A"],
+        ["embed", "A", "--out", "T/x.npz"],
+        ["enroll", "T/g.db", "ada", "A"],
+        ["cluster", "A"],
+        ["find", "A", "A"],
+        ["demo", "--out", "T/demo"],
+        ["bench"],
+        ["serve", "--no-auth", "--port", "0"],
+        ["doctor"],
+    ],
+    ids=" ".join,
+)
+def test_every_command_asks_for_the_device_of_the_environment(
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    words: list[str],
+) -> None:
+    monkeypatch.setenv("FACEPRINT_DEVICE", "abacus")
+    sample = str(COMMANDS.parent / "samples" / "obama.jpg")
+    given = [sample if word == "A" else word.replace("T/", f"{tmp_path}/") for word in words]
+    done = CommandLine(capsys)(*given, code=4)
+    assert "no device 'abacus'" in done.err + done.out
+
+
 def test_a_command_gets_one_value() -> None:
     seen: list[options.ModelOptions] = []
 
