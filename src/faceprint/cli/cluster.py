@@ -10,16 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceprint.cli import options
+from faceprint.cli import completion, options
 from faceprint.cli.cluster_report import report
 from faceprint.cli.exit_codes import DONE, INPUT, NO
 from faceprint.cli.output import counted, note, search_notes
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
-from faceprint.recognition.albums.corrections import Corrections
-from faceprint.recognition.albums.corrections_file import read_corrections
 
 if TYPE_CHECKING:
+    from faceprint.recognition.albums.corrections import Corrections
     from faceprint.recognition.albums.people import Album
     from faceprint.recognition.albums.store import AlbumFile
     from faceprint.recognition.cluster import ClusterOptions
@@ -29,6 +28,13 @@ if TYPE_CHECKING:
 
 __all__ = ["cluster"]
 
+_FolderKind = Annotated[
+    str,
+    typer.Option(
+        help="What the folders per person hold: link, copy or none.",
+        autocompletion=completion.choices("link", "copy", "none"),
+    ),
+]
 _Files = list[Path] | None
 _OTHER_TABLES = {".csv", ".tsv", ".json", ".jsonl", ".html", ".htm", ".txt", ".db", ".sqlite"}
 _OTHER_TABLES |= {".pq", ".arrow", ".feather", ".npy", ".xlsx", ".ods", ".zip", ".pdf"}
@@ -67,9 +73,7 @@ def cluster(
     state: Annotated[
         Path | None, typer.Option("--state", metavar="FILE", help="Album file. [DIR/album.db]")
     ] = None,
-    folders: Annotated[
-        str, typer.Option("--folders", help="What the folders per person hold: link, copy or none.")
-    ] = "link",
+    folders: _FolderKind = "link",
     forget: Annotated[
         list[str] | None,
         typer.Option("--forget", metavar="SOURCE", help="Remove this photograph from the album."),
@@ -94,9 +98,7 @@ def cluster(
             help="Keep the embeddings of --from in files there, not in memory.",
         ),
     ] = None,
-    engine: Annotated[
-        str, typer.Option("--engine", metavar="NAME", help="What compares the faces: local or ray.")
-    ] = "local",
+    engine: options.Engine = "local",
     address: Annotated[
         str | None,
         typer.Option("--address", metavar="HOST:PORT", help="Ray cluster to use. [this machine]"),
@@ -200,11 +202,9 @@ def _task_runner(engine: str, address: str | None, workers: int, threads: int | 
         return on_ray(address=address, workers=workers)
     if address is not None:
         raise UsageError("--address belongs to --engine ray")
-    if threads is None:
-        return None
     from faceprint.recognition.clustering.tasks import in_threads
 
-    return in_threads(threads)
+    return None if threads is None else in_threads(threads)
 
 
 def _cluster_faces(
@@ -278,16 +278,17 @@ def _forget(file: AlbumFile, sources: list[str], missing: bool, complete: bool) 
 
 def _detector(analyzer: FaceAnalyzer | None, table: Path | None) -> str:
     """The detector that found the faces; a table made by `embed` names it; empty if unknown."""
-    if analyzer is not None:
-        return analyzer.detector_card.id
-    if table is None:
-        return ""
     from faceprint.bulk.run import detector_of
 
-    return detector_of(table)
+    if analyzer is not None:
+        return analyzer.detector_card.id
+    return "" if table is None else detector_of(table)
 
 
 def _read_corrections(must_link: _Files, cannot_link: _Files, corrections: _Files) -> Corrections:
+    from faceprint.recognition.albums.corrections import Corrections
+    from faceprint.recognition.albums.corrections_file import read_corrections
+
     found = Corrections()
     for path in must_link or []:
         found |= read_corrections(path, "must_link")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from faceprint.cli.output import counted, note, print_json, say
-from faceprint.recognition.albums.people import Album
-from faceprint.vision.search_report import SearchReport
+
+if TYPE_CHECKING:
+    from faceprint.recognition.albums.people import Album
+    from faceprint.vision.search_report import SearchReport
 
 __all__ = ["report"]
 

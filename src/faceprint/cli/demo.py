@@ -12,9 +12,9 @@ from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.output import print_json, say
 from faceprint.errors import NoFaceError
-from faceprint.types import Image
 
 if TYPE_CHECKING:
+    from faceprint.types import Image
     from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["demo"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,7 +10,9 @@ from faceprint.cli import options
 from faceprint.cli.drawing import Draw, draw_faces
 from faceprint.cli.exit_codes import DONE, INPUT, NO
 from faceprint.cli.output import counted, note, print_json, say, search_notes
-from faceprint.types import AnalyzedImage
+
+if TYPE_CHECKING:
+    from faceprint.types import AnalyzedImage
 
 __all__ = ["detect"]
 

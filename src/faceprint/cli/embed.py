@@ -47,9 +47,7 @@ def embed(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace FILE and discard an unfinished run.")
     ] = False,
-    engine: Annotated[
-        str, typer.Option("--engine", metavar="NAME", help="local or ray (a cluster).")
-    ] = "local",
+    engine: options.Engine = "local",
     address: Annotated[
         str | None,
         typer.Option("--address", metavar="HOST:PORT", help="Ray cluster. [this machine]"),

@@ -11,7 +11,7 @@ import typer
 
 from faceprint._files import file_of, is_gone
 from faceprint._text import printable
-from faceprint.cli import options
+from faceprint.cli import completion, options
 from faceprint.cli.enroll_named import named_faces, names_by_number
 from faceprint.cli.exit_codes import DONE, INPUT
 from faceprint.cli.gallery_options import (
@@ -45,7 +45,12 @@ _Pair = tuple[str, Any]
 def enroll(
     gallery: Location,
     subject: Annotated[
-        str | None, typer.Argument(metavar="[SUBJECT]", help="Who is in the photographs.")
+        str | None,
+        typer.Argument(
+            metavar="[SUBJECT]",
+            help="Who is in the photographs.",
+            autocompletion=completion.subjects,
+        ),
     ] = None,
     images: Annotated[
         list[Path] | None, typer.Argument(metavar="[IMG...]", help="Photographs or folders.")
@@ -112,7 +117,11 @@ def enroll(
     ] = False,
     fusion: Annotated[
         str | None,
-        typer.Option("--fusion", help="How a new gallery combines templates: max or mean. [max]"),
+        typer.Option(
+            "--fusion",
+            help="How a new gallery combines templates: max or mean. [max]",
+            autocompletion=completion.choices("max", "mean"),
+        ),
     ] = None,
     exclude: options.Exclude = None,
     key_file: KeyFile = None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from faceprint._optional import require
-from faceprint.cli import options
+from faceprint.cli import completion, options
 from faceprint.cli.exit_codes import DONE
 from faceprint.cli.labeled_data import Aligned, Mirror, open_labeled, open_pairs
 from faceprint.cli.output import note, print_json, print_table
@@ -34,7 +34,9 @@ def evaluate(
     protocol: Annotated[
         str,
         typer.Argument(
-            metavar="PROTOCOL", help="lfw, bin, pairs, identification, clustering, cropped."
+            metavar="PROTOCOL",
+            help="lfw, bin, pairs, identification, clustering, cropped.",
+            autocompletion=completion.choices(*PROTOCOLS),
         ),
     ],
     path: Annotated[Path, typer.Argument(metavar="PATH", help="The data set.")],
@@ -60,6 +62,7 @@ def evaluate(
             metavar="RULE",
             help="Which of several faces: largest, as in verify, or central. "
             "[largest; lfw: central, as in published figures]",
+            autocompletion=completion.choices("largest", "central"),
         ),
     ] = None,
     mirror: Mirror = False,

@@ -11,7 +11,7 @@ import typer
 
 from faceprint._files import atomic_write
 from faceprint._text import json_text, printable
-from faceprint.cli import gallery_data, gallery_import, gallery_subjects, options
+from faceprint.cli import completion, gallery_data, gallery_import, gallery_subjects, options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.gallery_options import KeyFile, Location, open_gallery, subject_document
 from faceprint.cli.output import counted, note, print_json, print_table, say
@@ -67,7 +67,11 @@ def show(
     gallery: Location,
     subject: Annotated[
         str | None,
-        typer.Argument(metavar="[SUBJECT]", help="A subject; by default the gallery itself."),
+        typer.Argument(
+            metavar="[SUBJECT]",
+            help="A subject; by default the gallery itself.",
+            autocompletion=completion.subjects,
+        ),
     ] = None,
     export: Annotated[
         Path | None,

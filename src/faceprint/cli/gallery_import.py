@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from faceprint.cli import options
+from faceprint.cli import completion, options
 from faceprint.cli.exit_codes import DONE
 from faceprint.cli.gallery_options import KeyFile, Location, announced, gallery_exists, open_gallery
 from faceprint.cli.output import counted, note, print_json, say
@@ -31,6 +31,7 @@ def import_(
             "--embedder",
             metavar="ID",
             help="SOURCE holds another program's embeddings, made by this card's network.",
+            autocompletion=completion.embedders,
         ),
     ] = None,
     layout: Annotated[
@@ -39,6 +40,7 @@ def import_(
             "--layout",
             metavar="NAME",
             help="Whose tables a database or dump has: compreface, deepface or immich.",
+            autocompletion=completion.choices("compreface", "deepface", "immich"),
         ),
     ] = "",
     table: Annotated[

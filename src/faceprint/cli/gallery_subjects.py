@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceprint._text import printable
-from faceprint.cli import options
+from faceprint.cli import completion, options
 from faceprint.cli.exit_codes import DONE
 from faceprint.cli.gallery_options import (
     ConsentBasis,
@@ -37,7 +37,12 @@ __all__ = ["merge", "remove", "rename", "update"]
 
 def rename(
     gallery: Location,
-    old: Annotated[str, typer.Argument(metavar="OLD", help="The subject's name.")],
+    old: Annotated[
+        str,
+        typer.Argument(
+            metavar="OLD", help="The subject's name.", autocompletion=completion.subjects
+        ),
+    ],
     new: Annotated[str, typer.Argument(metavar="NEW", help="A name that no subject has.")],
     key_file: KeyFile = None,
     as_json: options.Json = False,
@@ -54,9 +59,19 @@ def rename(
 
 def merge(
     gallery: Location,
-    into: Annotated[str, typer.Argument(metavar="INTO", help="The subject that remains.")],
+    into: Annotated[
+        str,
+        typer.Argument(
+            metavar="INTO", help="The subject that remains.", autocompletion=completion.subjects
+        ),
+    ],
     others: Annotated[
-        list[str], typer.Argument(metavar="FROM...", help="Subjects that are the same person.")
+        list[str],
+        typer.Argument(
+            metavar="FROM...",
+            help="Subjects that are the same person.",
+            autocompletion=completion.subjects,
+        ),
     ],
     key_file: KeyFile = None,
     as_json: options.Json = False,
@@ -81,7 +96,10 @@ def merge(
 
 def update(
     gallery: Location,
-    subject: Annotated[str, typer.Argument(metavar="SUBJECT", help="Whose data.")],
+    subject: Annotated[
+        str,
+        typer.Argument(metavar="SUBJECT", help="Whose data.", autocompletion=completion.subjects),
+    ],
     metadata: Annotated[
         list[str] | None,
         typer.Option(
@@ -145,7 +163,10 @@ def _edited(subject: Subject, edits: list[str]) -> dict[str, Any]:
 def remove(
     gallery: Location,
     subjects: Annotated[
-        list[str] | None, typer.Argument(metavar="[SUBJECT...]", help="Subjects to remove.")
+        list[str] | None,
+        typer.Argument(
+            metavar="[SUBJECT...]", help="Subjects to remove.", autocompletion=completion.subjects
+        ),
     ] = None,
     template: Annotated[
         list[str] | None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from faceprint.cli import options
+from faceprint.cli import completion, options
 from faceprint.cli.attendance import Attendance
 from faceprint.cli.drawing import Draw, draw_faces
 from faceprint.cli.exit_codes import DONE, INPUT, NO
@@ -57,7 +57,9 @@ def identify(
     index: Annotated[
         str,
         typer.Option(
-            "--index", help="exact, signs (binary LSH), usearch, or auto: by the gallery's size."
+            "--index",
+            help="exact, signs (binary LSH), usearch, or auto: by the gallery's size.",
+            autocompletion=completion.choices("auto", "exact", "signs", "usearch"),
         ),
     ] = "auto",
     exclude: options.Exclude = None,

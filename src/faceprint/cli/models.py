@@ -9,17 +9,14 @@ from urllib.parse import urlsplit
 
 import typer
 
-from faceprint.cli import options, validate
+from faceprint.cli import completion, options, validate
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.models_own import add, lint
 from faceprint.cli.output import note, print_json, print_table, say
 from faceprint.cli.parity import parity
 from faceprint.cli.quantize import quantize
 from faceprint.errors import UsageError
-from faceprint.zoo import catalog, licenses, packs, store
-from faceprint.zoo.card_io import card_hash
-from faceprint.zoo.card_points import point_document
-from faceprint.zoo.card_text import card_document
+from faceprint.zoo import packs
 
 if TYPE_CHECKING:
     from faceprint.zoo.card import ModelCard
@@ -34,7 +31,11 @@ app = typer.Typer(
 
 Ids = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[ID...]", help="Card ids or pack names; if both exist, the pack."),
+    typer.Argument(
+        metavar="[ID...]",
+        help="Card ids or pack names; if both exist, the pack.",
+        autocompletion=completion.models,
+    ),
 ]
 
 
@@ -45,6 +46,8 @@ def list_models(as_json: options.Json = False) -> int:
     JSON: models[]: id, task, decoder, title, dim, size, license, commercial_use, pinned, ready
     (on this machine), origin; packs[]: name, detector, embedder, description.
     """
+    from faceprint.zoo import catalog, store
+
     cards = catalog.all_cards()
     if as_json:
         rows = [_row(card) for card in cards]
@@ -74,7 +77,9 @@ def list_models(as_json: options.Json = False) -> int:
 
 @app.command()
 def show(
-    card_id: Annotated[str, typer.Argument(metavar="ID", help="A card id.")],
+    card_id: Annotated[
+        str, typer.Argument(metavar="ID", help="A card id.", autocompletion=completion.cards)
+    ],
     as_json: options.Json = False,
 ) -> int:
     """Show a model's card.
@@ -82,6 +87,11 @@ def show(
     JSON: the card in the keys of its TOML, with hash (of what determines the embeddings), pinned,
     ready, origin and license_accepted.
     """
+    from faceprint.zoo import catalog, licenses, store
+    from faceprint.zoo.card_io import card_hash
+    from faceprint.zoo.card_points import point_document
+    from faceprint.zoo.card_text import card_document
+
     card = catalog.get_card(card_id)
     document = card_document(card)
     if card.operating_points:
@@ -126,6 +136,8 @@ def pull(
     JSON: pulled[]: id, files{role: path}; with --manifest, `id` is null for a model without a card,
     whose file is downloaded anyway.
     """
+    from faceprint.zoo import store
+
     if not ids:
         raise UsageError("name at least one model or pack; `faceprint models list` shows them")
     pulled: list[tuple[ModelCard | None, dict[str, Path]]]
@@ -168,6 +180,8 @@ def verify(ids: Ids = None, as_json: options.Json = False) -> int:
     Models that are named must be on this machine too.
     JSON: ok, files[]: id, role, name, path, state (ok, missing, corrupt, unpinned), detail.
     """
+    from faceprint.zoo import catalog, store
+
     cards = _cards(ids) if ids else catalog.all_cards()
     bad = {"corrupt", "missing"} if ids else {"corrupt"}
     states = [(card.id, state) for card in cards for state in store.verify(card)]
@@ -193,6 +207,8 @@ def list_licenses(as_json: options.Json = False) -> int:
     JSON: models[]: id, license, commercial_use, code, note, url, accepted; accepted[]: card,
     license, files{name: sha256}, date, how.
     """
+    from faceprint.zoo import catalog, licenses
+
     cards = catalog.all_cards()
     record = licenses.accepted()
     if as_json:
@@ -222,6 +238,8 @@ def list_licenses(as_json: options.Json = False) -> int:
 
 def _cards(ids: list[str]) -> list[ModelCard]:
     """Return the cards of ids and packs, each once."""
+    from faceprint.zoo import catalog
+
     pack_names = {pack.name for pack in packs.all_packs()}
     card_ids: list[str] = []
     for name in ids:
@@ -234,6 +252,8 @@ def _cards(ids: list[str]) -> list[ModelCard]:
 
 
 def _row(card: ModelCard) -> dict[str, Any]:
+    from faceprint.zoo import store
+
     sizes = [file.size for file in card.files]
     return {
         "id": card.id,

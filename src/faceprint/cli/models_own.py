@@ -12,8 +12,6 @@ from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.output import note, print_json, say
 from faceprint.errors import CardError, UsageError
-from faceprint.zoo import catalog, store
-from faceprint.zoo.card_io import card_hash, read_card
 
 if TYPE_CHECKING:
     from faceprint.zoo.golden import Run
@@ -33,6 +31,9 @@ def add(
 
     JSON: id, card (where it is kept), hash, files[] (that were copied), ready.
     """
+    from faceprint.zoo import catalog, store
+    from faceprint.zoo.card_io import card_hash
+
     if not path.is_file():
         raise UsageError(f"{path} is not a file")
     card = catalog.add_card(path, replace)
@@ -75,6 +76,7 @@ def lint(
     nodes, parameters, quantized, leading[], legacy[]}, findings[]: level, topic, text; proposal
     (TOML), unknown[], lacking[], golden[] (with --golden).
     """
+    from faceprint.zoo.card_io import read_card
     from faceprint.zoo.golden import golden_values
     from faceprint.zoo.lint import lint as inspect
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 import typer
 
 from faceprint import settings
+from faceprint.cli import completion
 from faceprint.cli.output import note
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ __all__ = [
     "SESSION",
     "STREAM",
     "Calibration",
+    "Engine",
     "Exclude",
     "Fpir",
     "Json",
@@ -55,7 +57,21 @@ MinQuality = Annotated[
 ]
 Calibration = Annotated[
     str | None,
-    typer.Option("--calibration", metavar="NAME", help="Operating points that calibrate measured."),
+    typer.Option(
+        "--calibration",
+        metavar="NAME",
+        help="Operating points that calibrate measured.",
+        autocompletion=completion.calibrations,
+    ),
+]
+Engine = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        metavar="NAME",
+        help="local (this machine) or ray (a cluster).",
+        autocompletion=completion.choices("local", "ray"),
+    ),
 ]
 Fpir = Annotated[
     float | None,
@@ -83,15 +99,30 @@ class ModelOptions:
 
     pack: Annotated[
         str | None,
-        typer.Option("--pack", metavar="NAME", help="A detector and an embedder. [starter]"),
+        typer.Option(
+            "--pack",
+            metavar="NAME",
+            help="A detector and an embedder. [starter]",
+            autocompletion=completion.pack_names,
+        ),
     ] = None
     detector: Annotated[
         str | None,
-        typer.Option("--detector", metavar="ID", help="Use this detector, not the pack's."),
+        typer.Option(
+            "--detector",
+            metavar="ID",
+            help="Use this detector, not the pack's.",
+            autocompletion=completion.detectors,
+        ),
     ] = None
     embedder: Annotated[
         str | None,
-        typer.Option("--embedder", metavar="ID", help="Use this embedder, not the pack's."),
+        typer.Option(
+            "--embedder",
+            metavar="ID",
+            help="Use this embedder, not the pack's.",
+            autocompletion=completion.embedders,
+        ),
     ] = None
     runtime: Annotated[
         str | None,
@@ -99,6 +130,7 @@ class ModelOptions:
             "--runtime",
             metavar="NAME",
             help="onnxruntime, openvino, pytorch, opencv or mxnet. [onnxruntime]",
+            autocompletion=completion.choices(*completion.RUNTIMES),
         ),
     ] = None
     device: Annotated[
@@ -107,6 +139,7 @@ class ModelOptions:
             "--device",
             metavar="NAME",
             help="cpu, auto, cuda, cuda:1, coreml, mps ..., as the runtime has them. [cpu]",
+            autocompletion=completion.choices(*completion.DEVICES),
         ),
     ] = None
     threads: Annotated[

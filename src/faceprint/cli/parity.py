@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceprint.cli import options
+from faceprint.cli import completion, options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.output import note, print_json, print_table, say
 from faceprint.errors import ModelMissingError, RuntimeUnavailableError, UsageError
@@ -22,7 +22,12 @@ __all__ = ["parity"]
 
 @options.with_model_options("device", "threads", "accept_license")
 def parity(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A card id, or an ONNX file.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL", help="A card id, or an ONNX file.", autocompletion=completion.cards
+        ),
+    ],
     runtimes: Annotated[
         str,
         typer.Option("--runtimes", metavar="NAMES", help="`all`, or names separated by commas."),

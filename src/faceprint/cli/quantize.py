@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from faceprint.cli import options
+from faceprint.cli import completion, options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.output import note, print_json, print_table, say
 from faceprint.cli.progress import progress
@@ -22,7 +22,12 @@ __all__ = ["quantize"]
 
 @options.with_model_options("detector", "threads")
 def quantize(
-    card_id: Annotated[str, typer.Argument(metavar="ID", help="Card id of an embedder.")],
+    card_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="Card id of an embedder.", autocompletion=completion.embedders
+        ),
+    ],
     out: Annotated[
         Path,
         typer.Option(

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from faceprint._optional import require
+from faceprint.cli import completion
 from faceprint.cli.exit_codes import DONE
 from faceprint.cli.gallery_options import load_for, moment
 from faceprint.cli.options import MODELS, Json, ModelOptions, with_model_options
@@ -90,6 +91,7 @@ def serve(
             "--compat",
             metavar="NAME",
             help="Answer clients of immich, compreface or deepstack as well; repeatable.",
+            autocompletion=completion.choices("immich", "compreface", "deepstack"),
         ),
     ] = None,
     compat_open: Annotated[
@@ -166,7 +168,11 @@ def create(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What the key is for.")],
     scope: Annotated[
         list[str] | None,
-        typer.Option("--scope", help="read, identify, write, embed; repeatable. [read, identify]"),
+        typer.Option(
+            "--scope",
+            help="read, identify, write, embed; repeatable. [read, identify]",
+            autocompletion=completion.choices("read", "identify", "write", "embed"),
+        ),
     ] = None,
     expires: Annotated[
         str | None,

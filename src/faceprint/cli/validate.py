@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from faceprint.cli import options
+from faceprint.cli import completion, options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.labeled_data import Mirror, open_pairs
 from faceprint.cli.output import note, print_json, print_table
@@ -20,7 +20,12 @@ __all__ = ["register", "validate"]
 
 @options.with_model_options("pack", "detector", "runtime", "device", "threads", "accept_license")
 def validate(
-    card_id: Annotated[str, typer.Argument(metavar="ID", help="An embedder's card id.")],
+    card_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID", help="An embedder's card id.", autocompletion=completion.embedders
+        ),
+    ],
     on: Annotated[
         Path,
         typer.Option(

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from faceprint.cli import options
+from faceprint.cli import completion, options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.output import note, print_json, say
 from faceprint.errors import UsageError
-from faceprint.evidence import evidence_words
-from faceprint.types import Verification
+
+if TYPE_CHECKING:
+    from faceprint.types import Verification
 
 __all__ = ["verify"]
 
@@ -32,13 +33,18 @@ def verify(
     calibration: Annotated[
         str | None,
         typer.Option(
-            "--calibration", metavar="NAME", help="Use the thresholds of `calibrate --name NAME`."
+            "--calibration",
+            metavar="NAME",
+            help="Use the thresholds of `calibrate --name NAME`.",
+            autocompletion=completion.calibrations,
         ),
     ] = None,
     faces: Annotated[
         str,
         typer.Option(
-            "--faces", help="With several faces: largest, all (the best pair), or one (else fail)."
+            "--faces",
+            help="With several faces: largest, all (the best pair), or one (else fail).",
+            autocompletion=completion.choices("largest", "all", "one"),
         ),
     ] = "largest",
     min_quality: options.MinQuality = None,
@@ -101,6 +107,8 @@ def _print(
     say(f"{verdict}: {numbers}", color=color)
     if not result.decidable:
         note(f"{result.reason}; use --min-quality 0 to decide anyway")
+    from faceprint.evidence import evidence_words
+
     note(evidence_words(result.operating_point))
     if result.rarity is not None:
         note(result.rarity)

@@ -6,17 +6,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from faceprint import settings
 from faceprint._files import atomic_write
 from faceprint._suggest import unknown_name
 from faceprint.errors import CardError, UnknownModelError
 from faceprint.zoo import packs
 from faceprint.zoo.card import ModelCard
+from faceprint.zoo.card_files import PACKAGED, card_folders, card_ids, replacing_cards, user_cards
 from faceprint.zoo.card_io import read_card
 
 __all__ = ["add_card", "all_cards", "card_ids", "get_card", "remove_card", "valid_cards"]
 
-_PACKAGED = Path(__file__).with_name("cards")
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
@@ -55,11 +54,6 @@ def all_cards() -> tuple[ModelCard, ...]:
     return tuple(get_card(card_id) for card_id in card_ids())
 
 
-def card_ids() -> tuple[str, ...]:
-    """Return all ids, sorted, without parsing a card."""
-    return tuple(sorted({path.stem for folder in _folders() for path in folder.glob("*.toml")}))
-
-
 def add_card(path: Path, replace: bool = False) -> ModelCard:
     """Validate a user's card and copy it to FACEPRINT_HOME.
 
@@ -74,8 +68,8 @@ def add_card(path: Path, replace: bool = False) -> ModelCard:
     card = read_card(path)
     if any(file.bundled for file in card.files):
         raise CardError(f"{path}: files.bundled is only for cards inside the package")
-    packaged = (_PACKAGED / f"{card.id}.toml").exists()
-    target = (_replacing() if packaged else _user()) / f"{card.id}.toml"
+    packaged = (PACKAGED / f"{card.id}.toml").exists()
+    target = (replacing_cards() if packaged else user_cards()) / f"{card.id}.toml"
     if (packaged or target.exists()) and not replace:
         kind = "packaged" if packaged else "user's own"
         raise CardError(
@@ -98,7 +92,7 @@ def remove_card(card_id: str) -> bool:
     """
     if not _ID.fullmatch(card_id):
         return False
-    for folder in (_replacing(), _user()):
+    for folder in (replacing_cards(), user_cards()):
         path = folder / f"{card_id}.toml"
         if path.is_file():
             path.unlink()
@@ -126,28 +120,15 @@ def valid_cards() -> Iterator[ModelCard]:
             continue
 
 
-def _user() -> Path:
-    return settings.home() / "cards"
-
-
-def _replacing() -> Path:
-    return _user() / "replacing"
-
-
-def _folders() -> tuple[Path, Path, Path]:
-    """Return the folders in the order in which an id is looked up."""
-    return _replacing(), _PACKAGED, _user()
-
-
 def _find(card_id: str) -> Path | None:
     if not _ID.fullmatch(card_id):
         return None
-    paths = (folder / f"{card_id}.toml" for folder in _folders())
+    paths = (folder / f"{card_id}.toml" for folder in card_folders())
     return next((path for path in paths if path.is_file()), None)
 
 
 def _read(path: Path) -> ModelCard:
-    card = read_card(path, origin="packaged" if path.parent == _PACKAGED else str(path))
+    card = read_card(path, origin="packaged" if path.parent == PACKAGED else str(path))
     if card.origin != "packaged" and any(file.bundled for file in card.files):
         raise CardError(f"{path}: files.bundled is only for cards inside the package")
     return card
