@@ -1,11 +1,15 @@
-"""What a plain `pip install faceprint` brings: counted in an empty environment, and used there."""
+"""The wheel and the sdist, installed in an empty environment: its size, its types, its commands."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import shutil
 import subprocess
+import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -32,17 +36,65 @@ print(json.dumps({"names": sorted(names), "megabytes": size / 1e6}))
 
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment that holds the base install alone."""
-    folder = tmp_path_factory.mktemp("base")
-    venv.create(folder, with_pip=True)
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sdist and the wheel."""
+    builder, dist = tmp_path_factory.mktemp("builder"), tmp_path_factory.mktemp("dist")
+    python = _environment(builder, "hatchling")
+    build = [str(python), "-m", "hatchling", "build", "-d", str(dist)]
+    subprocess.run(build, cwd=ROOT, capture_output=True, check=True)
+    return dist
+
+
+@pytest.fixture(scope="module")
+def python(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment that holds the base install alone, from the sdist."""
+    (sdist,) = built.glob("*.tar.gz")
+    return _environment(tmp_path_factory.mktemp("base"), str(sdist))
+
+
+def _environment(folder: Path, wanted: str) -> Path:
+    venv.create(folder)
     python = folder / "bin" / "python"
-    pip = [str(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-    done = subprocess.run([*pip, str(ROOT)], capture_output=True, text=True, check=False)
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check"]
+    install = [*pip, "install", "-q", wanted]
+    done = subprocess.run(install, capture_output=True, text=True, check=False)
     if done.returncode and "Could not find a version" in done.stderr and "CI" not in os.environ:
         pytest.skip("the package index can't be reached from here")
     assert done.returncode == 0, done.stderr
     return python
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_sdist_installs_what_the_wheel_holds(built: Path, python: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    (package,) = python.parent.parent.glob("lib/python*/site-packages/faceprint")
+    held = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("faceprint/")}
+    installed = {
+        f"faceprint/{path.relative_to(package).as_posix()}"
+        for path in package.rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    assert held == installed and "faceprint/py.typed" in held
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_types_reach_a_strict_consumer(python: Path, tmp_path: Path) -> None:
+    if importlib.util.find_spec("mypy") is None:
+        pytest.skip("mypy is not installed (extra `check`)")
+    program = shutil.copy(ROOT / "tests" / "typed_consumer" / "consumer.py", tmp_path)
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--python-executable"]
+    done = subprocess.run(
+        [*mypy, str(python), str(program)],
+        cwd=tmp_path,
+        env={name: value for name, value in os.environ.items() if not name.endswith("PATH")}
+        | {"PATH": os.environ["PATH"]},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.slow

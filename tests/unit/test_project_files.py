@@ -22,9 +22,16 @@ def test_one_version() -> None:
 
 def test_the_workflow_does_what_ci_does() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
-    assert [job["steps"][-1]["run"] for job in workflow["jobs"].values()] == [".ci/run"]
+    assert workflow["jobs"]["check-and-test"]["steps"][-1]["run"] == ".ci/run"
     assert workflow["permissions"] == {"contents": "read"}
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_the_workflow_installs_on_every_python_that_the_package_names() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8"))
+    named = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if ":: Python :: 3" in line]
+    assert workflow["jobs"]["install"]["strategy"]["matrix"]["python"] == named
+    assert PROJECT["requires-python"] == f">={named[0]}"
 
 
 @pytest.mark.parametrize("name", ["bug", "model"])

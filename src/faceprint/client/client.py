@@ -5,19 +5,20 @@ from __future__ import annotations
 import functools
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from faceprint._optional import require
 from faceprint._problems import error_class
 from faceprint.client.documents import (
+    read_answer,
     read_box,
     read_face,
     read_identification,
     read_outcome,
-    read_subject,
+    read_subjects,
     read_verification,
     upload,
 )
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     import httpx
 
 __all__ = ["Client"]
-
-Result = TypeVar("Result")
 
 
 class Client:
@@ -97,7 +96,9 @@ class Client:
             params={"embed": embed, "crops": keep_crops},
             files=[upload("image", image)],
         )
-        return _read(lambda: [read_face(e, document["embedder"] or "") for e in document["faces"]])
+        return read_answer(
+            lambda: [read_face(e, document["embedder"] or "") for e in document["faces"]]
+        )
 
     def verify(
         self,
@@ -118,15 +119,25 @@ class Client:
             params=params | {"faces": faces, "crops": keep_crops},
             files=[upload("a", a), upload("b", b)],
         )
-        return _read(lambda: read_verification(document))
+        return read_answer(lambda: read_verification(document))
 
-    def identify(self, image: ImageSource, **options: Any) -> Identification:
-        """Who is the largest face of a photograph? The options are those of `identify_all`.
+    def identify(
+        self,
+        image: ImageSource,
+        *,
+        top: int = 5,
+        fpir: float | None = None,
+        threshold: float | None = None,
+        min_quality: float | None = None,
+    ) -> Identification:
+        """Who is the largest face of a photograph? The arguments are those of `Gallery.identify`.
 
         Raises:
             NoFaceError: there is no face.
         """
-        found = self.identify_all(image, **options)
+        found = self.identify_all(
+            image, top=top, fpir=fpir, threshold=threshold, min_quality=min_quality
+        )
         if not found:
             raise NoFaceError("no face found to identify")
         return found[0][1]
@@ -151,7 +162,7 @@ class Client:
             params=params | {"top": top},
             files=[upload("image", image)],
         )
-        return _read(
+        return read_answer(
             lambda: [
                 (read_box(entry["box"]), read_identification(document, entry))
                 for entry in document["faces"]
@@ -181,7 +192,7 @@ class Client:
             fields["consent"] = json.dumps(asdict(consent))
         uploads = [upload("images", image) for image in images]
         document = self._ask("POST", "/v1/subjects", data=fields, files=uploads)
-        return _read(
+        return read_answer(
             lambda: [
                 read_outcome(entry, subject, describe(image))
                 for entry, image in zip(document["results"], images, strict=True)
@@ -194,7 +205,7 @@ class Client:
         while True:
             params = {"after": after, "limit": 1000}
             page = self._ask("GET", "/v1/subjects", params=params)
-            found, after = _read(functools.partial(_subjects, page))
+            found, after = read_answer(functools.partial(read_subjects, page))
             yield from found
             if after is None:
                 return
@@ -241,7 +252,7 @@ class Client:
                 entry["source"] = describe(sources[int(entry["source"])])
             return dict(document)
 
-        return _read(named)
+        return read_answer(named)
 
     def models(self) -> dict[str, Any]:
         """The service's models and operating points: the document of `GET /v1/models`."""
@@ -265,7 +276,7 @@ class Client:
             raise self._refusal(response)
         if response.status_code == 204:
             return None
-        return _read(response.json)
+        return read_answer(response.json)
 
     def _refusal(self, response: httpx.Response) -> Exception:
         try:
@@ -280,21 +291,8 @@ class Client:
         return ServiceError(f"{self._address} answered {code}: {words}", code)
 
 
-def _subjects(page: Any) -> tuple[list[Subject], str | None]:
-    return [read_subject(entry) for entry in page["subjects"]], page["next"]
-
-
 def _seconds_to_wait(response: httpx.Response) -> int | None:
     """What a busy service asks for."""
     after = response.headers.get("retry-after", "")
     busy = response.status_code in (429, 503)
     return int(after) if busy and after.isdecimal() and len(after) < 10 else None
-
-
-def _read(build: Callable[[], Result]) -> Result:
-    try:
-        return build()
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise ServiceError(
-            f"this is not an answer of faceprint ({type(error).__name__}: {error})"
-        ) from error

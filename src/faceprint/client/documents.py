@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
 
-from faceprint.errors import DecodeError, SourceNotFoundError
+from faceprint.errors import DecodeError, ServiceError, SourceNotFoundError
 from faceprint.recognition.gallery.records import Consent, Enrolled, Outcome, Skipped, Subject
 from faceprint.types import (
     Embedding,
@@ -27,16 +27,19 @@ from faceprint.types import (
 from faceprint.vision.images import ImageSource, decode, describe
 
 __all__ = [
+    "read_answer",
     "read_box",
     "read_face",
     "read_identification",
     "read_outcome",
     "read_subject",
+    "read_subjects",
     "read_verification",
     "upload",
 ]
 
 Document = Mapping[str, Any]
+Result = TypeVar("Result")
 
 
 def _encoded(source: ImageSource) -> bytes:
@@ -149,3 +152,18 @@ def read_outcome(entry: Document, subject: str, source: str) -> Outcome:
 def _pixels(url: str) -> Image:
     png = base64.b64decode(url.partition(",")[2], validate=True)
     return decode(png)
+
+
+def read_subjects(page: Document) -> tuple[list[Subject], str | None]:
+    """A page of subjects, and where the next one begins."""
+    return [read_subject(entry) for entry in page["subjects"]], page["next"]
+
+
+def read_answer(build: Callable[[], Result]) -> Result:
+    """What `build` makes; a ServiceError if the document is not one of faceprint's."""
+    try:
+        return build()
+    except (ValueError, KeyError, TypeError, IndexError) as error:
+        raise ServiceError(
+            f"this is not an answer of faceprint ({type(error).__name__}: {error})"
+        ) from error
