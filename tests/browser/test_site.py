@@ -22,6 +22,8 @@ FETCHED = re.compile(
 )
 
 
+CODE = re.compile(r"<pre.*?</pre>", re.DOTALL)
+RAW = re.compile(r"(?:<p>|\n)((?:[-*|]|\d+\.) .{,40})")
 TOO_WIDE = """
 const width = document.documentElement.clientWidth;
 return document.documentElement.scrollWidth > width ? document.documentElement.scrollWidth : null;
@@ -100,6 +102,15 @@ def test_nothing_comes_from_elsewhere(site: Path) -> None:
         if 'rel="canonical"' not in found[1]
     ]
     assert fetched == []
+
+
+def test_no_list_or_table_stays_text(site: Path) -> None:
+    """Without a blank line before it a list is a paragraph here, and a list on GitHub."""
+    found = []
+    for path in site.rglob("*.html"):
+        article = path.read_text("utf-8").partition("<article")[2].partition("</article")[0]
+        found += [(path.name, line) for line in RAW.findall(CODE.sub("", article))]
+    assert found == []
 
 
 def test_the_reference_has_the_docstrings(site: Path) -> None:
