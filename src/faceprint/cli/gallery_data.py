@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from faceprint._files import sync_folder
-from faceprint.cli import completion, options
+from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.gallery_options import KeyFile, Location, open_gallery
 from faceprint.cli.output import counted, note, print_json, say
