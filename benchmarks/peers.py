@@ -114,8 +114,8 @@ def _costs(run: Run, times: int) -> dict[str, Any]:
     rows: dict[str, Any] = {}
     left_out = {}
     photograph = run.photographs["lfw"][0]
-    for name, environment in envs.ENVIRONMENTS.items():
-        entry = _REPRESENTATIVES[name]
+    for name, entry in _REPRESENTATIVES.items():
+        environment = envs.ENVIRONMENTS[name]
         try:
             size = envs.make(name, run.environments)
             python = envs.python_of(name, run.environments)

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from faceprint.vision import images
 
-__all__ = ["RATE", "Clip", "av", "clip", "write"]
+__all__ = ["CLIPS", "RATE", "Clip", "av", "clip", "write"]
 
 av = pytest.importorskip("av", reason="PyAV is not installed (extra `video`)")
 
@@ -166,6 +166,24 @@ def _comes_back(clip: Clip) -> None:
         clip.add(*scene([("obama", x, 120)]))
 
 
+def _pillar(clip: Clip) -> None:
+    """Two walk behind a pillar from both sides, at the same time, and come out crossed."""
+    for step in np.linspace(0, 1, 90):
+        people = [("biden", 275 - 230 * step, 115), ("obama", 45 + 230 * step, 125)]
+        image, faces = scene(people)
+        image[:, 110:210] = 60
+        seen = {n: b for n, b in faces.items() if min(b[2], 210) - max(b[0], 110) < 15}
+        clip.add(image, seen)
+
+
+def _swap(clip: Clip) -> None:
+    """Two walk out on their sides, and each comes back on the other's after 1.2 s."""
+    out = np.linspace(0, 150, 30)
+    for shift, right in [(x, 1) for x in out] + [(150, 1)] * 30 + [(x, -1) for x in out[::-1]]:
+        places = [("obama", 160 + right * (70 + shift)), ("biden", 160 - right * (70 + shift))]
+        clip.add(*scene([(name, x, 120) for name, x in places]))
+
+
 def _crowd(clip: Clip) -> None:
     for shift in np.linspace(0, 12, 40):
         places = [("obama", 58 + shift), ("biden", 153 + shift), ("collins", 250 + shift)]
@@ -187,9 +205,15 @@ _MAKERS = {
     "occlusion": _occlusion,
     "cut": _cut,
     "comes_back": _comes_back,
+    "pillar": _pillar,
+    "swap": _swap,
     "crowd": _crowd,
     "variable": _variable,
 }
+
+
+CLIPS = tuple(_MAKERS)
+"""Names of all clips."""
 
 
 @functools.cache
@@ -208,6 +232,7 @@ def write(
     rotation: float | None = None,
     audio: bool = False,
     options: dict[str, str] | None = None,
+    crf: int = 18,
 ) -> Path:
     """Encode frames, as H.264 where PyAV can, else as MPEG-4; `audio` adds a tone as AAC."""
     codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
@@ -216,7 +241,7 @@ def write(
         video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         video.codec_context.time_base = Fraction(1, 1000)
         if codec == "libx264":
-            video.options = {"preset": "ultrafast", "crf": "18", "g": "25"}
+            video.options = {"preset": "ultrafast", "crf": str(crf), "g": "25"}
         if rotation is not None:
             video.set_display_rotation(rotation)
         tone = container.add_stream("aac", rate=16000, layout="mono") if audio else None

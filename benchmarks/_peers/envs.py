@@ -86,6 +86,10 @@ ENVIRONMENTS = {
         (),
         "without torchvision; facenet-pytorch asks for an older torch, numpy and Pillow",
     ),
+    "trackers": Environment(
+        (("trackers==2.6.1", "supervision==0.31.2", _NUMPY),),
+        "from trackers import ByteTrackTracker",
+    ),
     "mtcnn": Environment(
         (("mtcnn==1.0.0", "tensorflow-cpu==2.21.0", _NUMPY),), "from mtcnn import MTCNN"
     ),

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     )
     from faceprint.video.analyze import analyze_video
     from faceprint.video.options import VideoOptions, VideoProgress
+    from faceprint.video.people import TrackPeople, TrackPerson, cluster_tracks
     from faceprint.video.track import Track
     from faceprint.vision.analyzer import FaceAnalyzer, FacePrint, load
     from faceprint.vision.embed import VectorEmbedder
@@ -140,12 +141,15 @@ _HOMES = {
     "Subject": "faceprint.recognition.gallery",
     "TemplateRow": "faceprint.recognition.gallery.records",
     "Track": "faceprint.video.track",
+    "TrackPeople": "faceprint.video.people",
+    "TrackPerson": "faceprint.video.people",
     "VectorEmbedder": "faceprint.vision.embed",
     "Verification": "faceprint.types",
     "VideoOptions": "faceprint.video.options",
     "VideoProgress": "faceprint.video.options",
     "analyze_video": "faceprint.video.analyze",
     "cluster": "faceprint.recognition.cluster",
+    "cluster_tracks": "faceprint.video.people",
     "compare": "faceprint.similarity",
     "decode": "faceprint.vision.images",
     "find": "faceprint.recognition.find",
@@ -213,6 +217,8 @@ __all__ = [
     "Subject",
     "TemplateRow",
     "Track",
+    "TrackPeople",
+    "TrackPerson",
     "VectorEmbedder",
     "Verification",
     "VideoOptions",
@@ -220,6 +226,7 @@ __all__ = [
     "__version__",
     "analyze_video",
     "cluster",
+    "cluster_tracks",
     "compare",
     "decode",
     "find",

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from faceprint.cli import options
-from faceprint.cli.exit_codes import DONE, NO
+from faceprint.cli.exit_codes import DONE, INPUT, NO
 from faceprint.cli.gallery_options import (
     KeyFile,
     announced,
@@ -23,9 +23,10 @@ from faceprint.cli.gallery_options import (
     load_for,
     threshold_words,
 )
-from faceprint.cli.output import counted, note, print_json, say
+from faceprint.cli.output import counted, note
 from faceprint.cli.progress import progress
-from faceprint.errors import UsageError
+from faceprint.cli.video_report import PeopleReport, TrackReport, check_people
+from faceprint.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from faceprint.recognition.gallery.gallery import Gallery
@@ -38,11 +39,11 @@ __all__ = ["video"]
 
 @options.with_model_options(*options.MODELS)
 def video(
-    source: Annotated[
-        str,
+    sources: Annotated[
+        list[str],
         typer.Argument(
-            metavar="FILE|CAMERA|URL",
-            help="A file; a camera, as 0 (Linux); or rtsp://..., http://...",
+            metavar="FILE|CAMERA|URL...",
+            help="Files; a camera, as 0 (Linux); or rtsp://..., http://...",
         ),
     ],
     gallery: Annotated[
@@ -56,6 +57,14 @@ def video(
     faces: Annotated[
         Path | None,
         typer.Option("--faces", metavar="DIR", help="Write a picture of each track's best face."),
+    ] = None,
+    people: Annotated[
+        Path | None,
+        typer.Option(
+            "--people",
+            metavar="DIR",
+            help="Put the tracks of all videos together into people: a new folder per person.",
+        ),
     ] = None,
     start: Annotated[
         str, typer.Option("--start", metavar="TIME", help="Begin there: 90, 1:30 or 1:02:03.")
@@ -97,9 +106,11 @@ def video(
     --gallery), start and end in seconds, similarity, threshold, evidence, provisional, decidable
     (false if no face of the track is good enough; reason says why), candidates[], detections
     (analyzed frames with the face), faces (those that decide), rejected (good faces left out, since
-    they resemble the others too little), quality (of the best face), picture (with --faces).
+    they resemble the others too little), quality (of the best face), source, picture (with
+    --faces). With --people, one line per person at the end: person, subject, folder, tracks[]:
+    source, track, start, end. Several videos are read one after the other. Exit code 3: one of them
+    could not be read, or broke off.
     """
-    from faceprint.video.annotate import check_target
     from faceprint.video.options import VideoOptions
 
     if gallery is None and not (fpir is None and threshold is None and key_file is None):
@@ -110,31 +121,78 @@ def video(
         every=every,
         top=top,
         min_quality=min_quality,
-        crops=faces is not None,
+        crops=not (faces is None and people is None),
         timeout=timeout,
         reconnect=reconnect,
     )
-    if out is not None:
-        check_target(source, out)
+    _check_outputs(sources, out, people)
     fp = models.load() if gallery is None else load_for(gallery, models)
-    marked: list[Track] = []
-    count = recognized = 0
+    report = TrackReport(as_json, faces, len(sources) > 1)
+    run = _Run(report, None if people is None else PeopleReport(people), keep=out is not None)
     with ExitStack() as stack:
-        opened, point = None, None
+        opened = None
         if gallery is not None:
             opened = stack.enter_context(_open(gallery, fp, key_file))
             point = opened.operating_point(fpir=fpir, threshold=threshold)
             note(f"{threshold_words(point)}; measured for single faces, not for tracks")
-        for track in _tracks(source, fp, opened, replace(chosen, point=point)):
-            count += 1
-            recognized += track.subject is not None
-            picture = None if faces is None else _save(track, faces)
-            _print(track, picture, as_json=as_json, faces=faces is not None)
-            if out is not None:
-                marked.append(replace(track, faces=(), crop=None))
+            chosen = replace(chosen, point=point)
+        for source in sources:
+            run.follow(source, fp, opened, chosen)
+    if run.people is not None:
+        run.people.finish(fp, as_json=as_json)
+    if run.failed is not None and len(sources) == 1:
+        raise run.failed
     if out is not None:
-        _write(source, out, marked, chosen)
-    return DONE if (count if gallery is None else recognized) else NO
+        _write(sources[0], out, run.marked, chosen)
+    if run.failed is not None:
+        return INPUT
+    return DONE if (run.count if gallery is None else run.recognized) else NO
+
+
+class _Run:
+    """What is done with the tracks of all videos.
+
+    Attributes:
+        marked: the tracks for `--out`.
+        count, recognized: number of tracks, and of those with a name.
+        failed: why a video could not be read to its end.
+    """
+
+    def __init__(self, report: TrackReport, people: PeopleReport | None, *, keep: bool) -> None:
+        self._report, self.people, self._keep = report, people, keep
+        self.marked: list[Track] = []
+        self.count = self.recognized = 0
+        self.failed: InputError | None = None
+
+    def follow(
+        self, source: str, fp: FaceAnalyzer, gallery: Gallery | None, chosen: VideoOptions
+    ) -> None:
+        """Print the tracks of one video; an error is noted, and the others go on."""
+        try:
+            for track in _tracks(source, fp, gallery, chosen):
+                self.count += 1
+                self.recognized += track.subject is not None
+                self._report.show(track, source)
+                if self.people is not None:
+                    self.people.add(track, source)
+                if self._keep:
+                    self.marked.append(replace(track, faces=(), crop=None))
+        except InputError as error:
+            self.failed = error
+            if self._report.several:
+                note(f"faceprint: {error}")
+
+
+def _check_outputs(sources: list[str], out: Path | None, people: Path | None) -> None:
+    """Refuse outputs that can't be written, before anything is analyzed."""
+    from faceprint.video.annotate import check_target
+
+    if out is not None:
+        if len(sources) > 1:
+            raise UsageError("--out is for one video")
+        check_target(sources[0], out)
+    if people is not None:
+        check_people(people)
 
 
 def seconds(text: str) -> float:
@@ -203,55 +261,6 @@ def _stopping(state: VideoProgress) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def _save(track: Track, folder: Path) -> Path | None:
-    """Write the picture of a track's best face; its path, None if there is none."""
-    from faceprint.vision.draw import save_png
-
-    if track.crop is None:
-        return None
-    folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"track-{track.number:04}.png"
-    counter = 1
-    while target.exists():
-        counter += 1
-        target = folder / f"track-{track.number:04}-{counter}.png"
-    save_png(track.crop, target)
-    return target
-
-
-def _print(track: Track, picture: Path | None, *, as_json: bool, faces: bool) -> None:
-    if as_json:
-        line = track.to_dict()
-        if faces:
-            line["picture"] = None if picture is None else str(picture)
-        print_json(line, stream=True)
-        return
-    where = "" if picture is None else f"  {picture}"
-    say(f"track {track.number}: {_time(track.start)} to {_time(track.end)}: {_who(track)}{where}")
-
-
-def _who(track: Track) -> str:
-    if track.reason:
-        return f"cannot decide: {track.reason}; --min-quality 0 decides anyway"
-    if track.identification is None:
-        return counted(len(track.times), "detection", "detections")
-    if track.similarity is None:
-        return "the gallery is empty"
-    if track.subject is not None:
-        return f"{track.subject} ({track.similarity:.3f})"
-    closest = track.identification.candidates[0].subject
-    return f"a stranger (closest: {closest}, {track.similarity:.3f})"
-
-
-def _time(value: float) -> str:
-    """Seconds as h:mm:ss.s, or m:ss.s below an hour."""
-    tenths = round(value * 10)
-    minutes, rest = divmod(tenths, 600)
-    hours, minutes = divmod(minutes, 60)
-    head = f"{hours}:{minutes:02}" if hours else f"{minutes}"
-    return f"{head}:{rest // 10:02}.{rest % 10}"
 
 
 def _write(source: str, out: Path, tracks: list[Track], chosen: VideoOptions) -> None:

@@ -13,6 +13,7 @@ from faceprint.errors import InputError
 from faceprint.recognition.gallery.gallery import Gallery
 from faceprint.recognition.thresholds.default_threshold import search_points
 from faceprint.recognition.thresholds.min_quality import objection, usable_quality
+from faceprint.recognition.thresholds.operating_points import KnownPoints
 from faceprint.types import Array, Face, OperatingPoint
 from faceprint.video.frames import Frame
 from faceprint.video.live import Newest
@@ -63,6 +64,18 @@ def analyze_video(
     return analysis.tracks(source)
 
 
+def _limits(known: KnownPoints) -> tuple[float | None, float | None]:
+    """The similarities at which a face may be, and surely is, the person of a track.
+
+    The loosest operating point, and the one at FMR 1e-3: a face is compared with the few tracks
+    near it, so stricter points only break tracks. None where they are not two.
+    """
+    if len(known.points) < 2:
+        return None, None
+    loose, strict = known.points[0].threshold, known.choose().threshold
+    return (loose, strict) if loose < strict else (None, None)
+
+
 class _Analysis:
     """One pass over one video."""
 
@@ -77,10 +90,8 @@ class _Analysis:
         self._options, self._progress = options, progress
         self._least = usable_quality(analyzer.embedder_card, options.min_quality)
         self._comparable = usable_quality(analyzer.embedder_card)
-        points = [p.threshold for p in search_points(analyzer).points]
-        limits = (points[0], points[-1]) if len(points) > 1 else (None, None)
-        self._loose = limits[0]
-        self._tracker = Tracker(TrackerOptions(loose=limits[0], strict=limits[1]))
+        self._loose, strict = _limits(search_points(analyzer))
+        self._tracker = Tracker(TrackerOptions(loose=self._loose, strict=strict))
         self._records: dict[int, TrackRecord] = {}
         self._point: OperatingPoint | None = None
         self._numbered = 0

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from faceprint.cli.video import _time, seconds
+from faceprint.cli.video import seconds
+from faceprint.cli.video_report import time_words
 from faceprint.errors import UsageError
 
 
@@ -21,7 +22,7 @@ def test_what_is_no_time(text: str) -> None:
 
 
 def test_times_as_they_are_printed() -> None:
-    assert [_time(value) for value in (0, 59.96, 61.24, 3723.0)] == [
+    assert [time_words(value) for value in (0, 59.96, 61.24, 3723.0)] == [
         "0:00.0",
         "1:00.0",
         "1:01.2",

@@ -80,6 +80,16 @@ def test_two_who_cross_keep_their_names(
     assert sum(track.subject == "Barack Obama" for track in tracks) == 1, "never hidden: one track"
 
 
+@pytest.mark.parametrize("name", ["pillar", "swap"])
+def test_two_who_cross_unseen_keep_their_names(
+    tmp_path: Path, analyzer: FaceAnalyzer, gallery: faceprint.Gallery, name: str
+) -> None:
+    tracks = analyzed(name, tmp_path, analyzer, gallery=gallery)
+    assert len(tracks) == 4, "two before, two after"
+    right = {"Barack Obama": {"obama"}, "Joe Biden": {"biden"}}
+    assert all(shown(track, clip(name)) == right[str(track.subject)] for track in tracks)
+
+
 def test_a_cut_ends_a_track_even_where_the_next_face_is_at_the_same_place(
     tmp_path: Path, analyzer: FaceAnalyzer, gallery: faceprint.Gallery
 ) -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from faceprint.types import Embedding, Face, Quality
-from faceprint.video.decision import BestFaces, consensus
+from faceprint.types import Embedding, Face, Identification, Match, OperatingPoint, Quality
+from faceprint.video.decision import BestFaces, consensus, identify_track
 
 
 def face(vector: list[float], quality: float = 0.9, norm: float = 1.0) -> Face:
@@ -67,3 +67,27 @@ def test_the_best_faces_are_kept_and_not_all_of_one_moment() -> None:
         best.add(1.0 + number, face([1, 0], number / 100))
     values = [f.quality.value for f in best.faces if f.quality]
     assert values == [0.99, 0.98, 0.97, 0.96, 0.95, 0.94, 0.93, 0.92, 0.91, 0.9]
+
+
+def test_the_agreement_is_the_length_of_the_mean() -> None:
+    assert consensus([face([1, 0])] * 3, 0.0, 0.5).agreement == pytest.approx(1.0)
+    angle = np.deg2rad(20)
+    pair = [face([np.cos(angle), y * np.sin(angle)]) for y in (1, -1)]
+    assert consensus(pair, 0.0, 0.5).agreement == pytest.approx(np.cos(angle), abs=1e-6)
+    assert consensus([], 0.5).agreement == 1.0
+
+
+def test_faces_that_differ_more_have_to_resemble_the_subject_more() -> None:
+    class Ada:
+        """Resembles every probe in full."""
+
+        def identify_many(self, _: object, point: OperatingPoint, *, top: int) -> object:
+            return [Identification((Match("ada", "1", 1.0, 1),), point.threshold, point)]
+
+    angle = np.deg2rad(20)
+    pair = [face([np.cos(angle), y * np.sin(angle)]) for y in (1, -1)]
+    for faces, subject in ((pair, None), (pair[:1], "ada")):
+        found = consensus(faces, 0.0, 0.5)
+        answer = identify_track(Ada(), found, OperatingPoint(0.98))  # type: ignore[arg-type]
+        assert answer.subject == subject
+        assert answer.candidates[0].similarity == pytest.approx(np.sqrt(found.agreement), abs=1e-6)
