@@ -13,6 +13,7 @@ from pathlib import Path
 import docs_people
 import docs_service
 import docs_speed
+import docs_video
 from docs_results import Results
 
 __all__ = ["PAGES", "measured_page"]
@@ -24,6 +25,7 @@ PAGES = (
     "docs/galleries.md",
     "docs/quantize.md",
     "docs/deploy.md",
+    "docs/video.md",
     "docs/decisions/0004-smallest-face.md",
     "docs/experiments/clustering.md",
     "docs/decisions/0007-optimizer.md",
@@ -66,6 +68,9 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "incremental": docs_people.incremental,
     "face-size": docs_speed.face_size,
     "postgres": docs_people.postgres,
+    "video-identity": docs_video.identity,
+    "video-tracks": docs_video.tracks,
+    "video-speed": docs_video.speed,
     "service-load": docs_service.service_load,
     "service-peers": docs_service.service_peers,
 }

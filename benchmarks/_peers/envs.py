@@ -74,7 +74,7 @@ ENVIRONMENTS = {
             ("--no-deps", "face_recognition==1.3.0", "setuptools<81"),
         ),
         "import face_recognition",
-        (),
+        ("opencv-python-headless==5.0.0.93",),  # video_speed.py reads with it
         "dlib-bin in place of dlib, which has to be compiled",
     ),
     "facenet": Environment(

@@ -47,7 +47,7 @@ def test_people_are_named(cli: CommandLine, crossing: Path, tmp_path: Path) -> N
     assert all(list(line)[:5] == keys for line in done.lines)
     assert {line["subject"] for line in done.lines} == {"Barack Obama", None}
     assert [line["track"] for line in done.lines] == list(range(1, len(done.lines) + 1))
-    assert "measured for single faces, not for tracks" in done.err
+    assert "a track is one trial" in done.err
     assert "45 frames, 15 of them analyzed" in done.err
     text = cli("video", crossing, "--gallery", gallery, *FAST).out
     assert ": Barack Obama (0.9" in text and "a stranger (closest: Barack Obama" in text
@@ -67,6 +67,49 @@ def test_what_is_written(cli: CommandLine, crossing: Path, tmp_path: Path) -> No
         assert sum(1 for _ in container.decode(video=0)) == 45
     again = [Path(line["picture"]) for line in cli(*words).lines]
     assert not set(again) & set(pictures), "nothing is overwritten"
+
+
+def test_people_of_several_videos(cli: CommandLine, crossing: Path, tmp_path: Path) -> None:
+    made = clip("comes_back")
+    back = write(tmp_path / "back.mp4", made.frames, made.times)
+    gallery, people = tmp_path / "people.db", tmp_path / "people"
+    cli("enroll", gallery, "Joe Biden", SAMPLES / "biden.jpg", "--threads", 1)
+    words = ("video", back, crossing, "--gallery", gallery, "--json", "--every", 5, "--threads", 1)
+    lines = cli(*words, "--people", people).lines
+    tracks = [line for line in lines if "track" in line]
+    persons = [line for line in lines if "person" in line]
+    assert lines == [*tracks, *persons]
+    assert [line["source"] for line in tracks] == [str(back)] * 2 + [str(crossing)] * (
+        len(tracks) - 2
+    )
+    assert [line["subject"] for line in persons] == [None, "Joe Biden"]
+    obama, biden = persons
+    assert [(t["source"], t["track"]) for t in obama["tracks"][:2]] == [
+        (str(back), 1),
+        (str(back), 2),
+    ]
+    assert {t["source"] for t in obama["tracks"]} == {str(back), str(crossing)}
+    assert sum(len(person["tracks"]) for person in persons) == len(tracks)
+    assert [obama["folder"], biden["folder"]] == [
+        str(people / "0001"),
+        str(people / "0002 Joe Biden"),
+    ]
+    for person in persons:
+        assert len(list(Path(person["folder"]).iterdir())) == len(person["tracks"])
+    assert {path.name for path in people.iterdir()} == {"0001", "0002 Joe Biden"}
+    cli(*words, "--people", people, code=2)
+    text = cli("video", back, "--people", tmp_path / "again", "--every", 5)
+    assert f"person 1: 2 tracks, the first in {back}, 0:00.0" in text.out
+    assert "merge threshold: 0." in text.err
+
+
+def test_one_of_several_videos_is_unusable(
+    cli: CommandLine, crossing: Path, wall: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "text.mp4").write_text("no video")
+    done = cli("video", tmp_path / "text.mp4", wall, crossing, "--json", *FAST, code=3)
+    assert {line["source"] for line in done.lines} == {str(crossing)}
+    assert "text.mp4: not a video" in done.err
 
 
 def test_a_part(cli: CommandLine, crossing: Path) -> None:
@@ -91,6 +134,8 @@ def test_exit_codes(cli: CommandLine, crossing: Path, wall: Path, tmp_path: Path
         ("--timeout", "0"),
         ("--out", tmp_path / "out.gif"),
         ("--out", crossing),
+        ("--people", tmp_path),
+        (crossing, "--out", tmp_path / "out.mp4"),
     ):
         cli("video", crossing, *wrong, code=2)
     cli("video", "rtsp://127.0.0.1:9/", "--out", tmp_path / "out.mp4", code=2)

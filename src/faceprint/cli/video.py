@@ -134,7 +134,7 @@ def video(
         if gallery is not None:
             opened = stack.enter_context(_open(gallery, fp, key_file))
             point = opened.operating_point(fpir=fpir, threshold=threshold)
-            note(f"{threshold_words(point)}; measured for single faces, not for tracks")
+            note(f"{threshold_words(point)}; a track is one trial, corrected: docs/video.md")
             chosen = replace(chosen, point=point)
         for source in sources:
             run.follow(source, fp, opened, chosen)

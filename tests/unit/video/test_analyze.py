@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import socket
 import threading
+import tracemalloc
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
@@ -139,6 +140,28 @@ def test_a_video_of_one_frame(tmp_path: Path, analyzer: FaceAnalyzer) -> None:
     path = write(tmp_path / "one.mp4", clip("pan").frames[:1], [0.0])
     (track,) = analyze_video(path, analyzer)
     assert track.start == track.end == 0.0 and len(track.faces) == 1
+
+
+def test_a_still_of_ten_hours_is_one_track_and_memory_stays(
+    tmp_path: Path, analyzer: FaceAnalyzer
+) -> None:
+    """A frame every twenty minutes; what is kept at the end is what was kept at the third."""
+    still, _ = scene([("obama", 160, 120)])
+    path = write(tmp_path / "still.mp4", [still] * 31, 1200.0 * np.arange(31))
+    held: list[int] = []
+
+    def watch(_: VideoProgress) -> None:
+        held.append(tracemalloc.get_traced_memory()[0])
+
+    options, progress = VideoOptions(every=1), VideoProgress(watch)
+    tracemalloc.start()
+    try:
+        (track,) = analyze_video(path, analyzer, options=options, progress=progress)
+    finally:
+        tracemalloc.stop()
+    assert (track.start, track.end, len(track.times)) == (0.0, 36_000.0, 31)
+    assert len(track.faces) == 10 and progress.position == 36_000.0
+    assert held[-1] - held[12] < still.nbytes, "not one more frame is kept"
 
 
 def test_a_video_without_faces(tmp_path: Path, analyzer: FaceAnalyzer) -> None:
