@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from faceprint.cli import options
-from faceprint.cli.exit_codes import DONE
-from faceprint.cli.output import counted, note, print_json, say
-from faceprint.cli.progress import progress
 from faceprint.cli.train_check import check
+from faceprint.cli.train_distill import distill
 from faceprint.cli.train_export import export
-
-if TYPE_CHECKING:
-    from faceprint.training.check import DataReport
+from faceprint.cli.train_output import run_and_report
 
 __all__ = ["app"]
 
@@ -35,9 +31,11 @@ app = typer.Typer(
     cls=_RunByDefault,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Train an embedder: `train check DATA`, `train RUN.toml`, `train export RUN.toml`.",
+    help="Train an embedder: `train check DATA`, `train RUN.toml`, `train distill`, "
+    "`train export RUN.toml`.",
 )
 app.command("check")(check)
+app.command("distill")(distill)
 app.command("export")(export)
 
 
@@ -59,47 +57,6 @@ def run(
     JSON: checkpoint, updates, people, photographs, resumed_at, loss (of the last logged updates),
     validation (accuracy; null without).
     """
-    from dataclasses import asdict
-
-    from faceprint._optional import require
     from faceprint.training.run_file import read_run_file
 
-    chosen = read_run_file(run_file)
-    require("torch", extra="train")
-    from faceprint.training.run import Hooks, train
-
-    outcome = train(chosen, Hooks(progress, _report, _log), until=until)
-    document = asdict(outcome) | {"checkpoint": str(outcome.checkpoint)}
-    if as_json:
-        print_json(document)
-        return DONE
-    if outcome.loss is None:
-        say(f"nothing left to do: {outcome.checkpoint} has all {outcome.updates:,} updates")
-        return DONE
-    people = counted(outcome.people, "person", "people")
-    measured = "" if outcome.validation is None else f", accuracy {outcome.validation:.4f}"
-    say(
-        f"{outcome.checkpoint}: {outcome.updates:,} updates on {outcome.photographs:,} photographs "
-        f"of {people}, loss {outcome.loss:.4f}{measured}"
-    )
-    return DONE
-
-
-def _report(report: DataReport) -> None:
-    found = report.to_dict()
-    parts = [f"{found['people']:,} people", f"{found['crops']:,} crops"]
-    kinds = ("unusable", "repeated", "conflicting", "near_duplicates", "outliers")
-    parts += [f"{len(found[key]):,} {key.replace('_', ' ')}" for key in kinds if found[key]]
-    if found["probably_one"]:
-        parts.append(f"{len(found['probably_one']):,} pairs of people who are probably one")
-    note(f"data: {', '.join(parts)} (`train check` names them)")
-
-
-def _log(line: dict[str, Any]) -> None:
-    if "loss" in line:
-        left = f"{line['seconds_left']:,} s left"
-        note(f"update {line['update']:,}, epoch {line['epoch']:g}: loss {line['loss']:.4f}, {left}")
-    else:
-        accuracy, eer = line["validation"]["accuracy"], line["validation"]["eer"]
-        text = f"EER {eer:.4f}" if accuracy is None else f"accuracy {accuracy:.4f}"
-        note(f"update {line['update']:,}: {text}")
+    return run_and_report(read_run_file(run_file), until=until, as_json=as_json)

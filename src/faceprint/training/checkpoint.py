@@ -15,6 +15,8 @@ from faceprint._files import atomic_write
 from faceprint.errors import DatasetError, UsageError
 from faceprint.training.crop_build import PeopleCrops
 from faceprint.training.run_file import RunFile
+from faceprint.zoo.card_io import card_hash
+from faceprint.zoo.catalog import get_card
 
 __all__ = ["Checkpoint", "facts_of", "read_checkpoint", "write_checkpoint"]
 
@@ -56,6 +58,9 @@ def facts_of(run: RunFile, people: PeopleCrops) -> dict[str, Any]:
         "augmentation": dataclasses.asdict(run.augmentation),
         "schedule": schedule,
     }
+    if run.distill is not None:
+        teacher = card_hash(get_card(run.distill.teacher))
+        facts["distill"] = dataclasses.asdict(run.distill) | {"card": teacher}
     known: dict[str, Any] = json.loads(json.dumps(facts))
     return known
 

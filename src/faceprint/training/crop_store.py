@@ -100,7 +100,7 @@ class CropStore:
         differing = sorted(
             key
             for key in {*known, *wanted}
-            if known.get(key) != json.loads(json.dumps(wanted))[key]
+            if known.get(key) != json.loads(json.dumps(wanted)).get(key)
         )
         if differing:
             raise DatasetError(

@@ -24,9 +24,11 @@ from faceprint.runtime.session import Session, open_session
 from faceprint.training.checkpoint import Checkpoint, read_checkpoint
 from faceprint.training.crop_build import ALIGNMENT
 from faceprint.training.crop_store import SIZE
+from faceprint.training.distillation import PAPERS, inherited, teacher_of
 from faceprint.training.live_embedder import INPUT, GivenEmbedder, NetworkSession
 from faceprint.training.networks import build
 from faceprint.training.run_file import RunFile
+from faceprint.training.unlabeled import refuse_known
 from faceprint.types import Array, Image
 from faceprint.vision.embed import VectorEmbedder
 from faceprint.vision.load import resolve
@@ -110,6 +112,8 @@ def export(run: RunFile, out: Path, wanted: Wanted) -> Export:
     network = _network(run, checkpoint)
     if wanted.measure_on is not None:
         _refuse_known(wanted.measure_on, checkpoint.names)
+        if run.distill is not None:
+            refuse_known(wanted.measure_on, run.data.store)
     crops = _crops(run)
     with tempfile.TemporaryDirectory(prefix="faceprint-export-") as place:
         graph = Path(place) / out.name
@@ -206,20 +210,29 @@ def _card(run: RunFile, checkpoint: Checkpoint, graph: Path, wanted: Wanted) -> 
     facts = checkpoint.facts
     begun = f", starting from {run.network.initial.name}" if run.network.initial else ""
     width = "" if run.network.width == 1 else f" of width {run.network.width:g}"
+    data = f"{run.data.folder.name}: {facts['photographs']:,}"
+    if run.distill is None:
+        learned, license_, paper = run.loss.name, wanted.license, _PAPERS[run.loss.name]
+        data += f" photographs of {len(checkpoint.names):,} people"
+    else:
+        teacher = teacher_of(run)
+        learned, license_ = f"distilled from {teacher.id}", inherited(wanted.license, teacher)
+        paper = PAPERS[run.distill.relational > 0]
+        data += f" faces without names, as {teacher.id} embeds them"
+        data += f" (its own: {teacher.training_data})" if teacher.training_data else ""
     return ModelCard(
         id=wanted.card_id,
         task="embed",
         decoder="vector",
-        title=f"{run.network.name}{width}, {run.loss.name}",
+        title=f"{run.network.name}{width}, {learned}",
         description=f"Trained by `faceprint train`: {checkpoint.state['update']:,} updates{begun}.",
         files=(ModelFile(graph.name, store.file_sha256(graph), graph.stat().st_size),),
-        license=wanted.license,
+        license=license_,
         input=INPUT,
         dim=run.network.dim,
         alignment=ALIGNMENT,
-        training_data=f"{run.data.folder.name}: {facts['photographs']:,} photographs of "
-        f"{len(checkpoint.names):,} people",
-        paper=_PAPERS[run.loss.name],
+        training_data=data,
+        paper=paper,
     )
 
 

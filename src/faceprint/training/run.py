@@ -29,6 +29,7 @@ from faceprint.training.checkpoint import (
 )
 from faceprint.training.crop_build import PeopleCrops, Progress
 from faceprint.training.crop_store import CropStore
+from faceprint.training.distillation import TeacherHead, prepare_faces
 from faceprint.training.live_embedder import NetworkSession, validate
 from faceprint.training.people_data import open_people
 from faceprint.training.run_file import Data, RunFile, Validation
@@ -52,11 +53,13 @@ class Hooks:
         progress: of new photographs, and of updates, by name.
         report: the data's report, before training begins.
         log: each line of the log.
+        faces: photographs without names, before training begins.
     """
 
     progress: Callable[[str], Progress] = lambda what: lambda done, total: None
     report: Callable[[DataReport], None] = lambda report: None
     log: Callable[[dict[str, Any]], None] = lambda line: None
+    faces: Callable[[PeopleCrops], None] = lambda faces: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +131,20 @@ def train(run: RunFile, hooks: Hooks | None = None, *, until: int | None = None)
 
     Raises:
         UsageError: the checkpoint is of other settings or data, or an epoch fills no update.
-        DatasetError: see `prepare`; or the disk refuses.
+        DatasetError: see `prepare` and `prepare_faces`; or the disk refuses.
         NotFiniteError: the loss became NaN or infinite; the last checkpoint is as it was.
     """
     told = hooks or Hooks()
     schedule = run.schedule
     if schedule.threads is not None:
         torch.set_num_threads(schedule.threads)
-    people, store = prepare(run, told)
+    head = None
+    if run.distill is None:
+        people, store = prepare(run, told)
+    else:
+        people, store = prepare_faces(run, told.progress("new photographs"))
+        told.faces(people)
+        head = TeacherHead(store.vectors()[people.rows], run.distill.relational)
     plan = BatchPlan(
         store.crops(),
         people.rows,
@@ -157,7 +166,7 @@ def train(run: RunFile, hooks: Hooks | None = None, *, until: int | None = None)
         run.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DatasetError(f"{run.out}: {error.strerror or error}") from error
-    trainer = Trainer(run, len(people.names), plan.updates_per_epoch, run.out)
+    trainer = Trainer(run, len(people.names), plan.updates_per_epoch, run.out, head)
     facts = facts_of(run, people)
     path = run.out / CHECKPOINT
     if path.exists():

@@ -18,6 +18,7 @@ from faceprint.training.network_names import LOSSES, NETWORKS
 __all__ = [
     "Augmentation",
     "Data",
+    "Distill",
     "Loss",
     "Network",
     "RunFile",
@@ -32,6 +33,7 @@ DECAYS = ("polynomial", "cosine", "constant")
 PRECISIONS = ("float32", "bfloat16")
 SAMPLINGS = ("people", "photographs")
 PROTOCOLS = ("lfw", "bin", "pairs")
+FACES = ("largest", "all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,21 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True)
+class Distill:
+    """Table `distill`: learn the embeddings of another model, in place of people's names.
+
+    Attributes:
+        teacher: card id of an embedder.
+        faces: of each photograph: `largest` or `all`.
+        relational: weight of the loss between pairs of a batch.
+    """
+
+    teacher: str
+    faces: str = "largest"
+    relational: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class RunFile:
     """A whole run file.
 
@@ -164,6 +181,7 @@ class RunFile:
     augmentation: Augmentation = field(default_factory=Augmentation)
     schedule: Schedule = field(default_factory=Schedule)
     validation: Validation | None = None
+    distill: Distill | None = None
 
 
 def read_run_file(path: Path) -> RunFile:
@@ -235,6 +253,7 @@ def _problems(run: RunFile) -> Iterator[str]:
         ("schedule.decay", schedule.decay, DECAYS),
         ("schedule.precision", schedule.precision, PRECISIONS),
         ("validation.protocol", run.validation and run.validation.protocol, (*PROTOCOLS, None)),
+        ("distill.faces", run.distill and run.distill.faces, (*FACES, None)),
     ):
         if value not in allowed:
             known = ", ".join(each for each in allowed if each)
@@ -261,3 +280,8 @@ def _problems(run: RunFile) -> Iterator[str]:
         yield "seed must not be negative"
     if run.validation is not None and run.validation.every < 1:
         yield "validation.every is below 1"
+    if run.distill is not None:
+        if not run.distill.relational >= 0:
+            yield "distill.relational must not be negative"
+        if run.loss != Loss() or run.data.against:
+            yield "loss and data.against are for people with names, and distill has none"

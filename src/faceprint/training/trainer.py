@@ -14,6 +14,7 @@ from torch import nn
 from faceprint._files import atomic_write
 from faceprint.errors import NotFiniteError, RuntimeUnavailableError, UsageError
 from faceprint.training.batches import Batch
+from faceprint.training.distillation import TeacherHead
 from faceprint.training.head import ClassHead
 from faceprint.training.margins import AdaFace, ArcFace, CosFace
 from faceprint.training.networks import build, load_weights
@@ -39,13 +40,21 @@ class Trainer:
         people: number of classes.
         per_epoch: updates in an epoch.
         out: folder for a batch that gave NaN.
+        head: in place of a `ClassHead`.
 
     Raises:
         RuntimeUnavailableError: the device is not available.
         CardError: `network.initial` is not a state dict of the network.
     """
 
-    def __init__(self, run: RunFile, people: int, per_epoch: int, out: Path) -> None:
+    def __init__(
+        self,
+        run: RunFile,
+        people: int,
+        per_epoch: int,
+        out: Path,
+        head: TeacherHead | None = None,
+    ) -> None:
         self.run, self.per_epoch, self.out = run, per_epoch, out
         self.device = _device(run.schedule.device)
         torch.manual_seed(run.seed)
@@ -53,8 +62,8 @@ class Trainer:
         network = build(net.name, dim=net.dim, width=net.width, dropout=net.dropout)
         if net.initial is not None:
             load_weights(network, net.initial)
-        head = ClassHead(net.dim, people, margin_of(loss), sample_rate=loss.sample_rate)
-        self.network, self.head = network.to(self.device), head.to(self.device)
+        chosen = head or ClassHead(net.dim, people, margin_of(loss), sample_rate=loss.sample_rate)
+        self.network, self.head = network.to(self.device), chosen.to(self.device)
         self._optimizer = torch.optim.SGD(
             [value for value in self.network.parameters() if value.requires_grad],
             lr=run.schedule.rate,

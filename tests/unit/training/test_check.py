@@ -43,6 +43,7 @@ class Finder:
     """Stands in for FaceAnalyzer: one face; the embedding is told by the folder's name."""
 
     detector_card, embedder_card = get_card("yunet-2023mar"), get_card("dlib-resnet")
+    mirror = False
 
     def __init__(self) -> None:
         self.seen = 0
