@@ -39,7 +39,7 @@ from faceprint.types import Array
 OUT = ROOT / "build" / "train-scratch"
 SIDE = 56
 DIMENSIONS = (50, 100, 200, 400)
-TRIAL = 12
+TRIAL = 25
 """Updates that the speed is taken from."""
 
 RUN = """
@@ -55,8 +55,8 @@ width = 0.25
 dim = 128
 [loss]
 name = "cosface"
-margin = 0.15
-scale = 24
+margin = 0.1
+scale = 20
 [augmentation]
 flip = 0.5
 color = 0.3
@@ -64,12 +64,12 @@ blur = 0.1
 low_resolution = 0.1
 [schedule]
 epochs = {epochs}
-batch = 64
-rate = 0.1
+batch = 32
+rate = 0.05
 warmup_epochs = 1.0
 decay = "cosine"
 weight_decay = 5e-4
-log_every = 20
+log_every = 40
 checkpoint_every = 500
 """
 
