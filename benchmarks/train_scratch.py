@@ -39,7 +39,7 @@ from faceprint.types import Array
 OUT = ROOT / "build" / "train-scratch"
 SIDE = 56
 DIMENSIONS = (50, 100, 200, 400)
-TRIAL = 25
+TRIAL = 10
 """Updates that the speed is taken from."""
 
 RUN = """

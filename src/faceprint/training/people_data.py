@@ -1,4 +1,4 @@
-"""Data to train on: a folder per person, or a RecordIO pack; and the hashes of their pictures."""
+"""Data to train on: a folder per person, a table or a pack; and the hashes of their pictures."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import numpy as np
 
 from faceprint._files import atomic_write
 from faceprint.errors import DatasetError
-from faceprint.evaluation.datasets import LabeledSet
+from faceprint.evaluation.datasets import LabeledSet, Picture
 from faceprint.evaluation.embedding_cache import FileHashes
 from faceprint.evaluation.folders import open_folder
 from faceprint.evaluation.recordio import RecordPictures, open_record_pack
+from faceprint.training.people_table import SUFFIXES, TablePictures, open_people_table
 from faceprint.vision.search_report import SearchReport
 
 __all__ = ["has_names", "open_people", "picture_hashes", "picture_names"]
@@ -29,21 +30,23 @@ def open_people(
     exclude: Sequence[str] = (),
     report: SearchReport | None = None,
 ) -> LabeledSet:
-    """Open a folder per person, or a RecordIO pack, whose pictures are aligned crops.
+    """Open a folder per person, a Parquet table, or a RecordIO pack, which holds aligned crops.
 
     Args:
-        path: the folder, a .rec file, or a folder with one.
-        aligned: the pictures of a folder are aligned crops.
+        path: the folder, a .parquet file (see `open_people_table`), a .rec file, or a folder with
+            one.
+        aligned: the pictures of a folder or a table are aligned crops.
         exclude, report: see `find_people`; for folders.
 
     Raises:
-        DatasetError: neither, or `exclude` with a pack.
+        DatasetError: none of them, or `exclude` without a folder.
     """
     is_file = path.is_file()
-    if (is_file and path.suffix == ".rec") or (not is_file and any(path.glob("*.rec"))):
+    table = is_file and path.suffix.lower() in SUFFIXES
+    if table or (is_file and path.suffix == ".rec") or (not is_file and any(path.glob("*.rec"))):
         if exclude:
-            raise DatasetError(f"{path}: patterns to exclude are for folders, not for a pack")
-        return open_record_pack(path)
+            raise DatasetError(f"{path}: patterns to exclude are for folders")
+        return open_people_table(path, aligned=aligned) if table else open_record_pack(path)
     return open_folder(path, aligned=aligned, exclude=exclude, report=report)
 
 
@@ -54,7 +57,7 @@ def has_names(data: LabeledSet) -> bool:
 
 def picture_names(data: LabeledSet) -> Iterator[str]:
     """The names of the pictures, in order, without reading any."""
-    if isinstance(data.pictures, RecordPictures):
+    if isinstance(data.pictures, RecordPictures | TablePictures):
         yield from map(data.pictures.name, range(len(data)))
     else:
         for picture in data.pictures:
@@ -71,7 +74,9 @@ def picture_hashes(data: LabeledSet, folder: Path) -> list[bytes]:
         DatasetError: a picture is gone, or the cache can't be used.
     """
     if isinstance(data.pictures, RecordPictures):
-        return _pack_hashes(data.pictures, folder / "pack-hashes.npz")
+        return _pack_hashes(data.pictures, data.pictures.file.path, folder / "pack-hashes.npz")
+    if isinstance(data.pictures, TablePictures):
+        return _pack_hashes(data.pictures, data.pictures.path, folder / "pack-hashes.npz")
     paths = [picture.source for picture in data.pictures if isinstance(picture.source, Path)]
     if len(paths) < len(data.pictures):
         raise DatasetError(f"{data.name}: expected pictures that are files")
@@ -79,9 +84,9 @@ def picture_hashes(data: LabeledSet, folder: Path) -> list[bytes]:
         return files.of(paths)
 
 
-def _pack_hashes(pictures: RecordPictures, cache: Path) -> list[bytes]:
-    """The hashes of a pack, computed again if its file has changed."""
-    stat = pictures.file.path.stat()
+def _pack_hashes(pictures: Sequence[Picture], pack: Path, cache: Path) -> list[bytes]:
+    """The hashes of a pack or table, computed again if its file has changed."""
+    stat = pack.stat()
     mark = np.asarray([stat.st_size, stat.st_mtime_ns, len(pictures)], np.int64)
     if cache.is_file():
         try:
