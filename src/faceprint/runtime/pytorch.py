@@ -6,7 +6,6 @@ onnx2torch is not used: it imports torchvision without need and refuses old grap
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,9 @@ from numpy.typing import NDArray
 
 from faceprint import _forks
 from faceprint._optional import require
-from faceprint.errors import CardError, ModelError, RuntimeUnavailableError
+from faceprint.errors import ModelError, RuntimeUnavailableError
 from faceprint.runtime.blobs import check_blob, no_device, one_input, require_file, run_batched
-from faceprint.runtime.graph import Graph, Step, load_graph
+from faceprint.runtime.graph import load_graph
 from faceprint.runtime.session import RuntimeOptions, SessionInfo
 from faceprint.types import Array
 
@@ -42,24 +41,14 @@ class PyTorchSession:
 
     def __init__(self, model: Path, options: RuntimeOptions) -> None:
         self._torch = torch = require("torch", extra="torch")
-        from faceprint.runtime.torch_operators import OPERATORS
+        from faceprint.runtime.torch_steps import TorchSteps
 
         self._device = _device(torch, options.device)
         self._turns = threading.BoundedSemaphore(_IN_FLIGHT)
         graph = load_graph(require_file(model), extra="torch")
         self._input = one_input(model, graph.inputs)
-        unknown = sorted({str(step.op) for step in graph.steps if step.op not in OPERATORS})
-        if unknown:
-            raise CardError(
-                f"{model.name}: the PyTorch runtime has no operator {', '.join(unknown)}; "
-                "use another runtime"
-            )
         self._weights = {name: self._tensor(value) for name, value in graph.weights.items()}
-        self._steps = [
-            (step, {name: self._attribute(value) for name, value in step.attributes.items()}, dead)
-            for step, dead in zip(graph.steps, _last_uses(graph), strict=True)
-        ]
-        self._opset, self._outputs = graph.opset, graph.outputs
+        self._steps = TorchSteps(graph, model.name, self._tensor)
         # OpenMP's threads stay with the parent: with more than one, a forked child hangs.
         threads = 1 if _forks.inherited("torch") else options.thread_count()
         self._name, self._threads = model.name, threads
@@ -88,43 +77,12 @@ class PyTorchSession:
         if torch.get_num_threads() != self._threads:
             torch.set_num_threads(self._threads)
         with torch.inference_mode():
-            values: dict[str, Any] = {self._input.name: self._tensor(blob)}
-            for step, attributes, dead in self._steps:
-                self._step(step, attributes, values)
-                for name in dead:
-                    values.pop(name, None)  # an operator may have given less than was asked for
-            missing = [item.name for item in self._outputs if item.name not in values]
-            if missing:
-                raise CardError(f"{self._name}: no node makes its output {missing[0]!r}")
-            found = [values[item.name] for item in self._outputs]
+            found = self._steps.run({self._input.name: self._tensor(blob)}, self._weights)
             return [np.array(value.float().cpu().numpy(), np.float32) for value in found]
-
-    def _step(self, step: Step, attributes: Mapping[str, Any], values: dict[str, Any]) -> None:
-        from faceprint.runtime.torch_call import Call
-        from faceprint.runtime.torch_operators import OPERATORS
-
-        weights = self._weights
-        try:
-            inputs = tuple(
-                None if not name else values[name] if name in values else weights[name]
-                for name in step.inputs
-            )
-            call = Call(inputs, attributes, self._opset, len(step.outputs))
-            result = OPERATORS[step.op](call)
-        except (RuntimeError, ValueError, LookupError, TypeError, AttributeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise CardError(
-                f"{self._name}: PyTorch can't run {step.name} ({reason}); use another runtime"
-            ) from error
-        results = result if isinstance(result, (tuple, list)) else (result,)
-        values.update(zip(step.outputs, results, strict=False))
 
     def _tensor(self, value: NDArray[Any]) -> Any:
         # A copy: PyTorch would share the memory of a read-only array.
         return self._torch.from_numpy(np.array(value)).to(self._device)
-
-    def _attribute(self, value: Any) -> Any:
-        return self._tensor(value) if isinstance(value, np.ndarray) else value
 
 
 open_session = PyTorchSession
@@ -156,14 +114,3 @@ def _device(torch: Any, requested: str) -> Any:
         # Otherwise convolutions keep ten bits of the mantissa.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     return torch.device(requested)
-
-
-def _last_uses(graph: Graph) -> list[tuple[str, ...]]:
-    """List for each step the tensors that no later step reads, so that they can be freed."""
-    kept = {item.name for item in graph.outputs} | set(graph.weights) | {""}
-    plan: list[tuple[str, ...]] = []
-    for step in reversed(graph.steps):
-        touched = dict.fromkeys([*step.inputs, *step.outputs])
-        plan.append(tuple(name for name in touched if name not in kept))
-        kept.update(touched)
-    return plan[::-1]
