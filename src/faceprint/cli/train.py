@@ -12,6 +12,7 @@ from faceprint.cli import options
 from faceprint.cli.train_check import check
 from faceprint.cli.train_distill import distill
 from faceprint.cli.train_export import export
+from faceprint.cli.train_finetune import finetune
 from faceprint.cli.train_output import run_and_report
 
 __all__ = ["app"]
@@ -31,12 +32,13 @@ app = typer.Typer(
     cls=_RunByDefault,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Train an embedder: `train check DATA`, `train RUN.toml`, `train distill`, "
-    "`train export RUN.toml`.",
+    help="Train an embedder: `train check DATA`, `train RUN.toml`, `train export RUN.toml`. Adapt "
+    "one: `train finetune DATA --from CARD --out DIR`. Make a smaller one: `train distill`.",
 )
 app.command("check")(check)
 app.command("distill")(distill)
 app.command("export")(export)
+app.command("finetune")(finetune)
 
 
 @app.command("run")

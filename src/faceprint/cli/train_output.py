@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from faceprint.training.crop_build import PeopleCrops
     from faceprint.training.run_file import RunFile
 
-__all__ = ["run_and_report"]
+__all__ = ["log", "report", "run_and_report"]
 
 
 def run_and_report(run: RunFile, *, until: int | None, as_json: bool) -> int:
@@ -24,7 +24,7 @@ def run_and_report(run: RunFile, *, until: int | None, as_json: bool) -> int:
     require("torch", extra="train")
     from faceprint.training.run import Hooks, train
 
-    outcome = train(run, Hooks(progress, _report, _log, _faces), until=until)
+    outcome = train(run, Hooks(progress, report, log, _faces), until=until)
     document = asdict(outcome) | {"checkpoint": str(outcome.checkpoint)}
     if as_json:
         print_json(document)
@@ -44,8 +44,9 @@ def run_and_report(run: RunFile, *, until: int | None, as_json: bool) -> int:
     return DONE
 
 
-def _report(report: DataReport) -> None:
-    found = report.to_dict()
+def report(data: DataReport) -> None:
+    """Say what `train check` found, on stderr."""
+    found = data.to_dict()
     parts = [f"{found['people']:,} people", f"{found['crops']:,} crops"]
     kinds = ("unusable", "repeated", "conflicting", "near_duplicates", "outliers")
     parts += [f"{len(found[key]):,} {key.replace('_', ' ')}" for key in kinds if found[key]]
@@ -65,7 +66,8 @@ def _faces(faces: PeopleCrops) -> None:
     note(f"data: {', '.join(parts)}")
 
 
-def _log(line: dict[str, Any]) -> None:
+def log(line: dict[str, Any]) -> None:
+    """Show a line of log.jsonl on stderr."""
     if "loss" in line:
         left = f"{line['seconds_left']:,} s left"
         note(f"update {line['update']:,}, epoch {line['epoch']:g}: loss {line['loss']:.4f}, {left}")

@@ -34,7 +34,7 @@ def augment(crop: Image, chances: Augmentation, random: np.random.Generator) -> 
         sigma = float(inner[3].uniform(0.5, 2.0))
         image = np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), np.uint8)
     if draws[4] < chances.low_resolution:
-        image = _low_resolution(image, inner[4])
+        image = _low_resolution(image, chances.sides, inner[4])
     if draws[5] < chances.jpeg:
         quality = int(inner[5].integers(20, 90))
         _, data = cv2.imencode(".jpg", image[:, :, ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
@@ -55,8 +55,8 @@ def _color(image: Image, random: np.random.Generator) -> Image:
     return np.asarray(np.clip(pixels, 0, 255), np.uint8)
 
 
-def _low_resolution(image: Image, random: np.random.Generator) -> Image:
-    side = int(random.integers(SIZE // 6, SIZE * 3 // 4))
+def _low_resolution(image: Image, sides: tuple[int, ...], random: np.random.Generator) -> Image:
+    side = int(random.integers(sides[0], sides[1]))
     small = cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.resize(small, (SIZE, SIZE), interpolation=cv2.INTER_LINEAR), np.uint8)
 

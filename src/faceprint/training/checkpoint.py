@@ -40,8 +40,12 @@ class Checkpoint:
     state: dict[str, Any]
 
 
-def facts_of(run: RunFile, people: PeopleCrops) -> dict[str, Any]:
-    """What determines the weights, as JSON values. A checkpoint of other facts is refused."""
+def facts_of(run: RunFile, people: PeopleCrops, original: str | None = None) -> dict[str, Any]:
+    """What determines the weights, as JSON values. A checkpoint of other facts is refused.
+
+    Args:
+        original: SHA-256 of the graph that a fine-tuning starts from.
+    """
     digest = hashlib.sha256()
     for sha256, subject in zip(people.hashes, people.subjects.tolist(), strict=True):
         digest.update(sha256 + int(subject).to_bytes(8, "little"))
@@ -61,6 +65,9 @@ def facts_of(run: RunFile, people: PeopleCrops) -> dict[str, Any]:
     if run.distill is not None:
         teacher = card_hash(get_card(run.distill.teacher))
         facts["distill"] = dataclasses.asdict(run.distill) | {"card": teacher}
+    if run.finetune is not None:
+        facts |= {"finetune": dataclasses.asdict(run.finetune), "original": original}
+        del facts["network"]
     known: dict[str, Any] = json.loads(json.dumps(facts))
     return known
 

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,15 +26,18 @@ from faceprint.training.checkpoint import Checkpoint, read_checkpoint
 from faceprint.training.crop_build import ALIGNMENT
 from faceprint.training.crop_store import SIZE
 from faceprint.training.distillation import PAPERS, inherited, teacher_of
+from faceprint.training.finetune import Original, open_original, trainable, write_graph
+from faceprint.training.finetune_table import AIM_NAMES
 from faceprint.training.live_embedder import INPUT, GivenEmbedder, NetworkSession
 from faceprint.training.networks import build
 from faceprint.training.run_file import RunFile
+from faceprint.training.teacher import teacher_vectors
 from faceprint.training.unlabeled import refuse_known
-from faceprint.types import Array, Image
+from faceprint.types import Image
 from faceprint.vision.embed import VectorEmbedder
 from faceprint.vision.load import resolve
 from faceprint.zoo import catalog, store
-from faceprint.zoo.card import CardOperatingPoint, License, ModelCard, ModelFile
+from faceprint.zoo.card import CardOperatingPoint, InputContract, License, ModelCard, ModelFile
 from faceprint.zoo.card_text import card_toml
 from faceprint.zoo.golden import golden_values
 from faceprint.zoo.lint import lint
@@ -109,7 +113,8 @@ def export(run: RunFile, out: Path, wanted: Wanted) -> Export:
     if wanted.card_id in catalog.card_ids() and not wanted.overwrite:
         raise CardError(f"there is a card {wanted.card_id} already; choose another id")
     checkpoint = read_checkpoint(run.out / "checkpoint.pt")
-    network = _network(run, checkpoint)
+    original = None if run.finetune is None else open_original(run.finetune.model)
+    network = _network(run, checkpoint, original)
     if wanted.measure_on is not None:
         _refuse_known(wanted.measure_on, checkpoint.names)
         if run.distill is not None:
@@ -117,9 +122,15 @@ def export(run: RunFile, out: Path, wanted: Wanted) -> Export:
     crops = _crops(run)
     with tempfile.TemporaryDirectory(prefix="faceprint-export-") as place:
         graph = Path(place) / out.name
-        to_onnx(network, graph)
+        if original is None:
+            to_onnx(network, graph)
+        else:
+            write_graph(original.file, network.graph.changed(), graph)
         session = open_session(graph, runtime="onnxruntime")
-        card = _card(run, checkpoint, graph, wanted)
+        if original is None:
+            card = _card(run, checkpoint, graph, wanted)
+        else:
+            card = _derived(run, checkpoint, graph, wanted, original.card)
         difference = _difference(network, session, card, crops)
         if not difference <= _AGREES:
             raise CardError(
@@ -162,13 +173,16 @@ def to_onnx(network: nn.Module, path: Path) -> None:
         )
 
 
-def _network(run: RunFile, checkpoint: Checkpoint) -> nn.Module:
+def _network(run: RunFile, checkpoint: Checkpoint, original: Original | None) -> Any:
     net = run.network
-    network = build(net.name, dim=net.dim, width=net.width, dropout=net.dropout)
+    if original is None or run.finetune is None:
+        network, name = build(net.name, dim=net.dim, width=net.width, dropout=net.dropout), net.name
+    else:
+        network, name = trainable(original, run.finetune), original.card.id
     try:
         network.load_state_dict(checkpoint.state["network"])
     except (KeyError, RuntimeError) as error:
-        raise UsageError(f"{run.out / 'checkpoint.pt'}: not of the network {net.name}") from error
+        raise UsageError(f"{run.out / 'checkpoint.pt'}: not of the network {name}") from error
     return network.eval()
 
 
@@ -198,12 +212,15 @@ def _crops(run: RunFile) -> Image:
 def _difference(network: nn.Module, session: Session, card: ModelCard, crops: Image) -> float:
     """The largest difference of unit embeddings between both."""
     live = NetworkSession(network, torch.device("cpu"), card.dim or 0)
-    ours, theirs = (_unit_vectors(each, card, crops) for each in (live, session))
-    return float(np.abs(ours - theirs).max())
+    ours = teacher_vectors(live, replace(card, input=INPUT), crops)
+    return float(
+        np.abs(ours - teacher_vectors(session, replace(card, input=_plain(card)), crops)).max()
+    )
 
 
-def _unit_vectors(session: Session, card: ModelCard, crops: Image) -> Array:
-    return np.stack([found.vector for found in VectorEmbedder(session, card).embed(crops)])
+def _plain(card: ModelCard) -> InputContract:
+    """The card's input without further views of a face."""
+    return replace(card.input, mirror=False, crops=1)
 
 
 def _card(run: RunFile, checkpoint: Checkpoint, graph: Path, wanted: Wanted) -> ModelCard:
@@ -233,6 +250,36 @@ def _card(run: RunFile, checkpoint: Checkpoint, graph: Path, wanted: Wanted) -> 
         alignment=ALIGNMENT,
         training_data=data,
         paper=paper,
+    )
+
+
+def _derived(
+    run: RunFile, checkpoint: Checkpoint, graph: Path, wanted: Wanted, original: ModelCard
+) -> ModelCard:
+    """The original's card without what was measured on it, under the stricter of both licenses."""
+    chosen, facts = run.finetune, checkpoint.facts
+    assert chosen is not None
+    own, theirs = wanted.license, original.license
+    allowed = min(own.commercial_use, theirs.commercial_use, key=("no", "unclear", "yes").index)
+    weights = theirs.weights
+    if own.weights != weights:
+        weights = f"{weights}; the changes: {own.weights}"
+    note = f"Made from {original.id}, whose license applies to this model too. {theirs.note}"
+    return replace(
+        original,
+        id=wanted.card_id,
+        title=f"{original.title}, fine-tuned",
+        description=f"{original.id} fine-tuned by `faceprint train finetune` ({chosen.layers}, for "
+        f"{AIM_NAMES[chosen.aim]}): {checkpoint.state['update']:,} updates.",
+        files=(ModelFile(graph.name, store.file_sha256(graph), graph.stat().st_size),),
+        license=replace(theirs, weights=weights, commercial_use=allowed, note=note.strip()),
+        training_data=f"{original.training_data or f'that of {original.id}'}; fine-tuned on "
+        f"{run.data.folder.name}: {facts['photographs']:,} photographs of "
+        f"{len(checkpoint.names):,} people",
+        published=(),
+        operating_points=(),
+        golden=(),
+        quality=None,
     )
 
 

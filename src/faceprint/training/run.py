@@ -30,6 +30,7 @@ from faceprint.training.checkpoint import (
 from faceprint.training.crop_build import PeopleCrops, Progress
 from faceprint.training.crop_store import CropStore
 from faceprint.training.distillation import TeacherHead, prepare_faces
+from faceprint.training.finetune import open_original, split, start_of
 from faceprint.training.live_embedder import NetworkSession, validate
 from faceprint.training.people_data import open_people
 from faceprint.training.run_file import Data, RunFile, Validation
@@ -140,7 +141,8 @@ def train(run: RunFile, hooks: Hooks | None = None, *, until: int | None = None)
         torch.set_num_threads(schedule.threads)
     head = None
     if run.distill is None:
-        people, store = prepare(run, told)
+        everybody, store = prepare(run, told)
+        people, _ = split(run, everybody)
     else:
         people, store = prepare_faces(run, told.progress("new photographs"))
         told.faces(people)
@@ -166,8 +168,14 @@ def train(run: RunFile, hooks: Hooks | None = None, *, until: int | None = None)
         run.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DatasetError(f"{run.out}: {error.strerror or error}") from error
-    trainer = Trainer(run, len(people.names), plan.updates_per_epoch, run.out, head)
-    facts = facts_of(run, people)
+    start, original = None, None
+    if run.finetune is not None:
+        start = start_of(run, people, store)
+        original = open_original(run.finetune.model).card.files[0].sha256
+    trainer = Trainer(
+        run, len(people.names), plan.updates_per_epoch, run.out, head=head, start=start
+    )
+    facts = facts_of(run, people, original)
     path = run.out / CHECKPOINT
     if path.exists():
         _resume(trainer, path, facts)
@@ -266,10 +274,10 @@ class _Loop:
         if validation is None or self.pairs is None or done % (per_epoch * validation.every):
             return
         data = self.run.data
-        session = NetworkSession(self.trainer.network, self.trainer.device, self.run.network.dim)
+        session = NetworkSession(self.trainer.network, self.trainer.device, self.trainer.dim)
         result = validate(
             session,
-            self.run.network.dim,
+            self.trainer.dim,
             self.pairs,
             cast("VerificationProtocol", validation.protocol),
             resolve(data.pack, data.detector, data.embedder)[1],

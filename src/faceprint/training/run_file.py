@@ -13,6 +13,7 @@ from typing import Any, get_args, get_type_hints
 
 from faceprint._files import read_bounded
 from faceprint.errors import UsageError
+from faceprint.training.finetune_table import Finetune
 from faceprint.training.network_names import LOSSES, NETWORKS
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
 
 _MOST_BYTES = 1 << 20
 
+OPTIMIZERS = ("sgd", "adamw")
 DECAYS = ("polynomial", "cosine", "constant")
 PRECISIONS = ("float32", "bfloat16")
 SAMPLINGS = ("people", "photographs")
@@ -88,7 +90,11 @@ class Loss:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """Table `augmentation`: the probability of each change of a crop."""
+    """Table `augmentation`: the probability of each change of a crop.
+
+    Attributes:
+        sides: low resolution shrinks crops to a side from the first number to below the second.
+    """
 
     flip: float = 0.5
     color: float = 0.0
@@ -97,6 +103,7 @@ class Augmentation:
     low_resolution: float = 0.0
     mask: float = 0.0
     glasses: float = 0.0
+    sides: tuple[int, ...] = (18, 84)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +114,8 @@ class Schedule:
         batch: crops per forward pass.
         accumulation: passes per update.
         rate: highest learning rate, after the warm-up.
+        optimizer: of the network; `sgd`, or `adamw`, whose rate is relative to each weight's size.
+            Class centers are always updated by `sgd`.
         decay: to zero at the end, by a square or half a cosine; or `constant`.
         clip: longest gradient of the network.
         checkpoint_every: updates between two checkpoints.
@@ -115,6 +124,7 @@ class Schedule:
     """
 
     epochs: int = 20
+    optimizer: str = "sgd"
     batch: int = 128
     accumulation: int = 1
     rate: float = 0.1
@@ -171,6 +181,7 @@ class RunFile:
     Attributes:
         out: folder for the checkpoint, the log and validation.
         seed: of everything random.
+        finetune: None trains `network` from its own start.
     """
 
     data: Data
@@ -182,6 +193,7 @@ class RunFile:
     schedule: Schedule = field(default_factory=Schedule)
     validation: Validation | None = None
     distill: Distill | None = None
+    finetune: Finetune | None = None
 
 
 def read_run_file(path: Path) -> RunFile:
@@ -252,12 +264,16 @@ def _problems(run: RunFile) -> Iterator[str]:
         ("data.sampling", run.data.sampling, SAMPLINGS),
         ("schedule.decay", schedule.decay, DECAYS),
         ("schedule.precision", schedule.precision, PRECISIONS),
+        ("schedule.optimizer", schedule.optimizer, OPTIMIZERS),
         ("validation.protocol", run.validation and run.validation.protocol, (*PROTOCOLS, None)),
         ("distill.faces", run.distill and run.distill.faces, (*FACES, None)),
     ):
         if value not in allowed:
             known = ", ".join(each for each in allowed if each)
             yield f"{key} is {value!r}; it must be one of {known}"
+    sides = shares.pop("sides")
+    if len(sides) != 2 or not 1 <= sides[0] < sides[1] <= 113:
+        yield "augmentation.sides must be two rising numbers from 1 to 113"
     for key, share in shares.items():
         if not 0 <= share <= 1:
             yield f"augmentation.{key} is {share:g}; a probability lies in 0..1"
@@ -278,6 +294,8 @@ def _problems(run: RunFile) -> Iterator[str]:
         yield "loss.scale must be above 0"
     if run.seed < 0:
         yield "seed must not be negative"
+    if run.finetune is not None:
+        yield from run.finetune.problems()
     if run.validation is not None and run.validation.every < 1:
         yield "validation.every is below 1"
     if run.distill is not None:
@@ -285,3 +303,5 @@ def _problems(run: RunFile) -> Iterator[str]:
             yield "distill.relational must not be negative"
         if run.loss != Loss() or run.data.against:
             yield "loss and data.against are for people with names, and distill has none"
+        if run.finetune is not None:
+            yield "a run has the table finetune or distill, not both"

@@ -15,11 +15,13 @@ from faceprint._files import atomic_write
 from faceprint.errors import NotFiniteError, RuntimeUnavailableError, UsageError
 from faceprint.training.batches import Batch
 from faceprint.training.distillation import TeacherHead
+from faceprint.training.finetune import Start
 from faceprint.training.head import ClassHead
 from faceprint.training.margins import AdaFace, ArcFace, CosFace
 from faceprint.training.networks import build, load_weights
 from faceprint.training.run_file import Loss, RunFile
 from faceprint.training.schedule import learning_rate
+from faceprint.training.teacher import distillation_loss
 
 __all__ = ["Trainer", "margin_of"]
 
@@ -41,6 +43,7 @@ class Trainer:
         per_epoch: updates in an epoch.
         out: folder for a batch that gave NaN.
         head: in place of a `ClassHead`.
+        start: of a fine-tuning.
 
     Raises:
         RuntimeUnavailableError: the device is not available.
@@ -53,23 +56,24 @@ class Trainer:
         people: int,
         per_epoch: int,
         out: Path,
+        *,
         head: TeacherHead | None = None,
+        start: Start | None = None,
     ) -> None:
         self.run, self.per_epoch, self.out = run, per_epoch, out
         self.device = _device(run.schedule.device)
         torch.manual_seed(run.seed)
-        net, loss = run.network, run.loss
-        network = build(net.name, dim=net.dim, width=net.width, dropout=net.dropout)
-        if net.initial is not None:
-            load_weights(network, net.initial)
-        chosen = head or ClassHead(net.dim, people, margin_of(loss), sample_rate=loss.sample_rate)
-        self.network, self.head = network.to(self.device), chosen.to(self.device)
-        self._optimizer = torch.optim.SGD(
-            [value for value in self.network.parameters() if value.requires_grad],
-            lr=run.schedule.rate,
-            momentum=run.schedule.momentum,
-            weight_decay=run.schedule.weight_decay,
-        )
+        network = _network(run) if start is None else start.network
+        self.dim = run.network.dim if start is None else start.dim
+        if head is None:
+            loss = run.loss
+            head = ClassHead(self.dim, people, margin_of(loss), sample_rate=loss.sample_rate)
+        self._targets: Any = None
+        if start is not None:
+            head.weight.copy_(torch.from_numpy(start.centers))
+            self._targets = torch.from_numpy(start.targets).to(self.device)
+        self.network, self.head = network.to(self.device), head.to(self.device)
+        self._optimizer = self._make_optimizer()
         self.update = 0
 
     def step(self, batches: Sequence[Batch]) -> float:
@@ -93,7 +97,7 @@ class Trainer:
             half = schedule.precision == "bfloat16"
             with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
                 embeddings = self.network(crops)
-            loss = self.head(embeddings, own) / len(batches)
+            loss = self._loss(embeddings, own, batch) / len(batches)
             loss.backward()
             total += float(loss.detach())
         length = float(nn.utils.clip_grad_norm_(self.network.parameters(), schedule.clip))
@@ -106,11 +110,34 @@ class Trainer:
             )
         rate = learning_rate(schedule, self.update, self.per_epoch)
         for group in self._optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("share", 1.0)
         self._optimizer.step()
         self.head.step(rate, schedule.momentum, schedule.weight_decay)
         self.update += 1
         return total
+
+    def _loss(self, embeddings: Any, labels: Any, batch: Batch) -> Any:
+        chosen = self.run.finetune
+        if chosen is None or self._targets is None:
+            return self.head(embeddings, labels)
+        targets = self._targets[torch.from_numpy(batch.photographs).to(self.device)]
+        loss = chosen.distill * distillation_loss(embeddings, targets)
+        if chosen.labels:
+            loss = loss + chosen.labels * self.head(embeddings, labels)
+        return loss
+
+    def _make_optimizer(self) -> Any:
+        schedule = self.run.schedule
+        chosen = [value for value in self.network.parameters() if value.requires_grad]
+        if schedule.optimizer == "adamw":
+            groups = [{"params": [value], "share": _size(value)} for value in chosen]
+            return torch.optim.AdamW(groups, schedule.rate, weight_decay=schedule.weight_decay)
+        return torch.optim.SGD(
+            chosen,
+            lr=schedule.rate,
+            momentum=schedule.momentum,
+            weight_decay=schedule.weight_decay,
+        )
 
     def _averages(self) -> list[tuple[Any, Any]]:
         """Copies of the running averages, which a forward pass changes."""
@@ -153,6 +180,25 @@ class Trainer:
             self.update = int(state["update"])
         except (KeyError, RuntimeError, ValueError, TypeError) as error:
             raise UsageError("the checkpoint is of another network or other people") from error
+
+
+def _size(value: Any) -> float:
+    """The root mean square of a weight; 0.05 for one that begins as zero.
+
+    AdamW changes every number by up to its rate. The weights of one graph differ by orders of
+    magnitude, most of all where normalizations were folded into convolutions, so that each tensor
+    has a rate relative to its own size.
+    """
+    size = float(value.detach().square().mean().sqrt())
+    return size or 0.05
+
+
+def _network(run: RunFile) -> nn.Module:
+    net = run.network
+    network = build(net.name, dim=net.dim, width=net.width, dropout=net.dropout)
+    if net.initial is not None:
+        load_weights(network, net.initial)
+    return network
 
 
 def _seed(seed: int, update: int) -> int:
