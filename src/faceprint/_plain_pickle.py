@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import io
 import pickletools
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
@@ -23,7 +24,8 @@ _ATOMS = {
     "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "UNICODE",
     "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
 }  # fmt: skip
-_RECORD_ATOMS = {"NONE", "FLOAT", "BINFLOAT", "BYTEARRAY8"}
+_RECORD_ATOMS = {"NONE", "FLOAT", "BYTEARRAY8"}
+_FLOAT = struct.Struct(">d")
 _RECORD_OPCODES = {"EMPTY_DICT", "DICT", "SETITEM", "SETITEMS"}
 _CONSTANTS = {"NEWTRUE": True, "NEWFALSE": False, "NONE": None}
 _PUTS = {"PUT", "BINPUT", "LONG_BINPUT"}
@@ -74,7 +76,14 @@ def read_plain_pickle(data: bytes, name: str, dialect: Dialect) -> object:
         if str(error).startswith(name):
             raise
         raise DatasetError(f"{name}: {error}") from error
-    except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
+    except (
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        struct.error,
+    ) as error:
         raise DatasetError(f"{name}: not a pickle, or one that is cut off ({error})") from error
 
 
@@ -95,10 +104,14 @@ class _Machine:
         self._atoms = _ATOMS | (_RECORD_ATOMS if dialect.records else set())
 
     def run(self) -> object:
+        read, floats = self._stream.read, self._dialect.records
         while True:
-            at = self._stream.tell()
-            code = self._stream.read(1).decode("latin-1")
-            opcode = _OPCODES.get(code)
+            code = read(1)
+            if code == b"G" and floats:  # BINFLOAT: nearly all that tables of embeddings hold
+                self._push(_FLOAT.unpack(read(8))[0], _OBJECT)
+                continue
+            at = self._stream.tell() - len(code)
+            opcode = _OPCODES.get(code.decode("latin-1"))
             if opcode is None:
                 raise ValueError(f"byte {at}")
             name = opcode.name

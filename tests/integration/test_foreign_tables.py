@@ -287,12 +287,13 @@ def test_the_command_and_no_password(
     assert done.json["templates"] == 4
     assert done.json["unnamed"] == 2
     done = run(*words, *columns)
-    assert done.out == "0 templates of 2 subjects, 4 known\n"
+    assert done.out == "0 new, 4 known, of 2 subjects\n"
     assert "2 faces without a name left out" in done.err
     bad = run(*words, *columns[:2], "--name-column", "x", "--embedding-column", "e", code=3)
     away = secret.replace("@/", "@127.0.0.1:1/", 1).partition("?")[0]
     gone = run("gallery", "import", tmp_path / "p.db", away, *words[4:], *columns, code=3)
     odd = run(*words[:3], "postgresql://u:p4ss/w0rd@h/d", *words[4:], *columns, code=2)
+    assert "postgresql://127.0.0.1:1/postgres: " in gone.err
     for each in (done, bad, gone, odd):
         assert "p4ss" not in each.out + each.err
     log = run("gallery", "show", tmp_path / "p.db", "p0").out

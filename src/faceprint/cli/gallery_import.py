@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from faceprint import settings
 from faceprint.cli import completion, options
 from faceprint.cli.exit_codes import DONE
 from faceprint.cli.gallery_options import KeyFile, Location, announced, gallery_exists, open_gallery
@@ -91,13 +92,23 @@ def import_(
         if any(given)
         else None
     )
-    if gallery_exists(gallery):
+    new = not gallery_exists(gallery)
+    if not new:
         opened = open_gallery(gallery, key_file)
     else:
         key = None if key_file is None else read_key_file(key_file)
         opened = announced(Gallery.open(gallery, model=pin_in(source, embedder, place), key=key))
-    with opened:
-        done = opened.import_(source, embedder, place)
+    left_empty = False
+    try:
+        with opened:
+            try:
+                done = opened.import_(source, embedder, place)
+            except BaseException:
+                left_empty = new and not opened
+                raise
+    finally:
+        if left_empty:  # it would hold on to its model
+            settings.expanded(gallery).unlink(missing_ok=True)
     if as_json:
         found = {key: value for key, value in asdict(done).items() if value or key in _ALWAYS}
         print_json({"file": source_label(source)} | found)
@@ -108,7 +119,8 @@ def import_(
         note(f"{counted(done.unnamed, 'face', 'faces')} without a name left out")
     if done.faceless:
         note(f"{counted(done.faceless, 'photograph', 'photographs')} without a face left out")
-    say(f"{done.templates} templates of {done.subjects} subjects, {done.known} known")
+    people = counted(done.subjects, "subject", "subjects")
+    say(f"{done.templates:,} new, {done.known:,} known, of {people}")
     return DONE
 
 

@@ -133,6 +133,7 @@ def test_nothing_is_executed(
         "gallery", "import", str(tmp_path / "p.db"), str(path), "--embedder", "dlib-resnet", code=3
     )
     assert "carries a call" in done.err
+    assert not (tmp_path / "p.db").exists(), "a refused import leaves no gallery behind"
     assert not Path(Touch.target).exists()
 
 
@@ -143,6 +144,8 @@ def test_nothing_is_executed(
         b"\x80\x04cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n)R.",
         b"\x80\x04cnumpy\ndtype\n(VO8\ntR.",
         b"\x80\x04cnumpy\ndtype\n(Vf8\ntR}b.",
+        b"\x80\x04cnumpy\ndtype\n(Vf8\ntR(K\x03V<\ntb2.",
+        b"\x80\x04cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(Vf8\ntR\x8a\x06\0\0\0\0\0\x01tR.",
         b"\x80\x04cbuiltins\neval\n(V1\ntR.",
         b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93\x8c\x011\x85R.",
         b"\x80\x04]\x8c\x011\x85R.",
@@ -158,6 +161,7 @@ def test_nothing_is_executed(
         pickle.dumps([1]),
         pickle.dumps([{"identity": b"a/b/c.jpg", "embedding": [1.0]}]),
         pickle.dumps([{"identity": 3, "embedding": [1.0]}]),
+        pickle.dumps([{"identity": f"a/{c}/b.jpg", "embedding": [[1.0]]} for c in "bc"]),
         pickle.dumps([{"identity": "a/b.jpg", "embedding": "x"}, {"identity": "c/d.jpg"}]),
         pickle.dumps([{"identity": "a/b.jpg", "embedding": [1.0]}, {"identity": "c/d.jpg"}]),
         b"",

@@ -10,7 +10,7 @@ from typing import Any
 from faceprint._files import read_bounded
 from faceprint._plain_pickle import Dialect, read_plain_pickle
 from faceprint.errors import DatasetError, ModelMismatchError
-from faceprint.recognition.gallery.foreign.faces import ForeignFace
+from faceprint.recognition.gallery.foreign.faces import ForeignFace, float32
 from faceprint.recognition.gallery.foreign.numpy_pickle import NUMPY_CALLS
 
 __all__ = [
@@ -99,7 +99,11 @@ def read_pickle(path: Path) -> Iterator[ForeignFace]:
     rows = read_plain_pickle(read_bounded(path, _MOST_BYTES), str(path), _DIALECT)
     if not isinstance(rows, list):
         raise DatasetError(f"{path}: a {type(rows).__name__}, not deepface's list of photographs")
-    yield from named_by_folder(str(path), [_identity(path, row) for row in rows])
+    for face in named_by_folder(str(path), [_identity(path, row) for row in rows]):
+        vector = None if face.vectors is None else float32(face.vectors)
+        if vector is not None and vector.ndim != 1:
+            raise DatasetError(f"{path}: an embedding of {vector.ndim} dimensions")
+        yield face._replace(vectors=vector)
 
 
 def _identity(path: Path, row: object) -> tuple[str, Any]:

@@ -13,8 +13,13 @@ from faceprint._text import json_text, printable
 from faceprint.errors import DatasetError, FaceprintError
 from faceprint.recognition.gallery.records import now
 from faceprint.recognition.gallery.transfer_files import Record
+from faceprint.types import Array
 
-__all__ = ["ForeignFace", "LeftOut", "records"]
+__all__ = ["ForeignFace", "LeftOut", "float32", "records"]
+
+
+_QUIET = np.errstate(over="ignore", invalid="ignore")
+"""Numbers that are no embedding are refused, without warnings of numpy's."""
 
 
 class ForeignFace(NamedTuple):
@@ -67,7 +72,7 @@ def records(
             if face.vectors is None:
                 left_out.faceless += 1
                 continue
-            vectors = np.asarray(face.vectors, np.float32)
+            vectors = float32(face.vectors)
             rows = vectors[None] if vectors.ndim == 1 else vectors
             if face.name is None:
                 left_out.unnamed += len(rows)
@@ -81,7 +86,14 @@ def records(
         raise DatasetError(f"{label}, after {number} faces: {error}") from error
 
 
-def _record(label: str, face: ForeignFace, vector: np.ndarray, dim: int) -> Record:
+@_QUIET
+def float32(values: Any) -> Array:
+    """Numbers as an array; those that are too large become infinite."""
+    return np.asarray(values, np.float32)
+
+
+@_QUIET
+def _record(label: str, face: ForeignFace, vector: Array, dim: int) -> Record:
     if not isinstance(face.name, str):
         raise DatasetError(f"{label}: a name is {type(face.name).__name__}, not text")
     if vector.shape != (dim,):

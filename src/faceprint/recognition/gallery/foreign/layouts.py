@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from faceprint.errors import ModelMismatchError, UsageError
 from faceprint.recognition.gallery.foreign import deepface
@@ -113,13 +114,7 @@ def _immich(
 
 
 def _check_immich_model(tables: Tables, embedder: str, left_out: LeftOut) -> None:
-    model = None
-    if tables.columns("system_metadata"):
-        for key, value in ask(tables, "system_metadata", ("key", "value")):
-            if key == "system-config" and value is not None:
-                settings = json.loads(value)
-                model = settings.get("machineLearning", {}).get("facialRecognition", {})
-                model = model.get("modelName")
+    model = _immich_model(tables)
     if model is None:
         left_out.notes.append(
             "the database does not name Immich's model; it is buffalo_l (w600k-r50) unless you "
@@ -135,6 +130,19 @@ def _check_immich_model(tables: Tables, embedder: str, left_out: LeftOut) -> Non
             f"{model or 'buffalo_l, the usual one'}; models with a card here: {cards}. Set one of "
             "them in Immich and let it recognize all faces anew, or enroll the photographs"
         )
+
+
+def _immich_model(tables: Tables) -> str | None:
+    """The model in the settings that Immich keeps in its database; it keeps those that differ."""
+    if not tables.columns("system_metadata"):
+        return None
+    found: Any = None
+    for key, value in ask(tables, "system_metadata", ("key", "value")):
+        if key == "system-config" and value:
+            found = json.loads(value)
+    for key in ("machineLearning", "facialRecognition", "modelName"):
+        found = found.get(key) if isinstance(found, dict) else None
+    return found if isinstance(found, str) else None
 
 
 def _compreface(

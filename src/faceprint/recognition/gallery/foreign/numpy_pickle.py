@@ -29,7 +29,9 @@ class _Dtype:
         self._order = ">" if state[1] == ">" else "<"
 
     def read(self, data: Any) -> np.ndarray:
-        return np.frombuffer(bytes(data), np.dtype(self._order + self._code))
+        if not isinstance(data, bytes | bytearray):
+            raise DatasetError("an array without bytes")
+        return np.frombuffer(data, np.dtype(self._order + self._code))
 
 
 class _Array:

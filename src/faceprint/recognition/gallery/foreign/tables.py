@@ -104,16 +104,15 @@ class _ServerTables:
             yield from cursor
 
 
-def _parsed(address: str) -> tuple[Address, str]:
+def _parsed(address: str) -> Address:
     parsed = parse_address(address)
-    if "schema=" not in address:
-        parsed = replace(parsed, schema="public")
-    return parsed, parsed.shown.partition("?schema=")[0]
+    schema = parsed.schema if "schema=" in address else "public"
+    return replace(parsed, schema=schema, shown=parsed.shown.partition("?schema=")[0])
 
 
 def server_label(address: str) -> str:
     """Host and database of an address, without user and password."""
-    return _parsed(address)[1]
+    return _parsed(address).shown
 
 
 @contextlib.contextmanager
@@ -127,8 +126,8 @@ def server_tables(address: str) -> Iterator[Tables]:
         GalleryError: the server can't be reached, or refuses.
         UsageError: not an address; no message repeats a password.
     """
-    parsed, label = _parsed(address)
+    parsed = _parsed(address)
     connection = connect(parsed)
-    with connection, postgres_errors(label, parsed.secrets), connection.transaction():
+    with connection, postgres_errors(parsed.shown, parsed.secrets), connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        yield _ServerTables(connection, label)
+        yield _ServerTables(connection, parsed.shown)
