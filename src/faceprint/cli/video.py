@@ -138,13 +138,13 @@ def video(
             chosen = replace(chosen, point=point)
         for source in sources:
             run.follow(source, fp, opened, chosen)
+    if out is not None and run.failed is None:
+        _write(sources[0], out, run.marked, chosen)
     if run.people is not None:
         run.people.finish(fp, as_json=as_json)
-    if run.failed is not None and len(sources) == 1:
-        raise run.failed
-    if out is not None:
-        _write(sources[0], out, run.marked, chosen)
     if run.failed is not None:
+        if len(sources) == 1:
+            raise run.failed
         return INPUT
     return DONE if (run.count if gallery is None else run.recognized) else NO
 
