@@ -1,0 +1,190 @@
+"""Distillation: how much of its teacher a student of half the multiplications keeps.
+
+    python benchmarks/train_distill.py [--teacher w600k-mbf-dequant] [--minutes 40]
+
+A MobileFaceNet learns the teacher's embeddings on the crops of LFW's folds 1 to 4 and of half of
+FaceScrub, whose names it does not see. Its width is the largest, in steps of 1/16, at which it has
+at most half the teacher's multiplications. Both are judged on all pairs of the people of fold 5, by
+TAR at FAR 1e-2 with intervals over people. The epochs are what the machine does in the minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from _common import ROOT, SHARED, provenance, write
+from _held_out import Crops, folders, read
+
+sys.path.insert(0, str(ROOT / "tests"))
+from shared_cards import register
+
+from faceprint.evaluation.labeled_scores import all_pairs
+from faceprint.evaluation.metrics import roc, tar_at_far
+from faceprint.training.checkpoint import read_checkpoint
+from faceprint.training.export import to_onnx
+from faceprint.training.live_embedder import NetworkSession
+from faceprint.training.networks import build
+from faceprint.training.run import train
+from faceprint.training.run_file import read_run_file
+from faceprint.types import Array
+from faceprint.vision.load import LoadOptions, load_embedder
+from faceprint.zoo import store
+from faceprint.zoo.catalog import get_card
+
+OUT = ROOT / "build" / "train-distill"
+FAR = 1e-2
+LIMIT = 0.5
+ALLOWED = 0.03
+TRIAL = 10
+"""Updates that the speed is taken from."""
+
+RUN = """
+out = "run"
+[data]
+folder = "{folder}"
+store = "crops"
+aligned = true
+[network]
+name = "mobilefacenet"
+width = {width}
+dim = {dim}
+[distill]
+teacher = "{teacher}"
+relational = 1.0
+[augmentation]
+flip = 0.5
+color = 0.2
+blur = 0.05
+low_resolution = 0.1
+[schedule]
+epochs = {epochs}
+batch = 64
+rate = 0.1
+warmup_epochs = 0.5
+decay = "cosine"
+weight_decay = 1e-4
+log_every = 20
+"""
+
+
+def main() -> None:
+    """Train, measure and write benchmarks/results/train_distill.json."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--teacher", default="w600k-mbf-dequant")
+    parser.add_argument("--minutes", type=float, default=40)
+    given = parser.parse_args()
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir(parents=True)
+    os.environ.update(
+        FACEPRINT_HOME=str(OUT / "home"),
+        FACEPRINT_MIRROR=str(SHARED / "models"),
+        FACEPRINT_OFFLINE="1",
+        FACEPRINT_ACCEPT_LICENSE="1",
+    )
+    register(SHARED / "models", OUT / "own")
+    people, judged = folders()
+    card = get_card(given.teacher)
+    theirs = multiplications(store.ensure(card)["model"])
+    width, ours = _width(card.dim or 0, theirs)
+    facts: dict[str, Any] = {"folder": people, "width": width, "dim": card.dim, "teacher": card.id}
+    begun = time.monotonic()
+    _write(facts, 1000)
+    trial = train(read_run_file(OUT / "run.toml"), until=TRIAL)
+    line = json.loads((OUT / "run" / "log.jsonl").read_text("utf-8").splitlines()[-1])
+    shutil.rmtree(OUT / "run")
+    left = 60 * given.minutes - (time.monotonic() - begun)
+    epochs = max(1, int(left * line["images_per_second"] / trial.photographs))
+    _write(facts, epochs)
+    run = read_run_file(OUT / "run.toml")
+    started = time.monotonic()
+    outcome = train(run)
+    seconds = time.monotonic() - started
+    student = build("mobilefacenet", dim=run.network.dim, width=width)
+    student.load_state_dict(read_checkpoint(outcome.checkpoint).state["network"])
+    crops = read(judged)
+    teacher = load_embedder(card, LoadOptions(mirror=True))
+    rows = [
+        {"name": card.id, "multiplications": theirs, **_measured(teacher.embed(crops.crops), crops)}
+    ]
+    session = NetworkSession(student, torch.device("cpu"), run.network.dim)
+    blob = (crops.crops.astype(np.float32).transpose(0, 3, 1, 2) - 127.5) / 127.5
+    parts = [blob[i : i + 64] for i in range(0, len(blob), 64)]
+    vectors = np.concatenate([session.run(np.ascontiguousarray(part))[0] for part in parts])
+    name = f"mobilefacenet of width {width:g}"
+    rows.append({"name": name, "multiplications": ours, **_measured(vectors, crops)})
+    result = {
+        "what": "TAR of a student of half the multiplications, on people of LFW's fold 5",
+        "far": FAR,
+        "faces": outcome.photographs,
+        "epochs": epochs,
+        "minutes": round(seconds / 60, 2),
+        "threads": torch.get_num_threads(),
+        "loss": outcome.loss,
+        "lost": round(rows[0]["tar"] - rows[1]["tar"], 4),
+        "within": rows[0]["tar"] - rows[1]["tar"] <= ALLOWED,
+        "rows": rows,
+    }
+    write("train_distill", result | provenance("torch"))
+
+
+def multiplications(graph: Path) -> int:
+    """Multiplications of a graph's convolutions and matrix products, for one crop."""
+    model = onnx.load(graph)
+    batch = model.graph.input[0].type.tensor_type.shape.dim[0]
+    batch.Clear()
+    batch.dim_value = 1
+    del model.graph.value_info[:]
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    shapes = {
+        each.name: [dim.dim_value for dim in each.type.tensor_type.shape.dim]
+        for each in (*inferred.value_info, *inferred.output)
+    }
+    weights = {each.name: list(each.dims) for each in inferred.initializer}
+    total = 0
+    for node in inferred.node:
+        if node.op_type == "Conv":
+            total += int(np.prod(shapes[node.output[0]][2:]) * np.prod(weights[node.input[1]]))
+        elif node.op_type in ("Gemm", "MatMul") and node.input[1] in weights:
+            total += int(np.prod(weights[node.input[1]]))
+    return total
+
+
+def _width(dim: int, theirs: int) -> tuple[float, int]:
+    for sixteenths in range(16, 0, -1):
+        path = OUT / "width.onnx"
+        to_onnx(build("mobilefacenet", dim=dim, width=sixteenths / 16), path)
+        if (ours := multiplications(path)) <= LIMIT * theirs:
+            return sixteenths / 16, ours
+    raise SystemExit("no student is small enough")
+
+
+def _write(facts: dict[str, Any], epochs: int) -> None:
+    (OUT / "run.toml").write_text(RUN.format(**facts, epochs=epochs), "utf-8")
+
+
+def _measured(found: Any, crops: Crops) -> dict[str, Any]:
+    rows = found if isinstance(found, np.ndarray) else np.stack([each.vector for each in found])
+    unit: Array = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    pairs = all_pairs(unit, crops.people)
+    measured = tar_at_far(roc(pairs.similarities, pairs.mated), FAR, pairs)
+    return {
+        "pairs": len(pairs.mated),
+        "mated": int(pairs.mated.sum()),
+        "tar": round(measured.tar or 0.0, 4),
+        "low": round(measured.low, 4),
+        "high": round(measured.high, 4),
+    }
+
+
+if __name__ == "__main__":
+    main()
