@@ -22,7 +22,10 @@ _NAMED = 5
 @options.with_model_options(*options.STREAM)
 def check(
     data: Annotated[
-        Path, typer.Argument(metavar="DATA", help="One folder per person, or a RecordIO pack.")
+        Path,
+        typer.Argument(
+            metavar="DATA", help="One folder per person, a Parquet table, or a RecordIO pack."
+        ),
     ],
     store: Annotated[
         Path,

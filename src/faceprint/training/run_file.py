@@ -43,7 +43,7 @@ class Data:
     """Table `data`: what is trained on. Paths are relative to the run file.
 
     Attributes:
-        folder: one folder per person, or a RecordIO pack of aligned crops.
+        folder: one folder per person, a Parquet table, or a RecordIO pack of aligned crops.
         store: the crop store.
         against: evaluation sets, as `folder`; shared people are refused.
         exclude: patterns of people and photographs to leave out.
