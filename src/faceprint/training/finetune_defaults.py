@@ -16,7 +16,7 @@ _AUGMENTATION = {
     "small": "color = 0.2\nlow_resolution = 0.7\nsides = [20, 44]",
     "people": "color = 0.2\njpeg = 0.1\nblur = 0.1",
 }
-_RATES = {"all": 6e-3, "last-stage": 1e-2, "lora": 2e-2, "head": 1e-2}
+_RATES = {"all": 2e-3, "last-stage": 5e-3, "lora": 1e-2, "head": 5e-3}
 
 
 @dataclass(frozen=True, slots=True)
