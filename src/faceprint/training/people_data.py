@@ -45,7 +45,7 @@ def open_people(
     table = is_file and path.suffix.lower() in SUFFIXES
     if table or (is_file and path.suffix == ".rec") or (not is_file and any(path.glob("*.rec"))):
         if exclude:
-            raise DatasetError(f"{path}: patterns to exclude are for folders, not for a pack or a table")
+            raise DatasetError(f"{path}: patterns exclude from folders, not from a pack or a table")
         return open_people_table(path, aligned=aligned) if table else open_record_pack(path)
     return open_folder(path, aligned=aligned, exclude=exclude, report=report)
 

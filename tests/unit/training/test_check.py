@@ -163,7 +163,7 @@ def test_a_pack_gives_the_crops_of_its_pictures(tmp_path: Path, faceprint: Comma
     assert (tmp_path / "store" / "pack-hashes.npz").is_file()
     other = _pack(tmp_path / "other", _folder(tmp_path / "more", {"C": 1, "D": 1}, seed=9))
     assert faceprint(*words, "--against", other).json["shared"] == []  # numbers are no names
-    assert "not for a pack" in faceprint(*words, "--exclude", "0", code=3).err
+    assert "not from a pack" in faceprint(*words, "--exclude", "0", code=3).err
     data = open_people(pack)
     store, hashes = build_store(data, tmp_path / "store", None)
     people = people_of(data, store, hashes)
