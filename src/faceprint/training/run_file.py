@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
-import tomllib
-import types
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
 
-from faceprint._files import read_bounded
 from faceprint.errors import UsageError
 from faceprint.training.finetune_table import Finetune
 from faceprint.training.network_names import LOSSES, NETWORKS
+from faceprint.training.typed_toml import read_toml
 
 __all__ = [
     "Augmentation",
@@ -27,8 +23,6 @@ __all__ = [
     "Validation",
     "read_run_file",
 ]
-
-_MOST_BYTES = 1 << 20
 
 OPTIMIZERS = ("sgd", "adamw")
 DECAYS = ("polynomial", "cosine", "constant")
@@ -203,56 +197,10 @@ def read_run_file(path: Path) -> RunFile:
         UsageError: not readable, not TOML, an unknown key, or a value of another kind or out of
             range; names the key.
     """
-    try:
-        table = tomllib.loads(read_bounded(path, _MOST_BYTES).decode("utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise UsageError(f"{path}: not a TOML file ({error})") from error
-    run: RunFile = _read(RunFile, table, str(path), "", path.absolute().parent)
+    run: RunFile = read_toml(RunFile, path)
     for problem in _problems(run):
         raise UsageError(f"{path}: {problem}")
     return run
-
-
-def _read(kind: Any, table: Any, where: str, prefix: str, root: Path) -> Any:
-    if not isinstance(table, dict):
-        raise UsageError(f"{where}: {prefix.rstrip('.')} must be a table")
-    hints = get_type_hints(kind)
-    for key in table:
-        if key not in hints:
-            close = difflib.get_close_matches(key, hints, 1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(hints)}"
-            raise UsageError(f"{where}: unknown key {prefix}{key}; {hint}")
-    for item in dataclasses.fields(kind):
-        required = item.default is item.default_factory is dataclasses.MISSING
-        if required and item.name not in table:
-            raise UsageError(f"{where}: {prefix}{item.name} is missing")
-    return kind(
-        **{
-            key: _value(hints[key], value, where, f"{prefix}{key}", root)
-            for key, value in table.items()
-        }
-    )
-
-
-def _value(kind: Any, value: Any, where: str, key: str, root: Path) -> Any:
-    if isinstance(kind, types.UnionType):
-        kind = next(each for each in get_args(kind) if each is not type(None))
-    if dataclasses.is_dataclass(kind):
-        return _read(kind, value, where, f"{key}.", root)
-    if get_args(kind):  # tuple[X, ...]
-        if not isinstance(value, list):
-            raise UsageError(f"{where}: {key} must be a list")
-        return tuple(_value(get_args(kind)[0], each, where, key, root) for each in value)
-    if kind is Path and isinstance(value, str) and value:
-        return root / value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if type(value) is not kind:
-        names = {Path: "a path", str: "a string", int: "a whole number", float: "a number"}
-        raise UsageError(f"{where}: {key} must be {names.get(kind, 'true or false')}")
-    return value
 
 
 def _problems(run: RunFile) -> Iterator[str]:
