@@ -10,7 +10,7 @@ SMOKE := tests/unit/vision/test_images.py tests/unit/vision/test_headers.py test
   tests/unit/test_external.py tests/unit/test_telemetry.py tests/unit/test_public_names.py tests/unit/embedding_table tests/unit/server \
   tests/integration/test_reduced_decoding.py tests/integration/test_cli.py tests/integration/test_one_photograph.py
 
-.PHONY: demo test test-fast test-lowest check format bench docs site clean
+.PHONY: demo test test-fast test-lowest check check-duplicates check-types check-docs check-style format bench docs site clean
 
 demo: $(VENV)/.base
 	$(BIN)/faceprint demo --out demo
@@ -23,17 +23,26 @@ test-fast: $(VENV)/.test
 
 # A selection of the tests with the lowest versions that pyproject.toml allows.
 test-lowest: $(LOWEST)/.done
-	$(LOWEST)/bin/python -m pytest -q $(SMOKE)
+	$(LOWEST)/bin/python tools/run_tests.py $(SMOKE)
 
 check: $(VENV)/.test $(VENV)/.check
-	$(BIN)/ruff format --check src tests tools benchmarks
-	$(BIN)/ruff check src tests tools benchmarks
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(MAKE) -j 2 --output-sync check-duplicates check-types check-docs check-style
+
+check-duplicates:
 	$(BIN)/pylint src/faceprint
-	$(BIN)/python tools/check_file_length.py
+
+check-types:
+	$(BIN)/mypy
+
+check-docs:
 	$(BIN)/python tools/make_docs.py --check
 	$(MKDOCS) -d build/site
+
+check-style:
+	$(BIN)/ruff format --check src tests tools benchmarks
+	$(BIN)/ruff check src tests tools benchmarks
+	$(BIN)/lint-imports
+	$(BIN)/python tools/check_file_length.py
 
 format: $(VENV)/.check
 	$(BIN)/ruff format src tests tools benchmarks
@@ -69,7 +78,7 @@ $(LOWEST)/.done: pyproject.toml $(VENV)/.test
 	$(PIP) install uv
 	$(BIN)/uv venv -q --clear $(LOWEST)
 	VIRTUAL_ENV=$(LOWEST) $(BIN)/uv pip install -q --resolution lowest-direct -e '.[onnx,bulk,report,client,server,video]'
-	VIRTUAL_ENV=$(LOWEST) $(BIN)/uv pip install -q pytest pytest-socket hypothesis
+	VIRTUAL_ENV=$(LOWEST) $(BIN)/uv pip install -q pytest pytest-xdist pytest-socket hypothesis
 	touch $@
 
 clean:
