@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from faceprint.training.run_file import RunFile
     from faceprint.types import Array
 
-__all__ = ["PAPERS", "TeacherHead", "inherited", "prepare_faces", "teacher_of"]
+__all__ = ["PAPERS", "TeacherHead", "inherited", "own_data", "prepare_faces", "teacher_of"]
 
 PAPERS = {
     False: "https://arxiv.org/abs/1503.02531",  # Hinton et al. 2015
@@ -112,6 +112,11 @@ class TeacherHead(nn.Module):  # type: ignore[misc]
 
     def step(self, rate: float, momentum: float, weight_decay: float) -> None:
         """Nothing: the targets stay."""
+
+
+def own_data(teacher: ModelCard) -> str:
+    """What the teacher was trained on, in brackets; empty where its card does not say."""
+    return f" (trained on {teacher.training_data})" if teacher.training_data else ""
 
 
 def inherited(own: License, teacher: ModelCard) -> License:

@@ -25,7 +25,7 @@ from faceprint.runtime.session import Session, open_session
 from faceprint.training.checkpoint import Checkpoint, read_checkpoint
 from faceprint.training.crop_build import ALIGNMENT
 from faceprint.training.crop_store import SIZE
-from faceprint.training.distillation import PAPERS, inherited, teacher_of
+from faceprint.training.distillation import PAPERS, inherited, own_data, teacher_of
 from faceprint.training.finetune import Original, open_original, trainable, write_graph
 from faceprint.training.finetune_table import AIM_NAMES
 from faceprint.training.live_embedder import INPUT, GivenEmbedder, NetworkSession
@@ -235,8 +235,7 @@ def _card(run: RunFile, checkpoint: Checkpoint, graph: Path, wanted: Wanted) -> 
         teacher = teacher_of(run)
         learned, license_ = f"distilled from {teacher.id}", inherited(wanted.license, teacher)
         paper = PAPERS[run.distill.relational > 0]
-        data += f" faces without names, as {teacher.id} embeds them"
-        data += f" (its own: {teacher.training_data})" if teacher.training_data else ""
+        data += f" faces without names, as {teacher.id} embeds them{own_data(teacher)}"
     return ModelCard(
         id=wanted.card_id,
         task="embed",

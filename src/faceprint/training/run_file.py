@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from faceprint.errors import UsageError
+from faceprint.training.distill_table import Distill
 from faceprint.training.finetune_table import Finetune
 from faceprint.training.network_names import LOSSES, NETWORKS
 from faceprint.training.typed_toml import read_toml
@@ -29,7 +30,6 @@ DECAYS = ("polynomial", "cosine", "constant")
 PRECISIONS = ("float32", "bfloat16")
 SAMPLINGS = ("people", "photographs")
 PROTOCOLS = ("lfw", "bin", "pairs")
-FACES = ("largest", "all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,21 +154,6 @@ class Validation:
 
 
 @dataclass(frozen=True, slots=True)
-class Distill:
-    """Table `distill`: learn the embeddings of another model, in place of people's names.
-
-    Attributes:
-        teacher: card id of an embedder.
-        faces: of each photograph: `largest` or `all`.
-        relational: weight of the loss between pairs of a batch.
-    """
-
-    teacher: str
-    faces: str = "largest"
-    relational: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class RunFile:
     """A whole run file.
 
@@ -214,7 +199,6 @@ def _problems(run: RunFile) -> Iterator[str]:
         ("schedule.precision", schedule.precision, PRECISIONS),
         ("schedule.optimizer", schedule.optimizer, OPTIMIZERS),
         ("validation.protocol", run.validation and run.validation.protocol, (*PROTOCOLS, None)),
-        ("distill.faces", run.distill and run.distill.faces, (*FACES, None)),
     ):
         if value not in allowed:
             known = ", ".join(each for each in allowed if each)
@@ -247,8 +231,7 @@ def _problems(run: RunFile) -> Iterator[str]:
     if run.validation is not None and run.validation.every < 1:
         yield "validation.every is below 1"
     if run.distill is not None:
-        if not run.distill.relational >= 0:
-            yield "distill.relational must not be negative"
+        yield from run.distill.problems()
         if run.loss != Loss() or run.data.against:
             yield "loss and data.against are for people with names, and distill has none"
         if run.finetune is not None:
