@@ -155,7 +155,7 @@ def _fnmr(
     if not mated.any() or len(others) * fmr < RULE_OF_3:
         return np.full(drawn.shape[1], np.nan)
     trials = resampled_counts(person_pairs(first[others], second[others]), drawn)
-    allowed = fmr * trials
+    allowed = fmr * trials + 1e-6  # for the rounding of targets such as 0.07 * 300
     # Resamples weigh pairs differently: four times the pairs of the target, and all if need be.
     count = min(len(others), max(64, int(4 * fmr * len(others))))
     order = others[np.argpartition(-scores.similarities[others], count - 1)[:count]]
@@ -165,7 +165,7 @@ def _fnmr(
     mates, rising = first[mated], np.argsort(own)
     found = np.full(drawn.shape[1], np.nan)
     for number in range(drawn.shape[1]):
-        weight = drawn[:, number]
+        weight = drawn[:, number].astype(np.float64)
         matched = np.cumsum(weight[first[order]] * weight[second[order]], dtype=np.float64)
         own_weight = weight[mates[rising]]
         if not trials[number] or not own_weight.sum():
