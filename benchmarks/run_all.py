@@ -31,6 +31,7 @@ LONG: dict[str, tuple[str, ...]] = {
     "search_approximate": (),
     "int8": (),
     "cores": (),
+    "finetune": (),
 }
 
 
