@@ -78,7 +78,7 @@ log_every = 20
 
 
 def main() -> None:
-    """Train, measure and write benchmarks/results/train_distill.json."""
+    """Train, measure and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--teacher", default="w600k-mbf-dequant")
     parser.add_argument("--minutes", type=float, default=40)

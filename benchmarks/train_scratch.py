@@ -75,7 +75,7 @@ checkpoint_every = 500
 
 
 def main() -> None:
-    """Train, measure and write benchmarks/results/train_scratch.json."""
+    """Train, measure and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=20)
     minutes = parser.parse_args().minutes
