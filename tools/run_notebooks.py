@@ -3,8 +3,8 @@
     python tools/run_notebooks.py notebooks/album.ipynb    after a change of that notebook
 
 Each runs in an empty folder with a FACEPRINT_HOME of its own, without the network. `validation`
-needs LFW and LFW_PAIRS in the environment; `inference` stores its last step only where
-FACEPRINT_MXNET_PYTHON is set.
+needs LFW and LFW_PAIRS in the environment, `finetune` PEOPLE and ONNX_FILE; `inference` stores its
+last step only where FACEPRINT_MXNET_PYTHON is set.
 """
 
 from __future__ import annotations

@@ -35,7 +35,13 @@ def agree(stored: list[str], found: list[str]) -> bool:
 
 @pytest.mark.parametrize(
     "name",
-    ["inference", pytest.param("validation", marks=pytest.mark.slow), "album", "gallery"],
+    [
+        "inference",
+        pytest.param("validation", marks=pytest.mark.slow),
+        pytest.param("finetune", marks=pytest.mark.slow),
+        "album",
+        "gallery",
+    ],
 )
 def test_notebook(
     name: str,
@@ -47,6 +53,12 @@ def test_notebook(
         faces = request.getfixturevalue("shared_faces")
         monkeypatch.setenv("LFW", str(faces / "lfw"))
         monkeypatch.setenv("LFW_PAIRS", str(faces / "lfw_pairs.txt"))
+    if name == "finetune":
+        for module in ("torch", "onnx"):
+            pytest.importorskip(module, reason="faceprint[train] is not installed")
+        monkeypatch.setenv("PEOPLE", str(request.getfixturevalue("shared_faces") / "facescrub"))
+        models = request.getfixturevalue("shared_models")
+        monkeypatch.setenv("ONNX_FILE", str(models / "w600k_mbf_dequant.onnx"))
     if _MXNET:
         monkeypatch.setenv("FACEPRINT_MXNET_PYTHON", str(_MXNET))
     monkeypatch.setenv("FACEPRINT_HOME", str(tmp_path / "home"))
