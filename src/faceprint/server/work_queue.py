@@ -89,7 +89,7 @@ class WorkQueue:
         self._observe = observe
         self._waiting: deque[_Job] = deque()
         self._changed = threading.Condition()
-        self._running, self._closed, self._since_trim = 0, False, 0
+        self._running, self._idle, self._closed, self._since_trim = 0, 0, False, 0
         self._threads = [
             threading.Thread(target=self._work, name=f"faceprint-serve-{number}", daemon=True)
             for number in range(workers)
@@ -166,12 +166,14 @@ class WorkQueue:
     def _take(self) -> list[_Job]:
         """The next batch of the same kind; empty when the queue was closed and is done."""
         with self._changed:
+            self._idle += 1
             while not self._waiting:
                 if self._closed:
                     return []
                 self._changed.wait()
-            # What waits is shared among the threads, so that none takes it all from the others.
-            share = -(-len(self._waiting) // len(self._threads))
+            # What waits is shared among the threads that are idle.
+            share = -(-len(self._waiting) // self._idle)
+            self._idle -= 1
             batch: list[_Job] = []
             while self._waiting and len(batch) < min(share, self._batch_size):
                 job = self._waiting[0]

@@ -66,6 +66,39 @@ def test_what_waits_is_taken_together_up_to_the_batch_size() -> None:
     asyncio.run(main())
 
 
+def test_the_one_idle_thread_takes_all_that_waits() -> None:
+    async def main() -> None:
+        gates: list[Gate] = []
+        begun_one = threading.Semaphore(0)
+
+        def analyze(
+            images: Sequence[bytes], *, embed: bool, keep_crops: bool
+        ) -> list[AnalyzedImage]:
+            gates.append(gate := Gate())
+            begun_one.release()
+            return gate(images, embed=embed, keep_crops=keep_crops)
+
+        async def another() -> None:
+            assert await asyncio.to_thread(begun_one.acquire, timeout=60)
+
+        queue = WorkQueue(analyze, workers=2, places=100, batch_size=4)
+        answers = []
+        for image in (b"a", b"b"):
+            answers.append(asyncio.ensure_future(queue.analyze(image)))
+            await another()
+        answers += [asyncio.ensure_future(queue.analyze(b"%d" % n)) for n in range(4)]
+        await settled(queue, 6)
+        gates[1].open.set()
+        await another()
+        gates[0].open.set()
+        gates[2].open.set()
+        await asyncio.gather(*answers)
+        assert gates[2].batches == [[b"0", b"1", b"2", b"3"]]
+        queue.close()
+
+    asyncio.run(main())
+
+
 def test_a_full_queue_refuses_at_once_and_has_a_place_again_later() -> None:
     async def main() -> None:
         gate = Gate()
