@@ -17,7 +17,8 @@ def require(module: str, *, extra: str) -> ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:
+        package = module.partition(".")[0]
         raise MissingExtraError(
-            f"{module} is not installed; run: pip install 'faceprint[{extra}]' ({error})",
+            f"{package} is not installed; run: pip install 'faceprint[{extra}]' ({error})",
             name=module,
         ) from error

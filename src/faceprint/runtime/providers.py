@@ -177,7 +177,7 @@ def nodes_on(session: Any, provider: str) -> tuple[int, int] | None:
 def _split(device: str) -> tuple[str, str]:
     name, _, place = device.partition(":")
     if name not in ACCELERATORS:
-        known = ", ".join(("cpu", *ACCELERATORS))
+        known = ", ".join(("auto", "cpu", *ACCELERATORS))
         raise RuntimeUnavailableError(f"onnxruntime has no device {device!r}; it has {known}")
     if place and not (place.isdecimal() or (ACCELERATORS[name].plugin and _is_kind(place))):
         raise RuntimeUnavailableError(

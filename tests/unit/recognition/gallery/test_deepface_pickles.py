@@ -187,3 +187,12 @@ def test_damage_and_tricks_are_errors(data: bytes, tmp_path: Path) -> None:
 def test_bombs_end_early(bomb: bytes, tmp_path: Path) -> None:
     (tmp_path / NAME).write_bytes(bomb)
     refused(tmp_path / NAME, "more values than|memo index|cut off")
+
+
+@pytest.mark.parametrize("name", [NAME, "faces.pkl", "faces.npz", "dump.sql"])
+def test_a_file_that_is_not_there_is_said_to_be_missing(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["gallery", "import", str(tmp_path / "p.db"), str(tmp_path / name)]
+    done = CommandLine(capsys)(*words, "--embedder", "dlib-resnet", code=3)
+    assert f"{name}: no such file" in done.err

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
-from faceprint.errors import UsageError
+from faceprint.errors import DatasetError, UsageError
 from faceprint.recognition.gallery.factory import is_postgres
 from faceprint.recognition.gallery.foreign import deepface, dump, files
 from faceprint.recognition.gallery.foreign.faces import LeftOut, records
@@ -31,8 +31,11 @@ def check_source(source: str, embedder: str, table: SourceTable | None) -> None:
 
     Raises:
         UsageError: a database or dump without `table`, or `table` for another file.
+        DatasetError: no such file.
         DatasetError, ModelMismatchError: a pickle of deepface's by another network.
     """
+    if not is_postgres(source) and not Path(source).exists():
+        raise DatasetError(f"{source}: no such file")
     if is_postgres(source) or _is_dump(source):
         if table is None:
             SourceTable()  # says what is missing
