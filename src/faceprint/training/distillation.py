@@ -32,8 +32,6 @@ PAPERS = {
 }
 """By whether relations are learned too."""
 
-_STRICTEST = ("no", "unclear", "yes")
-
 
 def teacher_of(run: RunFile) -> ModelCard:
     """The card of `distill.teacher`.
@@ -122,10 +120,11 @@ def own_data(teacher: ModelCard) -> str:
 def inherited(own: License, teacher: ModelCard) -> License:
     """The license of a student's weights: the teacher's terms too, where they are stricter."""
     theirs = teacher.license
-    if _STRICTEST.index(theirs.commercial_use) >= _STRICTEST.index(own.commercial_use):
+    allowed = own.stricter_use(theirs)
+    if allowed == own.commercial_use:
         return own
     return replace(
         own,
         weights=f"{own.weights}; made from {teacher.id}: {theirs.weights}",
-        commercial_use=theirs.commercial_use,
+        commercial_use=allowed,
     )

@@ -259,8 +259,7 @@ def _derived(
     chosen, facts = run.finetune, checkpoint.facts
     assert chosen is not None
     own, theirs = wanted.license, original.license
-    allowed = min(own.commercial_use, theirs.commercial_use, key=("no", "unclear", "yes").index)
-    weights = theirs.weights
+    allowed, weights = own.stricter_use(theirs), theirs.weights
     if own.weights != weights:
         weights = f"{weights}; the changes: {own.weights}"
     note = f"Made from {original.id}, whose license applies to this model too. {theirs.note}"

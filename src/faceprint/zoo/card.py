@@ -66,6 +66,11 @@ class License:
     note: str = ""
     url: str = ""
 
+    def stricter_use(self, other: License) -> CommercialUse:
+        """Whether what is made from both may be used commercially."""
+        order: tuple[CommercialUse, ...] = ("no", "unclear", "yes")
+        return min(self.commercial_use, other.commercial_use, key=order.index)
+
 
 @dataclass(frozen=True, slots=True)
 class InputContract:
