@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from faceprint.zoo.card import ModelCard
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = Path(os.environ.get("FACEPRINT_SHARED", ROOT.parent / "shared"))
 RESULTS = ROOT / "benchmarks" / "results"
-sys.path.insert(0, str(ROOT / "tools"))  # for benchmarks of what the tools measure
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tests")]  # what they measure, and test cards
 
 
 def commit(root: Path = ROOT) -> str:
@@ -33,6 +36,23 @@ def commit(root: Path = ROOT) -> str:
         "status", "--porcelain", "--untracked-files=no", "--", ".", ":(exclude)benchmarks/results"
     )
     return git("describe", "--always").strip() + ("-dirty" if changes else "")
+
+
+def use_shared_models(folder: Path) -> list[ModelCard]:
+    """Work offline in a new home in `folder`, whose zoo has all models of SHARED.
+
+    Returns:
+        The cards of those that the zoo lacks.
+    """
+    from shared_cards import register
+
+    os.environ.update(
+        FACEPRINT_HOME=str(folder / "home"),
+        FACEPRINT_MIRROR=str(SHARED / "models"),
+        FACEPRINT_OFFLINE="1",
+        FACEPRINT_ACCEPT_LICENSE="1",
+    )
+    return register(SHARED / "models", folder / "cards")
 
 
 def provenance(*packages: str) -> dict[str, Any]:

@@ -6,7 +6,6 @@ MTCNN's three alone on a core; embedders, as the engine prepares them, on all co
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -14,11 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 import numpy as np
-from _common import SHARED, median, provenance, rotate, write
-from shared_cards import register
+from _common import median, provenance, rotate, use_shared_models, write
 
 from faceprint import settings
 from faceprint.runtime.session import RuntimeOptions, Session, open_session
@@ -102,8 +99,7 @@ def main() -> None:
                 }
             )
     with tempfile.TemporaryDirectory() as home:
-        os.environ.update(FACEPRINT_HOME=home, FACEPRINT_MIRROR=str(SHARED / "models"))
-        register(SHARED / "models", Path(home) / "own")
+        use_shared_models(Path(home))
         side = embedders()
     what = "calls of small networks by size, one thread each"
     write("blocks", {"what": what, "rows": rows, "embedders": side, **provenance()})

@@ -14,11 +14,8 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from _common import SHARED, provenance, write
 
 from faceprint.evaluation.cropped import evaluate_cropped

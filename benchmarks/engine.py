@@ -10,7 +10,6 @@ most, if nothing but the networks took time.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Callable
@@ -20,12 +19,10 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from _common import SHARED, median, provenance, rotate, write
+from _common import SHARED, median, provenance, rotate, use_shared_models, write
 from _peers.plan import DLIB, MTCNN
 from _photographs import above_a_megapixel
-from shared_cards import register
 
 import faceprint
 from faceprint.runtime.session import Session
@@ -145,8 +142,7 @@ def main() -> None:
         row = measure(f"starter pack, {_SETS[on]}", fp, photographs, chosen.rounds)
         rows.append({**row, "side_of_peers": DLIB.entries[0].name, "on": on})
     with tempfile.TemporaryDirectory() as home:
-        os.environ.update(FACEPRINT_HOME=home, FACEPRINT_MIRROR=str(SHARED / "models"))
-        register(SHARED / "models", Path(home) / "own")
+        use_shared_models(Path(home))
         rows += of_peers(paths[:512], chosen.rounds)
     result = {
         "what": "analyze_many against a replay of its network calls",

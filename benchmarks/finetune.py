@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import tempfile
@@ -25,12 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from _common import RESULTS, SHARED, provenance, write
+from _common import RESULTS, SHARED, provenance, use_shared_models, write
 from _degraded import CONDITIONS, test_crops
-from shared_cards import register
+from numpy.typing import NDArray
 
 from faceprint.evaluation.fold_accuracy import squared_distances
 from faceprint.runtime.session import RuntimeOptions, open_session
@@ -65,13 +61,7 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         cache = given.cache or Path(place)
-        os.environ.update(
-            FACEPRINT_HOME=str(cache / "home"),
-            FACEPRINT_MIRROR=str(SHARED / "models"),
-            FACEPRINT_OFFLINE="1",
-            FACEPRINT_ACCEPT_LICENSE="1",
-        )
-        register(SHARED / "models", cache / "own")
+        use_shared_models(cache)
         rows = [_row(given, cache, aim, seed) for aim in given.aims for seed in given.seeds]
     return _keep(given, rows)
 

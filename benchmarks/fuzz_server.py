@@ -21,8 +21,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-
 from _common import median, provenance, write
 from _service import memory, service
 from fuzz_requests import Request, Requests, judge, parsed, send

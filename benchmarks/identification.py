@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -28,11 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _common import SHARED, provenance, use_shared_models, write
 from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from _common import SHARED, provenance, write
-from shared_cards import register
 
 from faceprint.evaluation.calibrate import Calibration, calibrate
 from faceprint.evaluation.datasets import Picture
@@ -85,13 +81,7 @@ def main() -> int:
     parser.add_argument("--only", choices=tuple(SIDES), help="one row, not written anywhere")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        os.environ.update(
-            FACEPRINT_HOME=folder,
-            FACEPRINT_MIRROR=str(SHARED / "models"),
-            FACEPRINT_OFFLINE="1",
-            FACEPRINT_ACCEPT_LICENSE="1",
-        )
-        register(SHARED / "models", Path(folder) / "cards-in")
+        use_shared_models(Path(folder))
         rows = {}
         chosen = {given.only: SIDES[given.only]} if given.only else SIDES
         for name, (detector, embedder) in chosen.items():

@@ -9,17 +9,14 @@ and -50 have random weights, so that only their speed and how far they stray fro
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from _common import SHARED, provenance, write
+from _common import SHARED, provenance, use_shared_models, write
 from onnx_graphs import R100_WIDTHS, iresnet, save
-from shared_cards import register
 
 from faceprint import _cpu
 
@@ -36,10 +33,7 @@ def main() -> int:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        os.environ["FACEPRINT_ACCEPT_LICENSE"] = "1"
-        os.environ["FACEPRINT_MIRROR"] = str(SHARED / "models")
-        os.environ["FACEPRINT_HOME"] = str(folder / "home")
-        cards = {card.id: card for card in register(SHARED / "models", folder / "cards")}
+        cards = {card.id: card for card in use_shared_models(folder)}
         for name in set(RANDOM).intersection(chosen.only):
             _register_random(name, cards["w600k-mbf-dequant"], folder / "cards")
         models = [_measure(name, folder, chosen.pairs) for name in chosen.only]

@@ -16,8 +16,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from _common import median, provenance, rotate, write
 from onnx_graphs import MODERN, ZOO, parameters, r100, save
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -25,11 +24,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _common import RESULTS, SHARED, provenance, use_shared_models, write
 from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from _common import RESULTS, SHARED, provenance, write
-from shared_cards import DERIVED, register
+from shared_cards import DERIVED
 
 from faceprint.evaluation.datasets import PairSet
 from faceprint.evaluation.embeddings import MIDDLE
@@ -80,13 +77,7 @@ def _keep(pairs: PairSet, side: str, rows: list[dict[str, Any]]) -> None:
 
 def _faceprint(pairs: PairSet, detectors: Sequence[str]) -> list[dict[str, Any]]:
     with tempfile.TemporaryDirectory() as folder:
-        os.environ.update(
-            FACEPRINT_HOME=folder,
-            FACEPRINT_MIRROR=str(SHARED / "models"),
-            FACEPRINT_OFFLINE="1",
-            FACEPRINT_ACCEPT_LICENSE="1",
-        )
-        register(SHARED / "models", Path(folder) / "own")
+        use_shared_models(Path(folder))
         return [row for detector in detectors for row in _measure(pairs, detector)]
 
 

@@ -18,8 +18,6 @@ from typing import Any
 
 import cv2
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from _common import SHARED, median, provenance, rotate, write
 from onnx_graphs import MODERN, Builder, iresnet, save
 

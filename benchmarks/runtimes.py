@@ -18,7 +18,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from _common import RESULTS, SHARED, provenance, write
 from onnx_graphs import ZOO, r100, save
 

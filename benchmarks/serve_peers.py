@@ -24,34 +24,32 @@ from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
-from _common import SHARED, median, provenance, write
+from _common import SHARED, median, provenance, use_shared_models, write
 from _peers import envs
 from _service import memory, service
-from serve_load import Route, form, load, photographs
-from shared_cards import register
+from serve_load import Address, Load, Route, form, percentiles, photographs
 
 _SIDE = 320
 """The detector's input for LFW's photographs of 250 pixels, on both sides."""
 
-Start = Callable[[Path], contextlib.AbstractContextManager[tuple[str, str, list[int]]]]
+Start = Callable[[Path], contextlib.AbstractContextManager[tuple[Address, str, list[int]]]]
 
 
 @contextlib.contextmanager
-def ours(folder: Path) -> Iterator[tuple[str, str, list[int]]]:
+def ours(folder: Path) -> Iterator[tuple[Address, str, list[int]]]:
     """Address, path and process of `faceprint serve`."""
     words = ("--no-auth", "--rate", "1000000/minute")
     models = ("--detector", "scrfd-500m", "--embedder", "w600k-mbf-dequant")
-    with service(folder, *words, *models) as ((host, port), process):
-        yield f"{host}:{port}", "/v1/faces?embed=true", [process.pid]
+    with service(folder, *words, *models) as (address, process):
+        yield address, "/v1/faces?embed=true", [process.pid]
 
 
 def theirs(python: Path, workers: int, threads: int) -> Start:
     """How to start insightface's service with so many processes, sessions of so many threads."""
 
     @contextlib.contextmanager
-    def start(folder: Path) -> Iterator[tuple[str, str, list[int]]]:
+    def start(folder: Path) -> Iterator[tuple[Address, str, list[int]]]:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -70,7 +68,7 @@ def theirs(python: Path, workers: int, threads: int) -> Start:
             ) as process,
         ):
             try:
-                address = f"127.0.0.1:{port}"
+                address = ("127.0.0.1", port)
                 while not _answers(address):
                     if process.poll() is not None:
                         raise SystemExit(log.read_text("utf-8")[-2000:])
@@ -82,8 +80,8 @@ def theirs(python: Path, workers: int, threads: int) -> Start:
     return start
 
 
-def _answers(address: str) -> bool:
-    with contextlib.closing(HTTPConnection(address, timeout=10)) as connection:
+def _answers(address: Address) -> bool:
+    with contextlib.closing(HTTPConnection(*address, timeout=10)) as connection:
         try:
             connection.request("GET", "/docs")
             return connection.getresponse().status == 200
@@ -98,7 +96,7 @@ def _children(pid: int) -> list[int]:
 
 def measure(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Median rates of each side over the rounds; sides take turns."""
-    bodies = [form(image=path.read_bytes()) for path in photographs("lfw", chosen.count)]
+    images = [path.read_bytes() for path in photographs("lfw", chosen.count)]
     cores = len(os.sched_getaffinity(0))
     envs.make("insightface", chosen.environments)
     python = envs.python_of("insightface", chosen.environments.resolve())
@@ -112,13 +110,18 @@ def measure(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
     for _ in range(chosen.rounds):
         for name, start in sides.items():
             with start(folder) as (address, path, pids):
-                route = Route(path, bodies, 1)
-                load(address, route, chosen.clients, min(5.0, chosen.seconds))
-                found = load(address, route, chosen.clients, chosen.seconds)
-                resident = sum(memory(pid) for pid in pids)
-            rounds[name].append(found | {"memory_mb": round(resident, 1)})
+                route = Route([form(path, image=image) for image in images], 1)
+                Load(address, route, chosen.clients).round(min(5.0, chosen.seconds))
+                load = Load(address, route, chosen.clients)
+                found = {
+                    "requests_per_second": round(load.round(chosen.seconds), 2),
+                    "status": dict(load.statuses),
+                    "milliseconds": percentiles(load.times),
+                    "memory_mb": round(sum(memory(pid) for pid in pids), 1),
+                }
+            rounds[name].append(found)
             print(name, rounds[name][-1], file=sys.stderr, flush=True)
-    return {"clients": chosen.clients, "photographs": len(bodies), "seconds": chosen.seconds} | {
+    return {"clients": chosen.clients, "photographs": len(images), "seconds": chosen.seconds} | {
         "sides": {name: _summary(each) for name, each in rounds.items()}
     }
 
@@ -149,13 +152,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        os.environ.update(
-            FACEPRINT_HOME=str(folder / "home"),
-            FACEPRINT_MIRROR=str(SHARED / "models"),
-            FACEPRINT_OFFLINE="1",
-            FACEPRINT_ACCEPT_LICENSE="1",
-        )
-        register(SHARED / "models", folder / "cards")
+        use_shared_models(folder)
         for name, source in (("det_500m", "det_500m"), ("w600k_mbf", "w600k_mbf_dequant")):
             (folder / "pack").mkdir(exist_ok=True)
             (folder / "pack" / f"{name}.onnx").symlink_to(SHARED / "models" / f"{source}.onnx")

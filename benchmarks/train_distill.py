@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,11 +20,8 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from _common import ROOT, SHARED, provenance, write
+from _common import ROOT, provenance, use_shared_models, write
 from _held_out import Crops, folders, read
-
-sys.path.insert(0, str(ROOT / "tests"))
-from shared_cards import register
 
 from faceprint.evaluation.labeled_scores import all_pairs
 from faceprint.evaluation.metrics import roc, tar_at_far
@@ -85,13 +80,7 @@ def main() -> None:
     given = parser.parse_args()
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir(parents=True)
-    os.environ.update(
-        FACEPRINT_HOME=str(OUT / "home"),
-        FACEPRINT_MIRROR=str(SHARED / "models"),
-        FACEPRINT_OFFLINE="1",
-        FACEPRINT_ACCEPT_LICENSE="1",
-    )
-    register(SHARED / "models", OUT / "own")
+    use_shared_models(OUT)
     people, judged = folders()
     card = get_card(given.teacher)
     theirs = multiplications(store.ensure(card)["model"])

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import socket
 import subprocess
 import sys
@@ -27,14 +26,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 import av
 import numpy as np
-from _common import SHARED, provenance, write
+from _common import provenance, use_shared_models, write
 from _peers import envs
 from _peers.machine import Watch
 from _video_run import spread
-from shared_cards import register
 from video_clips import head
 
 WIDTH, HEIGHT, RATE, LOOP = 1280, 720, 25, 30
@@ -60,13 +57,7 @@ def main() -> int:
     sides: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        os.environ |= {
-            "FACEPRINT_HOME": str(folder / "home"),
-            "FACEPRINT_MIRROR": str(SHARED / "models"),
-            "FACEPRINT_OFFLINE": "1",
-            "FACEPRINT_ACCEPT_LICENSE": "1",
-        }
-        register(SHARED / "models", folder / "cards-in")
+        use_shared_models(folder)
         video = _video(folder / "long.mp4", given.minutes * 60 // LOOP)
         minute = _video(folder / "minute.ts", 60 // LOOP)
         for name in given.only or (*OURS, *PEERS):

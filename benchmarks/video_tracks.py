@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -30,12 +29,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
-from _common import SHARED, provenance, write
+from _common import provenance, use_shared_models, write
 from _track_clips import Person, Seen, encoded, holds_middle, people, watch
-from shared_cards import register
+from numpy.typing import NDArray
 
 from faceprint.evaluation.calibrate import calibrate
 from faceprint.evaluation.datasets import Picture
@@ -72,13 +68,7 @@ def main() -> int:
     given = parser.parse_args()
     rows = {}
     with tempfile.TemporaryDirectory() as folder:
-        os.environ.update(
-            FACEPRINT_HOME=folder,
-            FACEPRINT_MIRROR=str(SHARED / "models"),
-            FACEPRINT_OFFLINE="1",
-            FACEPRINT_ACCEPT_LICENSE="1",
-        )
-        register(SHARED / "models", Path(folder) / "cards-in")
+        use_shared_models(Path(folder))
         for name in [given.only] if given.only else SIDES:
             detector, embedder = SIDES[name]
             fp = load(detector=detector, embedder=embedder)
