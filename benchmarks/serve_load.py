@@ -4,15 +4,19 @@
     python benchmarks/serve_load.py --seconds 10           a quick look
 
 Clients, service and `analyze_many` share this machine's cores; so the clients do next to nothing:
-they send bodies that were encoded before. `analyze_many` runs before and after each route, with the
-service idle. Then requests arrive at twice the rate that the service could
-answer, whether or not earlier ones were answered: the service refuses some with 429.
+they send requests that were encoded before, and look at the status and length of an answer.
+`analyze_many`, with the service idle, and the clients take turns; a route's share is the median of
+its rounds, each beside the mean of `analyze_many` before and after. Then requests arrive at twice
+the rate that the service could answer, whether or not earlier ones were answered: the service
+refuses some with 429.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import re
+import socket
 import sys
 import tempfile
 import threading
@@ -21,7 +25,6 @@ from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,19 +36,20 @@ from _service import memory, service
 
 import faceprint
 
+Address = tuple[str, int]
+
 _ENROLLED = 100
 _WAITING = 256
 """Requests that the clients of the overload keep open at the most."""
 
 _BOUNDARY = "faceprint-benchmark"
-_HEADERS = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+_STATUS = re.compile(rb"HTTP/1.1 (\d+) .*?content-length: (\d+)\r\n.*?\r\n\r\n", re.S | re.I)
 
 
 class Route(NamedTuple):
-    """Where to send, what, and how many photographs a request has."""
+    """Whole requests, and how many photographs each has."""
 
-    path: str
-    bodies: Sequence[bytes]
+    requests: Sequence[bytes]
     photographs: int
 
 
@@ -57,55 +61,70 @@ def photographs(name: str, count: int) -> list[Path]:
     return [found[index * len(found) // count] for index in range(count)]
 
 
-def form(**images: bytes) -> bytes:
-    """The body of a request with these files."""
+def form(path: str, **images: bytes) -> bytes:
+    """A request with these files."""
     parts = []
     for name, data in images.items():
         words = f'Content-Disposition: form-data; name="{name}"; filename="{name}.jpg"'
         parts.append(f"--{_BOUNDARY}\r\n{words}\r\n\r\n".encode() + data + b"\r\n")
-    return b"".join([*parts, f"--{_BOUNDARY}--\r\n".encode()])
+    body = b"".join([*parts, f"--{_BOUNDARY}--\r\n".encode()])
+    head = [
+        f"POST {path} HTTP/1.1",
+        "Host: 127.0.0.1",
+        f"Content-Type: multipart/form-data; boundary={_BOUNDARY}",
+        f"Content-Length: {len(body)}",
+    ]
+    return "\r\n".join([*head, "", ""]).encode() + body
 
 
 def routes(images: list[bytes]) -> dict[str, Route]:
     """Name -> what is sent."""
     pairs = zip(images[::2], images[1::2], strict=True)
     return {
-        "verify": Route("/v1/verify", [form(a=a, b=b) for a, b in pairs], 2),
-        "identify": Route("/v1/identify", [form(image=image) for image in images], 1),
+        "verify": Route([form("/v1/verify", a=a, b=b) for a, b in pairs], 2),
+        "identify": Route([form("/v1/identify", image=image) for image in images], 1),
     }
 
 
-def send(connection: HTTPConnection, route: Route, index: int) -> int:
+def send(connection: socket.socket, route: Route, index: int) -> str:
     """Send one request, read its answer, and give its status."""
-    connection.request("POST", route.path, route.bodies[index % len(route.bodies)], _HEADERS)
-    answer = connection.getresponse()
-    answer.read()
-    return answer.status
+    connection.sendall(route.requests[index % len(route.requests)])
+    answer = b""
+    while (head := _STATUS.match(answer)) is None or len(answer) < head.end() + int(head[2]):
+        if not (part := connection.recv(1 << 16)):
+            raise ConnectionResetError
+        answer += part
+    return head[1].decode()
 
 
-def load(address: str, route: Route, clients: int, seconds: float) -> dict[str, Any]:
-    """`clients` clients, each of which sends a request once its last one is answered."""
-    numbers, statuses, times = itertools.count(), Counter[int](), []
-    end = time.perf_counter() + seconds
+class Load:
+    """What a route answered in all rounds."""
 
-    def one(_: int) -> None:
-        with closing(HTTPConnection(address, timeout=60)) as connection:
-            while (started := time.perf_counter()) < end:
-                status = send(connection, route, next(numbers))
-                times.append(time.perf_counter() - started)
-                statuses[status] += 1
+    def __init__(self, address: Address, route: Route, clients: int) -> None:
+        self.address, self.route, self.clients = address, route, clients
+        self.numbers, self.statuses = itertools.count(), Counter[str]()
+        self.times: list[float] = []
 
-    started = time.perf_counter()
-    with ThreadPoolExecutor(clients) as pool:
-        list(pool.map(one, range(clients)))
-    return {
-        "requests_per_second": round(len(times) / (time.perf_counter() - started), 2),
-        "status": {str(status): count for status, count in statuses.most_common()},
-        "milliseconds": percentiles(times),
-    }
+    def round(self, seconds: float) -> float:
+        """Answers per second to clients each of which waits for one before it sends the next."""
+        end, before = time.perf_counter() + seconds, len(self.times)
+
+        def one(_: int) -> None:
+            with closing(socket.create_connection(self.address, 60)) as connection:
+                while (started := time.perf_counter()) < end:
+                    status = send(connection, self.route, next(self.numbers))
+                    self.times.append(time.perf_counter() - started)
+                    self.statuses[status] += 1
+
+        started = time.perf_counter()
+        with ThreadPoolExecutor(self.clients) as pool:
+            list(pool.map(one, range(self.clients)))
+        return (len(self.times) - before) / (time.perf_counter() - started)
 
 
-def overload(address: str, route: Route, rate: float, seconds: float, pid: int) -> dict[str, Any]:
+def overload(
+    address: Address, route: Route, rate: float, seconds: float, pid: int
+) -> dict[str, Any]:
     """Requests at a fixed rate."""
     times: dict[str, list[float]] = {}
     resident: list[float] = []
@@ -113,14 +132,16 @@ def overload(address: str, route: Route, rate: float, seconds: float, pid: int) 
     late = 0
 
     def one(index: int) -> None:
-        if not hasattr(local, "connection"):
-            local.connection = HTTPConnection(address, timeout=60)
         started = time.perf_counter()
         try:
-            status = str(send(local.connection, route, index))
-        except (OSError, HTTPException) as error:
+            if not hasattr(local, "connection"):
+                local.connection = socket.create_connection(address, 60)
+            status = send(local.connection, route, index)
+        except OSError as error:
             status = type(error).__name__
-            local.connection.close()
+        # The service closes the connection of a request that it refuses.
+        if status != "200" and (connection := local.__dict__.pop("connection", None)):
+            connection.close()
         times.setdefault(status, []).append(time.perf_counter() - started)
         free.release()
 
@@ -176,22 +197,30 @@ def measure(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
     alone()
     result: dict[str, Any] = {"clients": chosen.clients, "photographs": len(images)}
     words = ["--no-auth", "--gallery", str(folder / "people.db"), "--rate", "1000000/minute"]
-    chosen_routes = routes(images)
-    with service(folder, *words) as ((host, port), process):
-        address = f"{host}:{port}"
-        load(address, chosen_routes["identify"], chosen.clients, min(10.0, chosen.seconds))
-        for name, route in chosen_routes.items():
-            before = alone()
-            found = load(address, route, chosen.clients, chosen.seconds)
-            rates = [before, alone()]
-            served = route.photographs * found["requests_per_second"]
-            result[name] = found | {
-                "photographs_per_second": round(served, 2),
-                "analyze_many": [round(rate, 2) for rate in rates],
-                "share": round(served / (sum(rates) / 2), 3),
+    with service(folder, *words) as (address, process):
+        loads = {
+            name: Load(address, route, chosen.clients) for name, route in routes(images).items()
+        }
+        for each in loads.values():
+            each.round(min(5.0, chosen.seconds))
+            each.times.clear()
+        for name, each in loads.items():
+            rates, rounds = [alone()], []
+            for _ in range(chosen.rounds):
+                rounds.append(each.route.photographs * each.round(chosen.seconds / chosen.rounds))
+                rates.append(alone())
+            means = [(a + b) / 2 for a, b in itertools.pairwise(rates)]
+            shares = [served / mean for served, mean in zip(rounds, means, strict=True)]
+            result[name] = {
+                "status": dict(each.statuses.most_common()),
+                "milliseconds": percentiles(each.times),
+                "photographs_per_second": [round(rate, 1) for rate in rounds],
+                "analyze_many": [round(rate, 1) for rate in rates],
+                "shares": [round(share, 3) for share in shares],
+                "share": round(median(shares), 3),
                 "memory_mb": round(memory(process.pid), 1),
             }
-        rate, route = 2 * result["identify"]["requests_per_second"], chosen_routes["identify"]
+        rate, route = 2 * median(rounds), each.route
         result["overload"] = overload(address, route, rate, chosen.seconds, process.pid)
     return result
 
@@ -200,6 +229,7 @@ def main() -> None:
     """Print JSON; keep it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=120.0, help="per route")
+    parser.add_argument("--rounds", type=int, default=5, help="in which the seconds are spent")
     parser.add_argument("--clients", type=int, default=32)
     parser.add_argument("--count", type=int, default=400, help="photographs")
     parser.add_argument("--photographs", choices=("lfw", "facescrub"), default="lfw")
