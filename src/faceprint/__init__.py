@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from faceprint.video.options import VideoOptions, VideoProgress
     from faceprint.video.people import TrackPeople, TrackPerson, cluster_tracks
     from faceprint.video.track import Track
+    from faceprint.video.track_rate import TrackMeasurement, TrackRate
     from faceprint.vision.analyzer import FaceAnalyzer, FacePrint, load
     from faceprint.vision.embed import VectorEmbedder
     from faceprint.vision.images import decode
@@ -141,8 +142,10 @@ _HOMES = {
     "Subject": "faceprint.recognition.gallery",
     "TemplateRow": "faceprint.recognition.gallery.records",
     "Track": "faceprint.video.track",
+    "TrackMeasurement": "faceprint.video.track_rate",
     "TrackPeople": "faceprint.video.people",
     "TrackPerson": "faceprint.video.people",
+    "TrackRate": "faceprint.video.track_rate",
     "VectorEmbedder": "faceprint.vision.embed",
     "Verification": "faceprint.types",
     "VideoOptions": "faceprint.video.options",
@@ -217,8 +220,10 @@ __all__ = [
     "Subject",
     "TemplateRow",
     "Track",
+    "TrackMeasurement",
     "TrackPeople",
     "TrackPerson",
+    "TrackRate",
     "VectorEmbedder",
     "Verification",
     "VideoOptions",

@@ -80,6 +80,9 @@ class OperatingPoint:
         source: where it was measured, in words or as the name of a report.
         evidence: see `Evidence`.
         measurements: the error rates on each data set.
+        fpir: the false positive identification rate that the threshold of a search was chosen for;
+            None if it was not chosen for one.
+        templates: among how many templates that is.
     """
 
     threshold: float
@@ -91,6 +94,8 @@ class OperatingPoint:
     source: str = ""
     evidence: Evidence = "measured"
     measurements: tuple[Measurement, ...] = ()
+    fpir: float | None = None
+    templates: int | None = None
 
     @property
     def provisional(self) -> bool:

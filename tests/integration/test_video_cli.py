@@ -47,12 +47,14 @@ def test_people_are_named(cli: CommandLine, crossing: Path, tmp_path: Path) -> N
     assert all(list(line)[:5] == keys for line in done.lines)
     assert {line["subject"] for line in done.lines} == {"Barack Obama", None}
     assert [line["track"] for line in done.lines] == list(range(1, len(done.lines) + 1))
-    assert "a track is one trial" in done.err
+    assert "a track is one trial; measured for tracks among 100 templates (not among 1)" in done.err
+    assert all(line["measured_on"][0]["templates"] == 100 for line in done.lines)
     assert "45 frames, 15 of them analyzed" in done.err
     text = cli("video", crossing, "--gallery", gallery, *FAST).out
     assert ": Barack Obama (0.9" in text and "a stranger (closest: Barack Obama" in text
     strict = cli("video", crossing, "--gallery", gallery, "--threshold", 0.999, *FAST, code=1)
     assert "Barack Obama (0.9" not in strict.out
+    assert "no error rate of tracks is known (the threshold was not chosen" in strict.err
 
 
 def test_what_is_written(cli: CommandLine, crossing: Path, tmp_path: Path) -> None:

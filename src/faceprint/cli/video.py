@@ -106,12 +106,15 @@ def video(
     --gallery), start and end in seconds, similarity, threshold, evidence, provisional, decidable
     (false if no face of the track is good enough; reason says why), candidates[], detections
     (analyzed frames with the face), faces (those that decide), rejected (good faces left out, since
-    they resemble the others too little), quality (of the best face), source, picture (with
-    --faces). With --people, one line per person at the end: person, subject, folder, tracks[]:
-    source, track, start, end. Several videos are read one after the other. Exit code 3: one of them
-    could not be read, or broke off.
+    they resemble the others too little), quality (of the best face), fpir_asked (the rate that the
+    threshold was chosen for), fpir_per ("track"), templates (the size of the gallery that it was
+    chosen for), measured_on[] (the error rates of tracks measured with these models at that rate;
+    empty if nobody measured them), source, picture (with --faces). With --people, one line per
+    person at the end: person, subject, folder, tracks[]: source, track, start, end. Several videos
+    are read one after the other. Exit code 3: one of them could not be read, or broke off.
     """
     from faceprint.video.options import VideoOptions
+    from faceprint.video.track_rate import track_rate
 
     if gallery is None and not (fpir is None and threshold is None and key_file is None):
         raise UsageError("--fpir, --threshold and --key-file are for a search: give --gallery")
@@ -134,7 +137,8 @@ def video(
         if gallery is not None:
             opened = stack.enter_context(_open(gallery, fp, key_file))
             point = opened.operating_point(fpir=fpir, threshold=threshold)
-            note(f"{threshold_words(point)}; a track is one trial, corrected: docs/video.md")
+            rate = track_rate(fp, point, min_quality)
+            note(f"{threshold_words(point)}; a track is one trial; {rate.words}: docs/video.md")
             chosen = replace(chosen, point=point)
         for source in sources:
             run.follow(source, fp, opened, chosen)

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from faceprint.video.records import TrackRecord
 from faceprint.video.scene import CutDetector
 from faceprint.video.source import Video
 from faceprint.video.track import Track
+from faceprint.video.track_rate import TrackRate, track_rate
 from faceprint.video.tracker import Step, Tracker, TrackerOptions
 from faceprint.vision.analyzer import FaceAnalyzer, load
 
@@ -94,6 +96,7 @@ class _Analysis:
         self._tracker = Tracker(TrackerOptions(loose=self._loose, strict=strict))
         self._records: dict[int, TrackRecord] = {}
         self._point: OperatingPoint | None = None
+        self._rate: TrackRate | None = None
         self._numbered = 0
 
     def tracks(self, source: str | os.PathLike[str]) -> Generator[Track, None, None]:
@@ -103,6 +106,7 @@ class _Analysis:
             self._analyzer.open()
             if self._gallery is not None:
                 self._point = options.point or self._gallery.operating_point()
+                self._rate = track_rate(self._analyzer, self._point, options.min_quality)
             ends = [end for end in (video.duration, options.end) if end is not None]
             progress.duration = min(ends) if ends and not video.live else options.end
             if video.live:
@@ -183,7 +187,7 @@ class _Analysis:
         for key in step.ended:
             record = self._records.pop(key)
             self._numbered += 1
-            yield record.track(
+            track = record.track(
                 self._numbered,
                 self._least,
                 self._loose,
@@ -191,3 +195,4 @@ class _Analysis:
                 self._point,
                 self._options.top,
             )
+            yield replace(track, rate=self._rate)

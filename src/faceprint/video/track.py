@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceprint.types import Array, Embedding, Face, Identification, Image
+from faceprint.video.track_rate import TrackRate
 
 __all__ = ["Track"]
 
@@ -27,6 +28,7 @@ class Track:
         identification: the answer of the gallery; None if there is none.
         reason: why nothing can be decided; empty if it can.
         crop: the best face with some surroundings, if crops were asked for.
+        rate: what is known of the error rate of such decisions; None without a gallery.
     """
 
     number: int
@@ -38,6 +40,7 @@ class Track:
     identification: Identification | None = None
     reason: str = ""
     crop: Image | None = None
+    rate: TrackRate | None = None
 
     @property
     def start(self) -> float:
@@ -85,11 +88,13 @@ class Track:
         if self.identification is not None:
             answer = self.identification.to_dict()
             line |= {key: answer[key] for key in line if key in answer}
+        rate = TrackRate(None, None) if self.rate is None else self.rate
         return line | {
             "detections": len(self.times),
             "faces": len(self.faces),
             "rejected": self.rejected,
             "quality": self._quality(),
+            **rate.to_dict(),
         }
 
     def _quality(self) -> float | None:

@@ -30,7 +30,10 @@ def read_point(table: Fields) -> CardOperatingPoint:
     detector = table.text("detector", "" if evidence == "published" else None)
     point = OperatingPoint(
         threshold=table.number("threshold"),
-        **{key: _share(table, key) for key in _RATES},
+        fmr=_share(table, "fmr"),
+        fmr_low=_share(table, "fmr_low"),
+        fmr_high=_share(table, "fmr_high"),
+        fnmr=_share(table, "fnmr"),
         name=table.text("name", ""),
         source=table.text("source"),
         evidence=evidence,

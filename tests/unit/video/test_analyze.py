@@ -125,6 +125,8 @@ def test_a_line_of_json(tmp_path: Path, analyzer: FaceAnalyzer, gallery: facepri
     assert line["subject"] == "Barack Obama" and line["decidable"] and line["reason"] is None
     assert line["similarity"] == line["candidates"][0]["similarity"] >= line["threshold"]
     assert line["detections"] == len(track.times) and line["faces"] == len(track.faces)
+    rate = line["fpir_asked"], line["fpir_per"], line["templates"]
+    assert rate == (0.01, "track", 2) and line["measured_on"][0]["fpir"] == 0.0097
 
 
 def test_the_box_between_two_analyzed_frames(tmp_path: Path, analyzer: FaceAnalyzer) -> None:

@@ -87,6 +87,8 @@ def fpir_point(
             name=name,
             source=strictest.source,
             evidence=strictest.evidence,
+            fpir=target,
+            templates=comparisons,
         )
     if len(curve) < 2 or fmr < curve[-1][0] / MAX_EXTRAPOLATION:
         raise UsageError(_too_strict(target, comparisons, fmr, curve[-1][0], len(curve), model))
@@ -98,6 +100,8 @@ def fpir_point(
         name=f"{name}, extrapolated from FMR {curve[-1][0]:g} to {fmr:.2g}",
         source=f"{strictest.source} (extrapolated)".strip(),
         evidence=strictest.evidence,
+        fpir=target,
+        templates=comparisons,
     )
 
 
