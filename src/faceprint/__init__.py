@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         Verification,
     )
     from faceprint.video.analyze import analyze_video
+    from faceprint.video.marks import MarkedFrame
     from faceprint.video.options import VideoOptions, VideoProgress
     from faceprint.video.people import TrackPeople, TrackPerson, cluster_tracks
     from faceprint.video.track import Track
@@ -117,6 +118,7 @@ _HOMES = {
     "InputContract": "faceprint.zoo.card",
     "Key": "faceprint.recognition.gallery",
     "License": "faceprint.zoo.card",
+    "MarkedFrame": "faceprint.video.marks",
     "Match": "faceprint.types",
     "Measurement": "faceprint.types",
     "MergeThreshold": "faceprint.recognition.thresholds.merge_threshold",
@@ -195,6 +197,7 @@ __all__ = [
     "InputContract",
     "Key",
     "License",
+    "MarkedFrame",
     "Match",
     "Measurement",
     "MergeThreshold",

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,14 +19,14 @@ from faceprint.cli.gallery_options import (
     load_for,
     threshold_words,
 )
-from faceprint.cli.output import counted, note
-from faceprint.cli.progress import progress
+from faceprint.cli.output import note
 from faceprint.cli.video_report import PeopleReport, TrackReport, check_people
-from faceprint.errors import InputError, UsageError
+from faceprint.cli.video_run import VideoRun
+from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
     from faceprint.recognition.gallery.gallery import Gallery
-    from faceprint.video.options import VideoOptions, VideoProgress
+    from faceprint.video.options import VideoOptions
     from faceprint.video.track import Track
     from faceprint.vision.analyzer import FaceAnalyzer
 
@@ -66,6 +62,12 @@ def video(
             help="Put the tracks of all videos together into people: a new folder per person.",
         ),
     ] = None,
+    show: Annotated[
+        bool,
+        typer.Option(
+            "--show", help="Show the marked frames in a window meanwhile; q ends the run."
+        ),
+    ] = False,
     start: Annotated[
         str, typer.Option("--start", metavar="TIME", help="Begin there: 90, 1:30 or 1:02:03.")
     ] = "0",
@@ -115,6 +117,7 @@ def video(
     """
     from faceprint.video.options import VideoOptions
     from faceprint.video.track_rate import track_rate
+    from faceprint.video.window import TkWindow
 
     if gallery is None and not (fpir is None and threshold is None and key_file is None):
         raise UsageError("--fpir, --threshold and --key-file are for a search: give --gallery")
@@ -129,10 +132,12 @@ def video(
         reconnect=reconnect,
     )
     _check_outputs(sources, out, people)
-    fp = models.load() if gallery is None else load_for(gallery, models)
     report = TrackReport(as_json, faces, len(sources) > 1)
-    run = _Run(report, None if people is None else PeopleReport(people), keep=out is not None)
+    gathered = None if people is None else PeopleReport(people)
     with ExitStack() as stack:
+        window = stack.enter_context(closing(TkWindow())) if show else None
+        run = VideoRun(report, gathered, window, keep=out is not None)
+        fp = models.load() if gallery is None else load_for(gallery, models)
         opened = None
         if gallery is not None:
             opened = stack.enter_context(_open(gallery, fp, key_file))
@@ -143,7 +148,7 @@ def video(
         for source in sources:
             run.follow(source, fp, opened, chosen)
     if out is not None and run.failed is None:
-        _write(sources[0], out, run.marked, chosen)
+        _write(sources[0], out, run.marked, run.analyzed_part(chosen))
     if run.people is not None:
         run.people.finish(fp, as_json=as_json)
     if run.failed is not None:
@@ -151,40 +156,6 @@ def video(
             raise run.failed
         return INPUT
     return DONE if (run.count if gallery is None else run.recognized) else NO
-
-
-class _Run:
-    """What is done with the tracks of all videos.
-
-    Attributes:
-        marked: the tracks for `--out`.
-        count, recognized: number of tracks, and of those with a name.
-        failed: why a video could not be read to its end.
-    """
-
-    def __init__(self, report: TrackReport, people: PeopleReport | None, *, keep: bool) -> None:
-        self._report, self.people, self._keep = report, people, keep
-        self.marked: list[Track] = []
-        self.count = self.recognized = 0
-        self.failed: InputError | None = None
-
-    def follow(
-        self, source: str, fp: FaceAnalyzer, gallery: Gallery | None, chosen: VideoOptions
-    ) -> None:
-        """Print the tracks of one video; an error is noted, and the others go on."""
-        try:
-            for track in _tracks(source, fp, gallery, chosen):
-                self.count += 1
-                self.recognized += track.subject is not None
-                self._report.show(track, source)
-                if self.people is not None:
-                    self.people.add(track, source)
-                if self._keep:
-                    self.marked.append(replace(track, faces=(), crop=None))
-        except InputError as error:
-            self.failed = error
-            if self._report.several:
-                note(f"faceprint: {error}")
 
 
 def _check_outputs(sources: list[str], out: Path | None, people: Path | None) -> None:
@@ -224,47 +195,6 @@ def _open(location: str, fp: FaceAnalyzer, key_file: Path | None) -> Gallery:
         raise UsageError(f"there is no gallery at {location}; create one with faceprint enroll")
     key = None if key_file is None else read_key_file(key_file)
     return announced(Gallery.open(location, fp, key=key))
-
-
-def _tracks(
-    source: str, fp: FaceAnalyzer, gallery: Gallery | None, chosen: VideoOptions
-) -> Iterator[Track]:
-    """The tracks, with progress on stderr and a summary; Ctrl-C ends a live stream, not a file."""
-    from faceprint.video.address import locate
-    from faceprint.video.analyze import analyze_video
-    from faceprint.video.options import VideoProgress
-
-    show = progress("seconds of video")
-    state = VideoProgress(lambda now: _show(show, now, chosen.start))
-    live = locate(source).live
-    if live:
-        note(f"watching {locate(source).name}; Ctrl-C ends it")
-    with _stopping(state) if live else nullcontext():
-        yield from analyze_video(source, fp, gallery, options=chosen, progress=state)
-    words = [counted(state.frames, "frame", "frames"), f"{state.analyzed:,} of them analyzed"]
-    if state.dropped:
-        words.append(f"{state.dropped:,} dropped, as others took too long")
-    if state.damaged:
-        words.append(f"{counted(state.damaged, 'damaged packet', 'damaged packets')} left out")
-    note(", ".join(words))
-
-
-def _show(show: Callable[[int, int], None], now: VideoProgress, start: float) -> None:
-    """A line of progress where the length is known, and never below a line of the result."""
-    if now.duration is None or (sys.stdout.isatty() and sys.stderr.isatty()):
-        return
-    total = math.ceil(now.duration - start)
-    show(min(int(now.position - start), total - 1), total)
-
-
-@contextmanager
-def _stopping(state: VideoProgress) -> Iterator[None]:
-    """Let Ctrl-C end a live stream in order: the tracks so far are printed."""
-    before = signal.signal(signal.SIGINT, lambda *_: state.stop())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _write(source: str, out: Path, tracks: list[Track], chosen: VideoOptions) -> None:

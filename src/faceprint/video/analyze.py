@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 
@@ -18,6 +18,7 @@ from faceprint.recognition.thresholds.operating_points import KnownPoints
 from faceprint.types import Array, Face, OperatingPoint
 from faceprint.video.frames import Frame
 from faceprint.video.live import Newest
+from faceprint.video.marks import LiveMarks, MarkedFrame
 from faceprint.video.options import VideoOptions, VideoProgress
 from faceprint.video.pace import Pace
 from faceprint.video.reconnect import lasting_frames
@@ -39,6 +40,7 @@ def analyze_video(
     *,
     options: VideoOptions | None = None,
     progress: VideoProgress | None = None,
+    look: Callable[[MarkedFrame], None] | None = None,
 ) -> Generator[Track, None, None]:
     """The faces of a video, each as a track; a track comes when it is over.
 
@@ -51,6 +53,8 @@ def analyze_video(
         gallery: who is looked for, once per track; None leaves tracks without a name.
         options: see `VideoOptions`.
         progress: updated with each frame; its `stop()` ends the analysis.
+        look: called with each frame read and the faces in it, before the analysis goes on: for
+            those who watch. Frames of a file come as late as the next analysis.
 
     Raises:
         InputError: the video can't be opened or a stream stalls; `Video` has the details.
@@ -62,6 +66,7 @@ def analyze_video(
         gallery,
         options or VideoOptions(),
         progress or VideoProgress(),
+        look,
     )
     return analysis.tracks(source)
 
@@ -87,9 +92,10 @@ class _Analysis:
         gallery: Gallery | None,
         options: VideoOptions,
         progress: VideoProgress,
+        look: Callable[[MarkedFrame], None] | None,
     ) -> None:
         self._analyzer, self._gallery = analyzer, gallery
-        self._options, self._progress = options, progress
+        self._options, self._progress, self._look = options, progress, look
         self._least = usable_quality(analyzer.embedder_card, options.min_quality)
         self._comparable = usable_quality(analyzer.embedder_card)
         self._loose, strict = _limits(search_points(analyzer))
@@ -126,28 +132,39 @@ class _Analysis:
             patience=options.reconnect,
             wait=closed.wait,
         )
-        return Newest(frames, closed)
+        return Newest(frames, closed, lambda: self._progress.stopped)
 
     def _follow(
         self, frames: Iterable[Frame], video: Video, newest: Newest | None
     ) -> Iterator[Track]:
         pace, cuts = Pace(self._options.every, video.rate), CutDetector()
+        marks = LiveMarks(self._look, video.live)
         try:
             for frame in frames:
                 self._note(frame, video, newest)
                 due, cut = pace.due(), cuts.is_cut(frame.thumbnail()) or frame.resumed
                 if cut:
+                    with pace.apart():
+                        marks.cut()
                     yield from self._finished(self._tracker.cut())
                 if due or cut:
                     with pace.analysis():
                         step = self._analyze(frame)
+                        names = self._names(step)
                     yield from self._finished(step)
+                    boxes = [self._records[int(key)].box for key in step.keys]
+                    with pace.apart():
+                        marks.analyzed(frame, step, boxes, names)
+                else:
+                    with pace.apart():
+                        marks.passed(frame)
                 if self._progress.stopped:
                     break
         except InputError:
             # A stream that breaks off: what was seen before comes first.
             yield from self._finished(self._tracker.cut())
             raise
+        marks.cut()
         yield from self._finished(self._tracker.cut())
 
     def _note(self, frame: Frame, video: Video, newest: Newest | None) -> None:
@@ -172,6 +189,14 @@ class _Analysis:
         if self._progress.watch is not None:
             self._progress.watch(self._progress)
         return step
+
+    def _names(self, step: Step) -> list[str]:
+        """Whom the gallery names so far, for each face of a frame; sought only for a viewer."""
+        if self._look is None or self._gallery is None or self._point is None:
+            return [""] * len(step.keys)
+        limits = self._least, self._loose
+        records = [self._records[int(key)] for key in step.keys]
+        return [each.name_so_far(*limits, self._gallery, self._point) for each in records]
 
     def _embeddings(self, faces: list[Face]) -> Array:
         """(n, d) the embeddings; NaN for faces that are too poor to be compared."""

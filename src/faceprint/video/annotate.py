@@ -17,10 +17,10 @@ from faceprint._optional import require
 from faceprint.errors import InputError, UsageError
 from faceprint.types import Face, Image
 from faceprint.video.address import Address, locate
+from faceprint.video.marks import mark
 from faceprint.video.options import VideoOptions
 from faceprint.video.source import Video
 from faceprint.video.track import Track
-from faceprint.vision import draw
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -132,10 +132,7 @@ def _marked(image: Image, faces: Sequence[tuple[Track, Face]]) -> Image:
     if not faces:
         return even
     picture = PIL.Image.fromarray(even)
-    line = max(1, round((picture.width * picture.height) ** 0.5 / 300))
-    for track, face in sorted(faces, key=lambda entry: -entry[1].area):
-        label = draw.plain(track.subject or f"track {track.number}")
-        draw.mark_face(picture, face, line=line, label=label)
+    mark(picture, [(face, track.subject or f"track {track.number}") for track, face in faces])
     return np.asarray(picture)
 
 

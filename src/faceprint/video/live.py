@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Self
 
 from faceprint.video.frames import Frame
 
 __all__ = ["Newest"]
+
+_POLL = 0.1
+"""Seconds after which a wait for a frame asks whether it is still wanted."""
 
 
 class Newest:
@@ -24,15 +27,22 @@ class Newest:
     Args:
         frames: read by the thread.
         closed: set by `close`, so that `frames` need not wait for what nobody wants.
+        stopped: whether nobody wants more frames, even if none comes for long.
     """
 
-    def __init__(self, frames: Generator[Frame, None, None], closed: threading.Event) -> None:
+    def __init__(
+        self,
+        frames: Generator[Frame, None, None],
+        closed: threading.Event,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.dropped = 0
         self._frames = frames
         self._changed = threading.Condition()
         self._newest: Frame | None = None
         self._error: BaseException | None = None
         self._closed, self._over = closed, False
+        self._stopped = stopped
         self._thread = threading.Thread(target=self._read, name="faceprint-video", daemon=True)
         self._thread.start()
 
@@ -46,7 +56,9 @@ class Newest:
             InputError: what reading the stream raised.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._newest is not None or self._over)
+            while not self._changed.wait_for(self._ready, _POLL):
+                if self._stopped():
+                    raise StopIteration
             frame, self._newest = self._newest, None
             if frame is not None:
                 return frame
@@ -59,6 +71,9 @@ class Newest:
         """Stop reading, and wait for the thread: at most as long as the stream's timeout."""
         self._closed.set()
         self._thread.join()
+
+    def _ready(self) -> bool:
+        return self._newest is not None or self._over
 
     def _read(self) -> None:
         try:

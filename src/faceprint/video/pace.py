@@ -61,6 +61,13 @@ class Pace:
         return self._waited >= self.stride
 
     @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Around what is no work for the video, such as waiting for a window to show it."""
+        start = self._clock()
+        yield
+        self._last += self._clock() - start
+
+    @contextmanager
     def analysis(self) -> Iterator[None]:
         """Around the analysis of a frame, whose time it measures."""
         start = self._clock()

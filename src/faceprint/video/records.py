@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 
 import numpy as np
@@ -17,6 +18,8 @@ _MARGIN = 0.3
 """Surroundings of a crop on each side, in sizes of the box."""
 
 _LARGEST_CROP = 512
+_NAMED_EVERY = 0.5
+"""Seconds of video after which a track that is not over is sought in the gallery again."""
 
 
 class TrackRecord:
@@ -31,6 +34,7 @@ class TrackRecord:
         self._best = BestFaces()
         self._crops = crops
         self._crop: Image | None = None
+        self._name, self._named = "", -math.inf  # the name so far, and when it was sought
 
     def add(self, time: float, face: Face, image: Image) -> None:
         """Note a face of the frame `image`."""
@@ -38,6 +42,22 @@ class TrackRecord:
         self._boxes.extend(float(value) for value in face.box)
         if face.embedding is not None and self._best.add(time, face) and self._crops:
             self._crop = _cut_out(image, face.box)
+
+    @property
+    def box(self) -> Array:
+        """(4,) float32 where the face was found last."""
+        return np.asarray(self._boxes[-4:], np.float32)
+
+    def name_so_far(
+        self, least: float | None, loose: float | None, gallery: Gallery, point: OperatingPoint
+    ) -> str:
+        """Whom the gallery names for the faces so far, "" for nobody; sought twice a second."""
+        now = self._times[-1]
+        if now - self._named >= _NAMED_EVERY:
+            found = consensus(self._best.faces, least, loose)
+            self._name = identify_track(gallery, found, point, 1).subject or ""
+            self._named = now
+        return self._name
 
     def track(
         self,

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import socket
-import threading
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
@@ -238,61 +235,21 @@ def test_nothing_is_opened_before_the_first_track_is_asked_for(
         next(running)
 
 
-@pytest.fixture
-def camera(tmp_path: Path) -> Iterator[Callable[[bool], str]]:
-    """The address of a live stream of the zoom that breaks off, or stalls, after its last frame."""
-    made = clip("zoom")
-    data = write(tmp_path / "live.ts", made.frames, made.times).read_bytes()
-    over = threading.Event()
-    server = socket.create_server(("127.0.0.1", 0))
-    threads: list[threading.Thread] = []
-
-    def serve(stalls: bool) -> None:
-        connection, _ = server.accept()
-        with connection, contextlib.suppress(ConnectionError):
-            connection.sendall(data)
-            if stalls:
-                over.wait(60)
-
-    def start(stalls: bool) -> str:
-        threads.append(threading.Thread(target=serve, args=(stalls,), daemon=True))
-        threads[-1].start()
-        return f"tcp://127.0.0.1:{server.getsockname()[1]}"
-
-    yield start
-    over.set()
-    for thread in threads:
-        thread.join()
-    server.close()
-
-
-def test_frames_of_a_live_stream_are_analyzed_or_counted_as_dropped(
-    analyzer: FaceAnalyzer, camera: Callable[[bool], str]
+def test_who_looks_sees_every_frame_with_names(
+    tmp_path: Path, analyzer: FaceAnalyzer, gallery: faceprint.Gallery
 ) -> None:
-    progress = VideoProgress()
-    tracks = list(
-        analyze_video(camera(False), analyzer, options=VideoOptions(every=1), progress=progress)
-    )
-    assert progress.frames + progress.dropped == 60 and progress.frames == progress.analyzed
-    assert progress.duration is None
-    assert len(tracks) == 1 and tracks[0].end == pytest.approx(59 / RATE, abs=0.002)
-
-
-def test_a_live_stream_that_stalls_gives_its_tracks_and_then_the_error(
-    analyzer: FaceAnalyzer, camera: Callable[[bool], str]
-) -> None:
-    options = VideoOptions(every=1, timeout=1.0)
-    running = analyze_video(camera(True), analyzer, options=options)
-    assert next(running).number == 1
-    with pytest.raises(InputError, match="gave no data for 1 s"):
-        next(running)
-
-
-def test_a_live_stream_cannot_be_started_later(
-    analyzer: FaceAnalyzer, camera: Callable[[bool], str]
-) -> None:
-    with pytest.raises(UsageError, match="can't be started"):
-        list(analyze_video(camera(False), analyzer, options=VideoOptions(start=1.0)))
+    shown: list[faceprint.MarkedFrame] = []
+    tracks = analyzed("crowd", tmp_path, analyzer, gallery=gallery, look=shown.append)
+    assert len(tracks) == 3
+    assert [frame.time for frame in shown] == pytest.approx(clip("crowd").times, abs=0.002)
+    everybody = ["", "Barack Obama", "Joe Biden"]
+    assert all(sorted(frame.names) == everybody for frame in shown[1:39])
+    for frame in shown[1:39]:
+        truth = clip("crowd").truth[round(frame.time * RATE)]
+        for box, name in zip(frame.boxes, frame.names, strict=True):
+            person = {"Barack Obama": "obama", "Joe Biden": "biden", "": "collins"}[name]
+            expected = np.asarray([truth[person]], np.float32)
+            assert iou_matrix(box[None], expected)[0, 0] > 0.5
 
 
 @pytest.mark.parametrize(

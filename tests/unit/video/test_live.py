@@ -74,3 +74,14 @@ def test_closing_stops_the_reader() -> None:
     camera.shoot(1)
     newest.close()
     assert camera.closed.is_set()
+
+
+def test_a_wait_for_a_frame_ends_when_nobody_wants_it() -> None:
+    camera, unwanted = Camera(), threading.Event()
+    newest = Newest(camera.frames(), threading.Event(), unwanted.is_set)
+    camera.shoot(1)
+    assert next(newest).time == 0.0
+    unwanted.set()
+    assert list(newest) == [], "although the stream goes on"
+    camera.end()
+    newest.close()

@@ -55,3 +55,16 @@ def test_the_stride_keeps_up_with_the_video(decode: float, analysis: float, stri
 def test_one_frame_a_second_is_analyzed_whole() -> None:
     clock = Clock()
     assert run(Pace(None, 1.0, clock), clock, 4, 0.001, 0.1) == [0, 1, 2, 3]
+
+
+def test_waiting_for_a_window_does_not_count() -> None:
+    clock = Clock()
+    pace = Pace(None, 25.0, clock)
+    for _ in range(50):
+        clock.now += 0.001
+        if pace.due():
+            with pace.analysis():
+                clock.now += 0.01
+        with pace.apart():
+            clock.now += 0.5
+    assert pace.stride == 2
