@@ -55,9 +55,13 @@ def similarity_transforms(source: Array, target: Array, weights: Array | None = 
     return np.asarray(matrices, np.float32)
 
 
-def iou_matrix(a: Array, b: Array) -> Array:
-    """Intersection over union of (n, 4) and (m, 4) xyxy boxes: (n, m)."""
-    return _overlaps(a, b, over_minimum=False)
+def iou_matrix(a: Array, b: Array, *, over_minimum: bool = False) -> Array:
+    """Intersection over union of (n, 4) and (m, 4) xyxy boxes: (n, m).
+
+    Args:
+        over_minimum: divide by the smaller area, not by the union.
+    """
+    return _overlaps(a, b, over_minimum)
 
 
 def nms(

@@ -61,8 +61,8 @@ class BlockRunner:
         self._pool = ThreadPoolExecutor(threads, "faceprint-blocks") if threads > 1 else None
         self._enlarged = enlarged
 
-    def crops(self, session: Session, crops: Image, rows: int) -> tuple[Array, ...]:
-        """The outputs of a network for (n, s, s, 3) uint8 crops.
+    def crops(self, session: Session, crops: Image | Array, rows: int) -> tuple[Array, ...]:
+        """The outputs of a network for (n, s, s, 3) crops, pixels of 0 to 255.
 
         Args:
             rows: crops per call that a core's cache takes.
@@ -72,8 +72,10 @@ class BlockRunner:
         outputs = list(self._map(lambda part: _finite(session.run(_blob(crops[part]))), parts))
         return tuple(np.concatenate(pieces) for pieces in zip(*outputs, strict=True))
 
-    def proposals(self, session: Session, levels: Iterable[Image]) -> list[tuple[Array, Array]]:
-        """Run P-Net on the levels of a pyramid, (n, h, w, 3) uint8 images each.
+    def proposals(
+        self, session: Session, levels: Iterable[Image | Array]
+    ) -> list[tuple[Array, Array]]:
+        """Run P-Net on the levels of a pyramid, (n, h, w, 3) images each.
 
         With threads, a level's blocks run while the next level is being made.
 
@@ -100,7 +102,9 @@ class BlockRunner:
         return map(work, jobs) if self._pool is None else self._pool.map(work, jobs)
 
 
-def _propose(session: Session, images: Image, tile: Tile, found: tuple[Array, Array]) -> None:
+def _propose(
+    session: Session, images: Image | Array, tile: Tile, found: tuple[Array, Array]
+) -> None:
     """Run P-Net on the pixels of one tile and write its outputs into the tile of `found`."""
     which, down, across = tile
     (rows, columns), (height, width) = found[0].shape[1:], images.shape[1:3]
@@ -145,8 +149,8 @@ def _pixels(cells: slice, side: int, total: int) -> slice:
     return slice(start, side if cells.stop == total else (cells.stop - 1) * STRIDE + CELL)
 
 
-def _blob(images: Image) -> Array:
-    """(n, h, w, 3) uint8 to (n, 3, h, w) float32; MTCNN's graphs normalize it themselves."""
+def _blob(images: Image | Array) -> Array:
+    """(n, h, w, 3) to (n, 3, h, w) float32; MTCNN's graphs normalize it themselves."""
     count, height, width = images.shape[:3]
     blob = np.empty((count, 3, height, width), np.float32)
     if images.size < _FEW:

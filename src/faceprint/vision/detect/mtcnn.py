@@ -130,9 +130,9 @@ class MtcnnDetector:
         *,
         threads: int = 1,
     ) -> None:
-        self._pnet, self._rnet, self._onet = pnet, rnet, onet
+        self.pnet, self.rnet, self.onet = pnet, rnet, onet
         enlarged = 1 if pnet.info.device == "cpu" else _ON_ACCELERATOR
-        self._blocks = BlockRunner(threads, enlarged=enlarged)
+        self.blocks = BlockRunner(threads, enlarged=enlarged)
         self.settings = settings or MtcnnSettings()
 
     def required_scale(self, width: int, height: int) -> float:
@@ -181,7 +181,7 @@ class MtcnnDetector:
             scale = CELL / self.settings.smallest_face(width, height)
             levels = levels_of(mipmaps[indices[0]], scale, octave, self.settings.border)
             images = pyramid([mipmaps[i] for i in indices], levels, octave)
-            maps = self._blocks.proposals(self._pnet, images)
+            maps = self.blocks.proposals(self.pnet, images)
             found = [self._proposed(*both, level) for level, both in zip(levels, maps, strict=True)]
             merged = _concatenate(found)
             # First within each level, then over all levels of an image.
@@ -224,7 +224,7 @@ class MtcnnDetector:
         for start in range(0, len(boxes), _CHUNK):
             part = slice(start, start + _CHUNK)
             crops = _crops(mipmaps, boxes[part], owner[part], _RNET_SIDE)
-            scores[part], offsets[part] = self._blocks.crops(self._rnet, crops, _RNET_ROWS)
+            scores[part], offsets[part] = self.blocks.crops(self.rnet, crops, _RNET_ROWS)
         return scores, offsets
 
     def _output(
@@ -237,7 +237,7 @@ class MtcnnDetector:
         for start in range(0, len(boxes), _CHUNK):
             part = slice(start, start + _CHUNK)
             crops = _crops(mipmaps, boxes[part], owner[part], _ONET_SIDE)
-            outputs = self._blocks.crops(self._onet, crops, _ONET_ROWS)
+            outputs = self.blocks.crops(self.onet, crops, _ONET_ROWS)
             scores[part], offsets[part], relative[part] = outputs
         sides = boxes[:, 2:] - boxes[:, :2]
         points = np.stack([relative[:, :5], relative[:, 5:]], axis=2)
