@@ -22,8 +22,11 @@ from faceprint.geometry import iou_matrix
 
 DATA = Path(__file__).resolve().parents[1] / "data" / "compat"
 
-TOLERANCE = {"yunet": 0.01, "mtcnn": 0.03}
-"""Cosine distance. mtcnn 1.0 finds boxes that differ from ours by some per cent of their width."""
+TOLERANCE = 0.01
+"""Cosine distance."""
+
+OVERLAP = {"yunet": 0.7, "mtcnn": 0.99}
+"""Least intersection over union. mtcnn's boxes are the same to the pixel, yunet's are close."""
 
 
 def overlap(a: list[int], b: list[int]) -> float:
@@ -54,15 +57,14 @@ def test_a_program_for_deepface_gives_the_same_answers(
     ours, theirs = json.loads(done.stdout), json.loads((DATA / "deepface-0.0.103.json").read_text())
     for found, expected in zip(ours["pairs"], theirs["pairs"], strict=True):
         assert found["pair"] == expected["pair"]
-        most = TOLERANCE[found["pair"][0]]
-        assert abs(found["distance"] - expected["distance"]) <= most, found["pair"]
+        assert abs(found["distance"] - expected["distance"]) <= TOLERANCE, found["pair"]
         assert found["threshold"] == expected["threshold"]
         assert found["verified"] == expected["verified"], found["pair"]
         for a, b in zip(found["boxes"], expected["boxes"], strict=True):
-            assert overlap(a, b) >= 0.7, found["pair"]
+            assert overlap(a, b) >= OVERLAP[found["pair"][0]], found["pair"]
     for found, expected in zip(ours["found"], theirs["found"], strict=True):
         assert found[:3] == expected[:3]
-        assert np.allclose(found[3], expected[3], atol=TOLERANCE[found[0]])
+        assert np.allclose(found[3], expected[3], atol=TOLERANCE)
     for found, expected in zip(ours["metrics"], theirs["metrics"], strict=True):
         assert found[:2] == expected[:2] and found[3] == expected[3]
         assert found[2] == pytest.approx(expected[2], abs=0.03)
@@ -71,12 +73,12 @@ def test_a_program_for_deepface_gives_the_same_answers(
 def test_faces_are_level_and_in_their_boxes(shared_faces: Path) -> None:
     photograph = str(shared_faces / "insightface" / "t1.jpg")
     faces = DeepFace.extract_faces(photograph)
-    assert len(faces) == 6
+    assert len(faces) == 7  # mtcnn 1.0 takes a playing card for a face, too
     for face in faces:
         area = face["facial_area"]
         assert face["face"].shape == (area["h"], area["w"], 3) and 0 < face["face"].max() <= 1
         assert area["x"] < area["right_eye"][0] < area["left_eye"][0] < area["x"] + area["w"]
-        assert face["confidence"] > 0.8
+        assert face["confidence"] >= 0.8
     largest = DeepFace.represent(photograph, max_faces=1)
     assert len(largest) == 1 and len(largest[0]["embedding"]) == 128
     (again,) = DeepFace.represent(faces[0]["face"][:, :, ::-1], detector_backend="skip")

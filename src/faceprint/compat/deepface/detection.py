@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from faceprint.compat.deepface.mtcnn import find_faces
 from faceprint.errors import UsageError
 from faceprint.types import Detections, Image
 from faceprint.vision.analyzer import FaceAnalyzer, load
+from faceprint.vision.detect.mtcnn import MtcnnDetector
 from faceprint.vision.detect.single_shot import SingleShotDetector
 from faceprint.vision.load import Detector
 
@@ -61,7 +63,9 @@ def check_backend(backend: str) -> str:
 
 
 def _mtcnn(image: Image) -> list[Region]:
-    (found,) = _open("mtcnn").detect([image])
+    detector = _open("mtcnn")
+    assert isinstance(detector, MtcnnDetector)
+    found = find_faces(detector, image)
     return [_region(found, row, np.rint, ("left_eye", "right_eye")) for row in range(len(found))]
 
 
