@@ -159,8 +159,9 @@ def to_onnx(network: nn.Module, path: Path) -> None:
     """Write a network as a graph of opset 17: `data` (n, 3, 112, 112) to `embedding` (n, dim)."""
     network.eval()
     with warnings.catch_warnings():
-        # The exporter by tracing is deprecated; the other one needs two packages more.
+        # Tracing is deprecated, and warns of checked shapes; the other way needs two packages more.
         warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
         torch.onnx.export(
             network,
             (torch.zeros(2, 3, SIZE, SIZE),),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-__all__ = ["LOSSES", "NETWORKS"]
+__all__ = ["LOSSES", "NETWORKS", "TIMM"]
 
 NETWORKS = ("iresnet18", "iresnet34", "iresnet50", "iresnet100", "mobilefacenet", "mbf")
 """`iresnet100` is LResNet100E-IR; `mbf` is insightface's larger MobileFaceNet."""
+
+TIMM = "timm:"
+"""What stands before the name of a network of timm."""
 
 LOSSES = ("arcface", "cosface", "adaface")

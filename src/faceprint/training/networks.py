@@ -12,7 +12,8 @@ from torch import nn
 from faceprint.errors import CardError, UsageError
 from faceprint.training.iresnet import BLOCKS, IResNet
 from faceprint.training.mobilefacenet import MobileFaceNet
-from faceprint.training.network_names import NETWORKS
+from faceprint.training.network_names import NETWORKS, TIMM
+from faceprint.training.timm_network import TimmEmbedder
 
 __all__ = ["build", "load_weights", "parameter_count"]
 
@@ -23,13 +24,14 @@ def build(name: str, *, dim: int = 512, width: float = 1.0, dropout: float = 0.0
     """Make a network with random weights.
 
     Args:
-        name: one of `NETWORKS`.
+        name: one of `NETWORKS`, or `timm:` and the name of a network of timm.
         dim: of the embedding.
-        width: factor on the number of channels.
-        dropout: before the dense layer of an IResNet; the MobileFaceNets have none.
+        width: factor on the number of channels; 1 for timm's.
+        dropout: before the dense layer; the MobileFaceNets have none.
 
     Raises:
         UsageError: no such network, or a size that is not positive.
+        MissingExtraError: timm is not installed.
     """
     if dim < 1 or not 0 < width <= 4 or not 0 <= dropout < 1:
         raise UsageError(f"dim {dim}, width {width:g}, dropout {dropout:g}: out of range")
@@ -37,7 +39,11 @@ def build(name: str, *, dim: int = 512, width: float = 1.0, dropout: float = 0.0
         return IResNet(BLOCKS[name], dim, width, dropout)
     if name in ("mobilefacenet", "mbf"):
         return MobileFaceNet(dim, width, outer=2 if name == "mbf" else 1)
-    raise UsageError(f"no network {name!r}; there are {', '.join(NETWORKS)}")
+    if name.startswith(TIMM):
+        if width != 1:
+            raise UsageError(f"{name} has no width; leave out network.width")
+        return TimmEmbedder(name.removeprefix(TIMM), dim, dropout)
+    raise UsageError(f"no network {name!r}; there are {', '.join(NETWORKS)}, and {TIMM}NAME")
 
 
 def parameter_count(network: nn.Module) -> int:

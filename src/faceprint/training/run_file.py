@@ -10,7 +10,7 @@ from pathlib import Path
 from faceprint.errors import UsageError
 from faceprint.training.distill_table import Distill
 from faceprint.training.finetune_table import Finetune
-from faceprint.training.network_names import LOSSES, NETWORKS
+from faceprint.training.network_names import LOSSES, NETWORKS, TIMM
 from faceprint.training.typed_toml import read_toml
 
 __all__ = [
@@ -191,8 +191,9 @@ def read_run_file(path: Path) -> RunFile:
 def _problems(run: RunFile) -> Iterator[str]:
     """What is out of range."""
     schedule, shares = run.schedule, dataclasses.asdict(run.augmentation)
+    name, networks = run.network.name, (*NETWORKS, f"{TIMM}NAME")
     for key, value, allowed in (
-        ("network.name", run.network.name, NETWORKS),
+        ("network.name", networks[-1] if name.startswith(TIMM) else name, networks),
         ("loss.name", run.loss.name, LOSSES),
         ("data.sampling", run.data.sampling, SAMPLINGS),
         ("schedule.decay", schedule.decay, DECAYS),
