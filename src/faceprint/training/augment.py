@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from faceprint.training.crop_store import SIZE
 from faceprint.training.run_file import Augmentation
@@ -11,7 +12,7 @@ from faceprint.types import Array, Face, Image
 from faceprint.vision.occlude import occlude
 from faceprint.zoo.card_io import TEMPLATES
 
-__all__ = ["augment"]
+__all__ = ["augment", "skip"]
 
 _POINTS = np.asarray(TEMPLATES["arcface-112"][1], np.float32)
 
@@ -22,8 +23,8 @@ def augment(crop: Image, chances: Augmentation, random: np.random.Generator) -> 
     Every probability draws from `random`, so that switching one change off does not alter others.
     """
     image = np.array(crop)
-    draws = random.random(7)
-    inner = [np.random.default_rng(seed) for seed in random.integers(0, 2**63, 7)]
+    draws, seeds = _draw(random)
+    inner = [np.random.default_rng(seed) for seed in seeds]
     if draws[0] < chances.mask:
         image = _mask(image, inner[0])
     if draws[1] < chances.glasses:
@@ -42,6 +43,15 @@ def augment(crop: Image, chances: Augmentation, random: np.random.Generator) -> 
     if draws[6] < chances.flip:
         image = image[:, ::-1]
     return np.ascontiguousarray(image)
+
+
+def skip(random: np.random.Generator) -> None:
+    """Draw what `augment` draws, for a crop that another process augments."""
+    _draw(random)
+
+
+def _draw(random: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    return random.random(7), random.integers(0, 2**63, 7)
 
 
 def _color(image: Image, random: np.random.Generator) -> Image:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from faceprint.training.augment import augment
+from faceprint.training.augment import augment, skip
 from faceprint.training.run_file import Augmentation
 from faceprint.training.sampling import epoch_order
 from faceprint.types import Array
@@ -26,7 +26,7 @@ class Batch:
     """Crops for one forward pass.
 
     Attributes:
-        blob: (n, 3, 112, 112) float32, RGB in -1..1.
+        blob: (m, 3, 112, 112) float32, RGB in -1..1: this process's part, all n without others.
         labels: (n,) int64.
         photographs: (n,) int64 indices into the data.
     """
@@ -46,6 +46,7 @@ class BatchPlan:
         size: crops per batch.
         accumulation: batches per update.
         by_people: see `epoch_order`.
+        part: which part of each batch this process sees, of how many.
     """
 
     crops: NDArray[np.uint8]
@@ -57,6 +58,7 @@ class BatchPlan:
     seed: int
     by_people: bool = True
     workers: int = 2
+    part: tuple[int, int] = (0, 1)
 
     @property
     def updates_per_epoch(self) -> int:
@@ -94,7 +96,12 @@ class BatchPlan:
 
     def _batch(self, position: int, chosen: NDArray[np.int64]) -> Batch:
         random = np.random.default_rng((self.seed, 1, position))
-        images = [augment(self.crops[row], self.chances, random) for row in self.rows[chosen]]
+        number, parts = self.part
+        each = len(chosen) // parts
+        for _ in range(number * each):
+            skip(random)
+        own = self.rows[chosen[number * each : (number + 1) * each]]
+        images = [augment(self.crops[row], self.chances, random) for row in own]
         blob = (np.stack(images).astype(np.float32) - 127.5) / 127.5
         blob = np.ascontiguousarray(blob.transpose(0, 3, 1, 2))
         return Batch(blob, self.subjects[chosen], chosen)

@@ -106,6 +106,16 @@ def test_batches_depend_on_their_place_alone() -> None:
     assert first.labels.tolist() == (first.photographs % 5).tolist()
 
 
+def test_the_parts_of_a_batch_make_up_what_one_process_sees() -> None:
+    whole = list(_plan().updates(0, 3))
+    parts = [list(replace(_plan(), part=(number, 2)).updates(0, 3)) for number in (0, 1)]
+    for update, *halves in zip(whole, *parts, strict=True):
+        for batch, *own in zip(update, *halves, strict=True):
+            assert [len(each.blob) for each in own] == [2, 2]
+            assert np.array_equal(np.concatenate([each.blob for each in own]), batch.blob)
+            assert all(np.array_equal(each.labels, batch.labels) for each in own)
+
+
 def test_the_rate_rises_then_falls_to_zero() -> None:
     schedule = Schedule(epochs=10, rate=0.1, warmup_epochs=1.0)
     assert learning_rate(schedule, 0, 10) == pytest.approx(0.01)
