@@ -15,6 +15,7 @@ from faceprint._files import atomic_write
 from faceprint.errors import NotFiniteError, RuntimeUnavailableError, UsageError
 from faceprint.training.batches import Batch
 from faceprint.training.distillation import TeacherHead
+from faceprint.training.distributed import ALONE, Group
 from faceprint.training.finetune import Start
 from faceprint.training.head import ClassHead
 from faceprint.training.margins import AdaFace, ArcFace, CosFace
@@ -44,6 +45,11 @@ class Trainer:
         out: folder for a batch that gave NaN.
         head: in place of a `ClassHead`.
         start: of a fine-tuning.
+        group: the processes of the run; all of them have the head.
+
+    Attributes:
+        update: number of updates done.
+        rate: learning rate of the last one.
 
     Raises:
         RuntimeUnavailableError: the device is not available.
@@ -59,9 +65,10 @@ class Trainer:
         *,
         head: TeacherHead | None = None,
         start: Start | None = None,
+        group: Group = ALONE,
     ) -> None:
-        self.run, self.per_epoch, self.out = run, per_epoch, out
-        self.device = _device(run.schedule.device)
+        self.run, self.per_epoch, self.out, self._group = run, per_epoch, out, group
+        self.device = _device(group.device(run.schedule.device))
         torch.manual_seed(run.seed)
         network = _network(run) if start is None else start.network
         self.dim = run.network.dim if start is None else start.dim
@@ -72,9 +79,12 @@ class Trainer:
         if start is not None:
             head.weight.copy_(torch.from_numpy(start.centers))
             self._targets = torch.from_numpy(start.targets).to(self.device)
-        self.network, self.head = network.to(self.device), head.to(self.device)
+        self.network = group.normalized(network.to(self.device), self.device)
+        self._parallel = group.parallel(self.network, self.device)
+        self.head = head.to(self.device)
         self._optimizer = self._make_optimizer()
         self.update = 0
+        self.rate = 0.0
 
     def step(self, batches: Sequence[Batch]) -> float:
         """Do one update and return the mean loss of its batches.
@@ -90,31 +100,40 @@ class Trainer:
         averages = self._averages()
         labels = [torch.from_numpy(batch.labels).to(self.device) for batch in batches]
         self.head.choose(torch.cat(labels))
+        if not self._group.first:
+            torch.manual_seed(_seed(self.run.seed, self.update, self._group.rank))  # of dropout
         self._optimizer.zero_grad(set_to_none=True)
         total = 0.0
-        for batch, own in zip(batches, labels, strict=True):
-            crops = torch.from_numpy(batch.blob).to(self.device)
-            half = schedule.precision == "bfloat16"
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-                embeddings = self.network(crops)
-            loss = self._loss(embeddings, own, batch) / len(batches)
-            loss.backward()
-            total += float(loss.detach())
+        for number, (batch, own) in enumerate(zip(batches, labels, strict=True), 1):
+            with self._group.exchange(self._parallel, number == len(batches)):
+                total += self._pass(batch, own, len(batches))
         length = float(nn.utils.clip_grad_norm_(self.network.parameters(), schedule.clip))
-        if not (math.isfinite(total) and math.isfinite(length)):
+        if self._group.any(not (math.isfinite(total) and math.isfinite(length))):
             self._restore(averages)
             raise NotFiniteError(
                 f"update {self.update}: the loss is {total:g} and the gradient's length "
                 f"{length:g}; the batches are in {self._save(batches)}. Lower schedule.rate, or "
                 "lengthen the warm-up"
             )
-        rate = learning_rate(schedule, self.update, self.per_epoch)
+        self.rate = rate = learning_rate(schedule, self.update, self.per_epoch)
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group.get("share", 1.0)
         self._optimizer.step()
+        if getattr(self.head, "centers", None) is not None and self.head.centers.grad is not None:
+            self._group.average(self.head.centers.grad)
         self.head.step(rate, schedule.momentum, schedule.weight_decay)
         self.update += 1
         return total
+
+    def _pass(self, batch: Batch, labels: Any, batches: int) -> float:
+        """One forward and backward pass; returns the batch's share of the loss."""
+        crops = torch.from_numpy(batch.blob).to(self.device)
+        half = self.run.schedule.precision == "bfloat16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            embeddings = self._parallel(crops)
+        loss = self._loss(self._group.gather(embeddings), labels, batch) / batches
+        loss.backward()
+        return float(loss.detach())
 
     def _loss(self, embeddings: Any, labels: Any, batch: Batch) -> Any:
         chosen = self.run.finetune
@@ -153,9 +172,14 @@ class Trainer:
         path = self.out / f"not-finite-{self.update}.npz"
         arrays: dict[str, Any] = {
             key: np.concatenate([getattr(batch, key) for batch in batches])
-            for key in ("blob", "labels", "photographs")
+            for key in ("labels", "photographs")
         }
-        atomic_write(path, lambda file: np.savez_compressed(file, **arrays), private=True)
+        crops = [
+            self._group.gather(torch.from_numpy(batch.blob).to(self.device)) for batch in batches
+        ]
+        arrays["blob"] = torch.cat(crops).cpu().numpy()
+        if self._group.first:
+            atomic_write(path, lambda file: np.savez_compressed(file, **arrays), private=True)
         return path
 
     def state(self) -> dict[str, Any]:
@@ -201,8 +225,9 @@ def _network(run: RunFile) -> nn.Module:
     return network
 
 
-def _seed(seed: int, update: int) -> int:
-    return int(np.random.SeedSequence((seed, 2, update)).generate_state(1, np.uint64)[0] >> 1)
+def _seed(seed: int, update: int, rank: int | None = None) -> int:
+    place = (seed, 2, update) if rank is None else (seed, 2, update, rank)
+    return int(np.random.SeedSequence(place).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _device(name: str) -> Any:
