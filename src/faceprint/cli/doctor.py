@@ -26,6 +26,8 @@ _EXTRAS = {
     "openvino": "openvino",
     "torch": "torch",
     "train": "torch",
+    "timm": "timm",
+    "tensorboard": "tensorboard",
     "ann": "usearch",
     "report": "matplotlib",
     "bulk": "pyarrow",

@@ -114,6 +114,12 @@ def finetune(
         path = _write(out / "run.toml", text)
     run = read_run_file(path)
     require("torch", extra="train")
+    from faceprint.training.distributed import group_of_environment
+
+    if group_of_environment().count > 1:
+        raise UsageError(
+            f"it measures in one process; `torchrun -m faceprint train {path}` trains in several"
+        )
     from faceprint.training.finetune_report import finetune as work
     from faceprint.training.run import Hooks
 

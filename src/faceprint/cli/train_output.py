@@ -22,9 +22,12 @@ def run_and_report(run: RunFile, *, until: int | None, as_json: bool) -> int:
     from faceprint._optional import require
 
     require("torch", extra="train")
+    from faceprint.training.distributed import group_of_environment
     from faceprint.training.run import Hooks, train
 
     outcome = train(run, Hooks(progress, report, log, _faces), until=until)
+    if not group_of_environment().first:
+        return DONE
     document = asdict(outcome) | {"checkpoint": str(outcome.checkpoint)}
     if as_json:
         print_json(document)

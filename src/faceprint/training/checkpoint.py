@@ -18,10 +18,13 @@ from faceprint.training.run_file import RunFile
 from faceprint.zoo.card_io import card_hash
 from faceprint.zoo.catalog import get_card
 
-__all__ = ["Checkpoint", "facts_of", "read_checkpoint", "write_checkpoint"]
+__all__ = ["CHECKPOINT", "Checkpoint", "facts_of", "read_checkpoint", "write_checkpoint"]
+
+CHECKPOINT = "checkpoint.pt"
+"""The checkpoint's name in a run's folder."""
 
 _FORMAT = 1
-_FREE = ("threads", "workers", "checkpoint_every", "log_every", "device")
+_FREE = ("threads", "workers", "checkpoint_every", "log_every", "tensorboard", "device")
 """Settings of the schedule that may change when a run is resumed."""
 
 

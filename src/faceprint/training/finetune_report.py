@@ -15,12 +15,12 @@ from faceprint._files import atomic_write
 from faceprint.errors import DatasetError, UsageError
 from faceprint.runtime.session import open_session
 from faceprint.training.before_after import Comparison, compare, verdict_of
-from faceprint.training.checkpoint import read_checkpoint
+from faceprint.training.checkpoint import CHECKPOINT, read_checkpoint
 from faceprint.training.crop_build import PeopleCrops, build_store, people_of
 from faceprint.training.crop_store import CropStore
 from faceprint.training.finetune import open_original, split, trainable
 from faceprint.training.live_embedder import INPUT, NetworkSession
-from faceprint.training.run import CHECKPOINT, Hooks, Outcome, open_data, prepare, train
+from faceprint.training.run import Hooks, Outcome, open_data, prepare, train
 from faceprint.training.run_file import RunFile
 from faceprint.training.teacher import teacher_vectors
 from faceprint.types import Array, Image

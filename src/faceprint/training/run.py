@@ -3,47 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import time
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from faceprint.errors import DatasetError, UsageError
 from faceprint.evaluation.bin_pack import open_bin
 from faceprint.evaluation.datasets import LabeledSet, PairSet
 from faceprint.evaluation.pairs import open_lfw, open_pair_table
-from faceprint.evaluation.verification import VerificationProtocol
 from faceprint.training.batches import BatchPlan
 from faceprint.training.check import CheckOptions, DataReport, check_data
-from faceprint.training.checkpoint import (
-    Checkpoint,
-    facts_of,
-    read_checkpoint,
-    write_checkpoint,
-)
+from faceprint.training.checkpoint import CHECKPOINT, Checkpoint, facts_of, read_checkpoint
 from faceprint.training.crop_build import PeopleCrops, Progress
 from faceprint.training.crop_store import CropStore
 from faceprint.training.distillation import TeacherHead, prepare_faces
+from faceprint.training.distributed import Group, joined
 from faceprint.training.finetune import open_original, split, start_of
-from faceprint.training.live_embedder import NetworkSession, validate
+from faceprint.training.loop import Loop
 from faceprint.training.people_data import open_people
 from faceprint.training.run_file import Data, RunFile, Validation
+from faceprint.training.run_log import RunLog, require_tensorboard
 from faceprint.training.trainer import Trainer
 from faceprint.vision.analyzer import load
-from faceprint.vision.load import resolve
 
 if TYPE_CHECKING:
     from faceprint.vision.analyzer import FaceAnalyzer
 
 __all__ = ["Hooks", "Outcome", "open_data", "prepare", "train"]
-
-CHECKPOINT = "checkpoint.pt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +117,8 @@ def prepare(run: RunFile, hooks: Hooks) -> tuple[PeopleCrops, CropStore]:
 def train(run: RunFile, hooks: Hooks | None = None, *, until: int | None = None) -> Outcome:
     """Train, or go on from the checkpoint in `run.out`.
 
+    Under `torchrun` each process calls this; the first alone writes, and its hooks are told.
+
     Args:
         until: stop with a checkpoint after this update of the whole run; None runs to the end.
 
@@ -134,18 +126,23 @@ def train(run: RunFile, hooks: Hooks | None = None, *, until: int | None = None)
         UsageError: the checkpoint is of other settings or data, or an epoch fills no update.
         DatasetError: see `prepare` and `prepare_faces`; or the disk refuses.
         NotFiniteError: the loss became NaN or infinite; the last checkpoint is as it was.
+        MissingExtraError: `schedule.tensorboard` without tensorboard.
     """
-    told = hooks or Hooks()
     schedule = run.schedule
+    if schedule.tensorboard:
+        require_tensorboard()
     if schedule.threads is not None:
         torch.set_num_threads(schedule.threads)
+    with joined(schedule.device) as group:
+        told = hooks if hooks is not None and group.first else Hooks()
+        return _train(run, told, until, group)
+
+
+def _train(run: RunFile, told: Hooks, until: int | None, group: Group) -> Outcome:
+    schedule = run.schedule
+    people, store = group.on_first(lambda: _chosen(run, told), share=True)
     head = None
-    if run.distill is None:
-        everybody, store = prepare(run, told)
-        people, _ = split(run, everybody)
-    else:
-        people, store = prepare_faces(run, told.progress("new photographs"))
-        told.faces(people)
+    if run.distill is not None:
         head = TeacherHead(store.vectors()[people.rows], run.distill.relational)
     plan = BatchPlan(
         store.crops(),
@@ -157,13 +154,15 @@ def train(run: RunFile, hooks: Hooks | None = None, *, until: int | None = None)
         run.seed,
         run.data.sampling == "people",
         schedule.workers,
+        (group.rank, group.count),
     )
     if not plan.updates_per_epoch:
         raise UsageError(
             f"{len(people.rows)} photographs fill no update of {schedule.batch} times "
             f"{schedule.accumulation}; lower schedule.batch"
         )
-    pairs = None if run.validation is None else _pairs(run.validation, people)
+    group.check_batch(schedule.batch)
+    pairs = group.on_first(lambda: _pairs(run.validation, people), share=False)
     try:
         run.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -173,17 +172,28 @@ def train(run: RunFile, hooks: Hooks | None = None, *, until: int | None = None)
         start = start_of(run, people, store)
         original = open_original(run.finetune.model).card.files[0].sha256
     trainer = Trainer(
-        run, len(people.names), plan.updates_per_epoch, run.out, head=head, start=start
+        run,
+        len(people.names),
+        plan.updates_per_epoch,
+        run.out,
+        head=head,
+        start=start,
+        group=group,
     )
     facts = facts_of(run, people, original)
     path = run.out / CHECKPOINT
     if path.exists():
         _resume(trainer, path, facts)
-    loop = _Loop(run, trainer, plan, told, lambda: Checkpoint(facts, people.names, trainer.state()))
-    loop.pairs = pairs
     started = trainer.update
     end = plan.updates_per_epoch * schedule.epochs
-    loop.go(end if until is None else min(end, until), end)
+    opened: AbstractContextManager[RunLog | None] = nullcontext()
+    if group.first:
+        opened = closing(RunLog(run.out, started, tensorboard=schedule.tensorboard, tell=told.log))
+    with opened as log:
+        loop = Loop(
+            run, trainer, plan, lambda: Checkpoint(facts, people.names, trainer.state()), pairs, log
+        )
+        loop.go(end if until is None else min(end, until), end, told.progress("updates"))
     return Outcome(
         path,
         trainer.update,
@@ -195,8 +205,20 @@ def train(run: RunFile, hooks: Hooks | None = None, *, until: int | None = None)
     )
 
 
-def _pairs(validation: Validation, people: PeopleCrops) -> PairSet:
-    """The pairs to measure on, none of whose photographs is trained on."""
+def _chosen(run: RunFile, told: Hooks) -> tuple[PeopleCrops, CropStore]:
+    """What is trained on."""
+    if run.distill is None:
+        everybody, store = prepare(run, told)
+        return split(run, everybody)[0], store
+    people, store = prepare_faces(run, told.progress("new photographs"))
+    told.faces(people)
+    return people, store
+
+
+def _pairs(validation: Validation | None, people: PeopleCrops) -> PairSet | None:
+    """The pairs to measure on, none of whose photographs is trained on; None without."""
+    if validation is None:
+        return None
     path, aligned = validation.path, validation.aligned
     if validation.protocol == "bin":
         pairs = open_bin(path)
@@ -221,76 +243,3 @@ def _resume(trainer: Trainer, path: Path, facts: dict[str, Any]) -> None:
             f"{path} is of a run with other {', '.join(differing)}; use another `out`, or delete it"
         )
     trainer.restore(found.state)
-
-
-class _Loop:
-    """Updates with what happens between them."""
-
-    def __init__(
-        self,
-        run: RunFile,
-        trainer: Trainer,
-        plan: BatchPlan,
-        hooks: Hooks,
-        checkpoint: Callable[[], Checkpoint],
-    ) -> None:
-        self.run, self.trainer, self.plan, self.hooks = run, trainer, plan, hooks
-        self.checkpoint = checkpoint
-        self.pairs: PairSet | None = None
-        self.loss: float | None = None
-        self.accuracy: float | None = None
-
-    def go(self, until: int, end: int) -> None:
-        schedule, trainer = self.run.schedule, self.trainer
-        show = self.hooks.progress("updates")
-        losses: list[float] = []
-        first, begun = trainer.update, time.monotonic()
-        with closing(self.plan.updates(first, until)) as updates:  # type: ignore[type-var]
-            for batches in updates:
-                losses.append(trainer.step(batches))
-                done = trainer.update
-                if done % schedule.log_every == 0 or done == until:
-                    self.loss = float(np.mean(losses))
-                    each = (time.monotonic() - begun) / (done - first)
-                    self._log(
-                        {
-                            "update": done,
-                            "epoch": round(done / self.plan.updates_per_epoch, 4),
-                            "loss": round(self.loss, 6),
-                            "images_per_second": round(
-                                schedule.batch * schedule.accumulation / each, 2
-                            ),
-                            "seconds_left": round(each * (end - done)),
-                        }
-                    )
-                    losses.clear()
-                show(done - first, until - first)
-                self._between(done, until)
-
-    def _between(self, done: int, until: int) -> None:
-        validation, per_epoch = self.run.validation, self.plan.updates_per_epoch
-        if done % self.run.schedule.checkpoint_every == 0 or done == until:
-            write_checkpoint(self.run.out / CHECKPOINT, self.checkpoint())
-        if validation is None or self.pairs is None or done % (per_epoch * validation.every):
-            return
-        data = self.run.data
-        session = NetworkSession(self.trainer.network, self.trainer.device, self.trainer.dim)
-        result = validate(
-            session,
-            self.trainer.dim,
-            self.pairs,
-            cast("VerificationProtocol", validation.protocol),
-            resolve(data.pack, data.detector, data.embedder)[1],
-            self.run.out / "validation",
-        )
-        self.accuracy = result.accuracy
-        measured = {key: getattr(result, key) for key in ("accuracy", "accuracy_std", "auc", "eer")}
-        self._log({"update": done, "validation": measured})
-
-    def _log(self, line: dict[str, Any]) -> None:
-        self.hooks.log(line)
-        try:
-            with (self.run.out / "log.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise DatasetError(f"{self.run.out}: {error.strerror or error}") from error

@@ -115,6 +115,7 @@ class Schedule:
         checkpoint_every: updates between two checkpoints.
         log_every: updates between two lines of the log.
         workers: threads that read and augment.
+        tensorboard: write the log as curves of TensorBoard too.
     """
 
     epochs: int = 20
@@ -133,6 +134,7 @@ class Schedule:
     workers: int = 2
     checkpoint_every: int = 1000
     log_every: int = 50
+    tensorboard: bool = False
 
 
 @dataclass(frozen=True, slots=True)
