@@ -34,6 +34,7 @@ FOREIGN_OPTIONS = {
     *("--megabytes", "--machines", "--cores", "--gbit"),
     *("--system", "--home-dir", "--shell", "--now"),  # useradd, systemctl
     *("--rm", "--read-only", "--tmpfs", "--cap-drop", "--security-opt", "--stop-timeout"),  # docker
+    *("--nproc-per-node", "--logdir"),  # torchrun, tensorboard
 }
 
 FOLDERS = "docs|benchmarks|tools|tests|src|server"
