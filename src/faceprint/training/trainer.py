@@ -119,7 +119,7 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group.get("share", 1.0)
         self._optimizer.step()
-        if getattr(self.head, "centers", None) is not None and self.head.centers.grad is not None:
+        if isinstance(self.head, ClassHead) and self.head.centers.grad is not None:
             self._group.average(self.head.centers.grad)
         self.head.step(rate, schedule.momentum, schedule.weight_decay)
         self.update += 1

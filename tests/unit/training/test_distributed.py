@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import CommandLine
 from training_data import write_people
 
 torch = pytest.importorskip("torch", reason="faceprint[train] is not installed")
@@ -184,6 +185,17 @@ def test_the_environment_says_how_many_processes_there_are(
     assert group_of_environment() == Group(5, 8, 1)
     monkeypatch.setenv("WORLD_SIZE", "1")
     assert group_of_environment() == ALONE
+
+
+def test_finetune_measures_in_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for key in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.setenv(key, "2")
+    given = ("--from", "edgeface-xs", "--out", tmp_path / "tuned")
+    failed = CommandLine(capsys)("train", "finetune", tmp_path, *given, code=2)
+    assert "torchrun -m faceprint train" in failed.err
+    assert (tmp_path / "tuned" / "run.toml").exists()
 
 
 def test_devices_that_processes_can_not_share_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
