@@ -83,6 +83,16 @@ def _limits(known: KnownPoints) -> tuple[float | None, float | None]:
     return (loose, strict) if loose < strict else (None, None)
 
 
+def _awaited(newest: Newest, pace: Pace) -> Iterator[Frame]:
+    """The frames of a live stream. Another thread decodes them, so that here is only a wait."""
+    while True:
+        with pace.apart():
+            frame = next(newest, None)
+        if frame is None:
+            return
+        yield frame
+
+
 class _Analysis:
     """One pass over one video."""
 
@@ -140,9 +150,9 @@ class _Analysis:
         pace, cuts = Pace(self._options.every, video.rate), CutDetector()
         marks = LiveMarks(self._look, video.live)
         try:
-            for frame in frames:
-                self._note(frame, video, newest)
-                due, cut = pace.due(), cuts.is_cut(frame.thumbnail()) or frame.resumed
+            for frame in frames if newest is None else _awaited(newest, pace):
+                dropped = self._note(frame, video, newest)
+                due, cut = pace.due(dropped), cuts.is_cut(frame.thumbnail()) or frame.resumed
                 if cut:
                     with pace.apart():
                         marks.cut()
@@ -167,12 +177,14 @@ class _Analysis:
         marks.cut()
         yield from self._finished(self._tracker.cut())
 
-    def _note(self, frame: Frame, video: Video, newest: Newest | None) -> None:
-        progress = self._progress
+    def _note(self, frame: Frame, video: Video, newest: Newest | None) -> int:
+        """Tell the progress; the number of frames dropped since the last one."""
+        progress, before = self._progress, self._progress.dropped
         progress.position = frame.time
         progress.frames += 1
         progress.damaged = video.damaged
         progress.dropped = 0 if newest is None else newest.dropped
+        return progress.dropped - before
 
     def _analyze(self, frame: Frame) -> Step:
         """Find the faces of a frame, and note them in their tracks."""

@@ -51,18 +51,22 @@ class Pace:
             return most
         return min(most, max(fewest, math.ceil(self._analysis_cost / spare)))
 
-    def due(self) -> bool:
-        """Whether the next frame is to be analyzed; asked once for each frame."""
+    def due(self, dropped: int = 0) -> bool:
+        """Whether the next frame is to be analyzed; asked once for each frame.
+
+        Args:
+            dropped: frames between this one and the last that nobody could take.
+        """
         now = self._clock()
         if self._waited is not None:
             self._frame_cost = _smoothed(self._frame_cost, now - self._last)
         self._last = now
-        self._waited = self.stride if self._waited is None else self._waited + 1
+        self._waited = self.stride if self._waited is None else self._waited + 1 + dropped
         return self._waited >= self.stride
 
     @contextmanager
     def apart(self) -> Iterator[None]:
-        """Around what is no work for the video, such as waiting for a window to show it."""
+        """Around what is no work for the video: waiting for a camera's next frame, or a window."""
         start = self._clock()
         yield
         self._last += self._clock() - start

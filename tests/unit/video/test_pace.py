@@ -68,3 +68,23 @@ def test_waiting_for_a_window_does_not_count() -> None:
         with pace.apart():
             clock.now += 0.5
     assert pace.stride == 2
+
+
+@pytest.mark.parametrize(
+    ("analysis", "distance"),
+    [(0.01, 2), (0.07, 2), (0.1, 3), (0.19, 5), (0.9, 22)],
+)
+def test_a_camera_is_looked_at_as_often_as_the_machine_can(analysis: float, distance: int) -> None:
+    """The wait for its next frame is no work, and the frames that it drops have passed too."""
+    clock, shown, chosen = Clock(), -1, list[int]()
+    pace, start = Pace(None, 25.0, clock), clock.now
+    while shown < 200:
+        with pace.apart():
+            number = max(shown + 1, int((clock.now - start) * 25 + 1e-6))
+            clock.now = max(clock.now, start + number / 25)
+        dropped, shown = number - shown - 1, number
+        if pace.due(dropped):
+            with pace.analysis():
+                clock.now += analysis
+            chosen.append(number)
+    assert chosen[-1] - chosen[-2] == distance
