@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 import PIL.Image
 import pytest
+from live_server import serving
 from processes import descendants
 from waiting import until
 
 import faceprint
-from faceprint import errors
+from faceprint import Client, errors
 from faceprint.types import AnalyzedImage
 from faceprint.vision.analyzer import FaceAnalyzer
 from faceprint.vision.batch import BatchAnalyzer, FaceOutputs
@@ -180,6 +181,26 @@ def test_none_survives_its_parent(tmp_path: Path) -> None:
     assert parent.stdin is not None
     parent.stdin.close()
     until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+
+
+def test_a_service_outlives_a_worker_and_takes_the_others_along(tmp_path: Path) -> None:
+    def workers() -> list[int]:
+        return descendants(process.pid, b"streaming.worker")
+
+    words = ("--no-auth", "--threads", 2, "--processes", 2)
+    with serving(tmp_path / "log", *words) as (address, process), Client(address) as client:
+        until(lambda: len(workers()) == 2, process)
+        alone = faceprint.load(threads=1).analyze(SAMPLES[0])
+        for _ in range(3):
+            answer = client.analyze(SAMPLES[0])
+            assert [face.box for face in answer] == [
+                pytest.approx(face.box, abs=0.01) for face in alone
+            ]
+            os.kill(workers()[0], signal.SIGKILL)
+        last = workers()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() in (0, -signal.SIGTERM)
+        until(lambda: not any(Path(f"/proc/{child}").exists() for child in last))
 
 
 @pytest.mark.parametrize(

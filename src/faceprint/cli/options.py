@@ -159,7 +159,7 @@ class ModelOptions:
             metavar="N",
             min=1,
             max=1024,
-            help="Number of processes that share a long run. [one per two threads]",
+            help="Number of processes that share the photographs. [one per two threads]",
         ),
     ] = None
     accept_license: Annotated[

@@ -10,15 +10,19 @@ from typing import Annotated
 
 import typer
 
+from faceprint import settings
 from faceprint._optional import require
 from faceprint.cli import completion
 from faceprint.cli.exit_codes import DONE
 from faceprint.cli.gallery_options import load_for, moment
-from faceprint.cli.options import MODELS, Json, ModelOptions, with_model_options
+from faceprint.cli.options import STREAM, Json, ModelOptions, with_model_options
 from faceprint.cli.output import note, print_json, print_table, say
 from faceprint.errors import UsageError
 
 __all__ = ["app"]
+
+_MANY_CORES = 4
+"""Cores from which on commands have worker processes anyway."""
 
 app = typer.Typer(
     help="Serve the API over HTTP and a page for people.",
@@ -38,7 +42,7 @@ KeysFile = Annotated[
 
 
 @app.callback()
-@with_model_options(*MODELS)
+@with_model_options(*STREAM)
 def serve(
     ctx: typer.Context,
     models: ModelOptions,
@@ -122,6 +126,7 @@ def serve(
         require(module, extra="server")
     from faceprint._memory import one_arena
     from faceprint.recognition.gallery.crypto import read_key_file
+    from faceprint.runtime.session import RuntimeOptions
     from faceprint.server.album_thread import album_file
     from faceprint.server.app import ServiceOptions
     from faceprint.server.keys import KeyFile, default_key_file
@@ -143,6 +148,7 @@ def serve(
         )
     if "immich" not in doors and (compat_open or forward is not None):
         raise UsageError("--compat-open and --forward are for --compat immich")
+    threads = RuntimeOptions(threads=models.threads).thread_count()
     options = ServiceOptions(
         gallery=gallery,
         album=None if album is None else album_file(album),
@@ -151,16 +157,27 @@ def serve(
         rate=rate,
         body_bytes=max_body,
         requests=max_requests,
-        workers=models.threads,
+        workers=threads,
         doors=doors,
         forward=forward,
         open_doors=compat_open,
     )
     one_arena()
-    one_thread = replace(models, threads=1)
-    analyzer = one_thread.load() if gallery is None else load_for(gallery, one_thread)
+    shared = replace(models, threads=threads, processes=_processes(models, threads))
+    analyzer = shared.load() if gallery is None else load_for(gallery, shared)
     run(analyzer, options, host=host, port=port, announce=note)
     return DONE
+
+
+def _processes(models: ModelOptions, threads: int) -> int | None:
+    """The number of worker processes; None for the usual one.
+
+    On a processor of few cores, where other commands have none, each core has one: answering
+    requests is Python code, and in this process it would wait for the photographs' turn.
+    """
+    asked = models.processes or settings.processes()
+    on_cpu = (models.device or settings.default_device()) == "cpu"
+    return threads if asked is None and on_cpu and threads < _MANY_CORES else asked
 
 
 @keys.command("create")

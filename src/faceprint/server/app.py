@@ -73,8 +73,8 @@ def create_app(analyzer: FaceAnalyzer, options: ServiceOptions) -> FastAPI:
     """The application, for uvicorn or another ASGI server.
 
     Args:
-        analyzer: the models, each with sessions of one thread (`load(threads=1)`): the service's
-            own threads share them.
+        analyzer: the models. Where it has worker processes, the photographs are analyzed there, so
+            that requests don't wait for Python's lock.
 
     Raises:
         UsageError: a door that can't be opened with these models or options.
@@ -92,7 +92,7 @@ def create_app(analyzer: FaceAnalyzer, options: ServiceOptions) -> FastAPI:
         )
         app.state.queue, app.state.gallery, app.state.album = queue, None, None
         try:
-            await asyncio.to_thread(analyzer.open)
+            await asyncio.to_thread(analyzer.start)
             if options.gallery is not None:
                 queued = QueuedAnalyzer(analyzer, queue, asyncio.get_running_loop())
                 app.state.gallery = await asyncio.to_thread(

@@ -83,6 +83,17 @@ class FaceAnalyzer:
         """Open both models now, so that the first photograph does not wait for them."""
         self._batch.open()
 
+    def start(self) -> None:
+        """Open now what `analyze_batch` and `analyze_many` work with.
+
+        These are models with sessions of one thread, and the worker processes that `load` was
+        given; those start in the background, and batches are analyzed here until they are ready.
+
+        Raises:
+            ModelError: a model can't be opened.
+        """
+        self._stream_executor(1).start()
+
     def analyze(
         self,
         source: ImageSource,
@@ -139,10 +150,11 @@ class FaceAnalyzer:
         keep_crops: bool = False,
         quality: bool = True,
     ) -> list[AnalyzedImage]:
-        """Analyze some photographs at once, in the calling thread and on one core.
+        """Analyze some photographs at once, on one core.
 
         For programs that share the work among threads of their own, one batch each; `analyze_many`
-        does that by itself. A photograph that can't be used has `error` set.
+        does that by itself. It is done in the calling thread, or, if `load` was given `processes`,
+        in a worker process once one is ready. A photograph that can't be used has `error` set.
 
         Args:
             embed, keep_crops, quality: see `analyze`.

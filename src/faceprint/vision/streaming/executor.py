@@ -48,8 +48,16 @@ class StreamExecutor:
     def analyze_batch(
         self, sources: Sequence[ImageSource], outputs: FaceOutputs
     ) -> list[AnalyzedImage]:
-        """Analyze one batch in the calling thread."""
-        return self._analyzer.analyze_chunk(sources, outputs)
+        """Analyze one batch in the calling thread, or in a worker process where there is one."""
+        if self._pool is None:
+            return self._analyzer.analyze_chunk(sources, outputs)
+        return self._pool.analyze(list(sources), outputs)
+
+    def start(self) -> None:
+        """Open the models now, and start the worker processes without waiting for a long stream."""
+        self._analyzer.open()
+        if self._pool is not None:
+            self._pool.start()
 
     def analyze_groups(
         self, groups: Iterable[Sequence[ImageSource]], batch_size: int

@@ -108,14 +108,21 @@ class ProcessPool:
         for _ in range(threads):
             self._idle.put(worker)
 
+    def start(self) -> None:
+        """Start the workers in the background, if they are not."""
+        with self._lock:
+            if self._started:
+                return
+            self._started = True
+        _start_in_background(self, self._threads, prepare=self._analyzer.open)
+
     def _count(self, photographs: int) -> None:
         """Start the workers once there have been enough photographs."""
         with self._lock:
             self._seen += photographs
-            if self._started or self._seen < _MIN_PHOTOGRAPHS:
-                return
-            self._started = True
-        _start_in_background(self, self._threads, prepare=self._analyzer.open)
+            enough = self._seen >= _MIN_PHOTOGRAPHS
+        if enough:
+            self.start()
 
     def _take_idle(self) -> WorkerProcess | None:
         with contextlib.suppress(queue.Empty):

@@ -10,6 +10,7 @@ import contextlib
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 import threading
@@ -58,12 +59,13 @@ class WorkerProcess:
 
     def __init__(self, analyzer: BatchAnalyzer, threads: int) -> None:
         self.threads = threads
-        # A session of its own: Ctrl-C goes to the parent alone.
+        # A group of its own: Ctrl-C goes to the parent alone. (Not a session: Linux would give each
+        # worker as much processor time as the parent and its other workers together.)
         self._process = subprocess.Popen(
             [sys.executable, "-c", START, json.dumps(sys.path)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            start_new_session=True,
+            process_group=0,
         )
         self._requests, self._answers = _pipe(self._process.stdin), _pipe(self._process.stdout)
         self._lock, self._numbers = threading.Lock(), count()
@@ -167,6 +169,8 @@ def serve() -> None:
             _send(answers, _sendable(error))
             return
         _send(answers, None)
+        if hasattr(signal, "SIGTTOU"):  # a terminal may stop programs in the background that write
+            signal.signal(signal.SIGTTOU, signal.SIG_IGN)
         while True:
             worker.submit(*pickle.load(requests))  # noqa: S301 - from the parent
     except (EOFError, OSError):
