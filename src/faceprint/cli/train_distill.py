@@ -13,6 +13,13 @@ from faceprint.errors import UsageError
 
 __all__ = ["distill"]
 
+_GENTLE = """optimizer = "adamw"
+rate = 5e-3
+warmup_epochs = 0.5
+weight_decay = 0.0
+"""
+"""How weights that have learned already are trained on."""
+
 
 def distill(
     teacher: Annotated[
@@ -32,11 +39,17 @@ def distill(
     ],
     student: Annotated[
         str,
-        typer.Option("--student", metavar="NAME", help="Network, as network.name in a run file."),
+        typer.Option(
+            "--student",
+            metavar="NAME",
+            help="Network, as network.name in a run file; or 'pruned': the teacher with fewer "
+            "channels, which begins with its weights.",
+        ),
     ] = "mobilefacenet",
     width: Annotated[
-        float, typer.Option("--width", help="Factor on the student's channels.")
-    ] = 1.0,
+        float | None,
+        typer.Option("--width", help="Factor on the student's channels (1; of 'pruned' 0.5)."),
+    ] = None,
     faces: Annotated[
         Literal["largest", "all"], typer.Option("--faces", help="Faces of each photograph.")
     ] = "largest",
@@ -47,8 +60,9 @@ def distill(
         int, typer.Option("--epochs", metavar="N", min=1, help="Times through all faces.")
     ] = 20,
     batch: Annotated[
-        int, typer.Option("--batch", metavar="N", min=2, help="Faces per update.")
-    ] = 128,
+        int | None,
+        typer.Option("--batch", metavar="N", min=2, help="Faces per update (128; of 'pruned' 32)."),
+    ] = None,
     until: Annotated[
         int | None,
         typer.Option(
@@ -65,10 +79,16 @@ def distill(
     JSON: as `train run`; people is 0.
     """
     from faceprint._files import atomic_write
+    from faceprint.training.network_names import PRUNED
     from faceprint.training.run_file import read_run_file
     from faceprint.zoo.catalog import get_card
 
     dim = get_card(teacher).dim or 0
+    pruned = student == PRUNED
+    if width is None:
+        width = 0.5 if pruned else 1.0
+    if batch is None:
+        batch = 32 if pruned else 128
     path = out / "run.toml"
     text = f'''out = "."
 
@@ -96,7 +116,7 @@ low_resolution = 0.1
 epochs = {epochs}
 batch = {batch}
 decay = "cosine"
-'''
+{_GENTLE if pruned else ""}'''
     try:
         if path.exists():
             if path.read_text("utf-8") != text:

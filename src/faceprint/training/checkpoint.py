@@ -47,7 +47,7 @@ def facts_of(run: RunFile, people: PeopleCrops, original: str | None = None) -> 
     """What determines the weights, as JSON values. A checkpoint of other facts is refused.
 
     Args:
-        original: SHA-256 of the graph that a fine-tuning starts from.
+        original: SHA-256 of the graph that the run starts from, if it does.
     """
     digest = hashlib.sha256()
     for sha256, subject in zip(people.hashes, people.subjects.tolist(), strict=True):
@@ -69,8 +69,10 @@ def facts_of(run: RunFile, people: PeopleCrops, original: str | None = None) -> 
         teacher = card_hash(get_card(run.distill.teacher))
         facts["distill"] = dataclasses.asdict(run.distill) | {"card": teacher}
     if run.finetune is not None:
-        facts |= {"finetune": dataclasses.asdict(run.finetune), "original": original}
+        facts["finetune"] = dataclasses.asdict(run.finetune)
         del facts["network"]
+    if original is not None:
+        facts["original"] = original
     known: dict[str, Any] = json.loads(json.dumps(facts))
     return known
 

@@ -10,10 +10,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from faceprint.errors import UsageError
+from faceprint._files import atomic_write
+from faceprint.errors import DatasetError, UsageError
 from faceprint.training.crop_build import PeopleCrops, Progress, build_store
 from faceprint.training.crop_store import CropStore
+from faceprint.training.finetune import Original, TrainableEmbedder, open_original
 from faceprint.training.margins import Tensor
+from faceprint.training.prune import prune
 from faceprint.training.unlabeled import faces_of, open_photographs
 from faceprint.vision.analyzer import load
 from faceprint.vision.load import LoadOptions, load_embedder
@@ -22,15 +25,28 @@ from faceprint.zoo.catalog import get_card
 
 if TYPE_CHECKING:
     from faceprint.training.run_file import RunFile
-    from faceprint.types import Array
+    from faceprint.types import Array, Image
 
-__all__ = ["PAPERS", "TeacherHead", "inherited", "own_data", "prepare_faces", "teacher_of"]
+__all__ = [
+    "PAPERS",
+    "TeacherHead",
+    "cut_student",
+    "inherited",
+    "own_data",
+    "prepare_faces",
+    "pruned_student",
+    "teacher_of",
+]
 
 PAPERS = {
     False: "https://arxiv.org/abs/1503.02531",  # Hinton et al. 2015
     True: "https://arxiv.org/abs/1904.05068",  # Park et al. 2019: relations
 }
 """By whether relations are learned too."""
+
+_STUDENT = "student.onnx"
+_CROPS = 96
+"""Crops that a pruned student is fitted on, before it learns from all."""
 
 
 def teacher_of(run: RunFile) -> ModelCard:
@@ -72,6 +88,43 @@ def prepare_faces(run: RunFile, progress: Progress) -> tuple[PeopleCrops, CropSt
         every = run.distill.faces == "all"
         store, hashes = build_store(found, data.store, analyzer, progress, every_face=every)
     return faces_of(found, store, hashes), store
+
+
+def cut_student(run: RunFile, crops: Image) -> None:
+    """Make the graph of a `pruned` student in `run.out`, unless it is there.
+
+    Args:
+        crops: (n, 112, 112, 3), of which some are looked at.
+
+    Raises:
+        CardError: the teacher can't be trained or pruned; see `open_original` and `prune`.
+        DatasetError: the disk refuses.
+    """
+    assert run.distill is not None
+    path = run.out / _STUDENT
+    if path.exists():
+        return
+    original = open_original(run.distill.teacher)
+    order = np.random.default_rng((run.seed, 6)).permutation(len(crops))
+    chosen = crops[np.sort(order[:_CROPS])].astype(np.float32)
+    blob = torch.from_numpy(chosen.transpose(0, 3, 1, 2).copy() / 127.5 - 1)
+    taken = TrainableEmbedder(original).contracted(blob).numpy()
+    try:
+        atomic_write(path, prune(original.file, run.network.width, taken))
+    except OSError as error:
+        raise DatasetError(f"{path}: {error.strerror or error}") from error
+
+
+def pruned_student(run: RunFile) -> Original:
+    """The graph that `cut_student` made, under the teacher's card.
+
+    Raises:
+        UsageError: it is not there.
+    """
+    path = run.out / _STUDENT
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file; the run has not begun")
+    return Original(teacher_of(run), path)
 
 
 class TeacherHead(nn.Module):  # type: ignore[misc]

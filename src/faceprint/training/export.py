@@ -23,21 +23,23 @@ from faceprint.evaluation.datasets import LabeledSet
 from faceprint.evaluation.embeddings import EmbedOptions
 from faceprint.runtime.session import Session, open_session
 from faceprint.training.checkpoint import Checkpoint, read_checkpoint
-from faceprint.training.crop_build import ALIGNMENT
 from faceprint.training.crop_store import SIZE
-from faceprint.training.distillation import PAPERS, inherited, own_data, teacher_of
+from faceprint.training.distillation import (
+    pruned_student,
+)
 from faceprint.training.finetune import Original, open_original, trainable, write_graph
-from faceprint.training.finetune_table import AIM_NAMES
 from faceprint.training.live_embedder import INPUT, GivenEmbedder, NetworkSession
+from faceprint.training.network_names import PRUNED
 from faceprint.training.networks import build
 from faceprint.training.run_file import RunFile
 from faceprint.training.teacher import teacher_vectors
+from faceprint.training.trained_card import Wanted, one_view, trained_card
 from faceprint.training.unlabeled import refuse_known
 from faceprint.types import Image
 from faceprint.vision.embed import VectorEmbedder
 from faceprint.vision.load import resolve
 from faceprint.zoo import catalog, store
-from faceprint.zoo.card import CardOperatingPoint, InputContract, License, ModelCard, ModelFile
+from faceprint.zoo.card import CardOperatingPoint, ModelCard
 from faceprint.zoo.card_text import card_toml
 from faceprint.zoo.golden import golden_values
 from faceprint.zoo.lint import lint
@@ -50,30 +52,6 @@ _AGREES = 1e-4
 
 _CROPS = 64
 """Crops of the training data that both are compared on."""
-
-_PAPERS = {
-    "arcface": "https://arxiv.org/abs/1801.07698",
-    "cosface": "https://arxiv.org/abs/1801.09414",
-    "adaface": "https://arxiv.org/abs/2204.00964",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What an export is called, and what its card says.
-
-    Attributes:
-        card_id: of the new card.
-        license: of the weights, which is the user's to say.
-        measure_on: photographs of people to measure operating points on, with the run's detector;
-            nobody of the training data.
-        overwrite: the file and the card of that id.
-    """
-
-    card_id: str
-    license: License
-    measure_on: LabeledSet | None = None
-    overwrite: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +91,7 @@ def export(run: RunFile, out: Path, wanted: Wanted) -> Export:
     if wanted.card_id in catalog.card_ids() and not wanted.overwrite:
         raise CardError(f"there is a card {wanted.card_id} already; choose another id")
     checkpoint = read_checkpoint(run.out / "checkpoint.pt")
-    original = None if run.finetune is None else open_original(run.finetune.model)
+    original = _original(run)
     network = _network(run, checkpoint, original)
     if wanted.measure_on is not None:
         _refuse_known(wanted.measure_on, checkpoint.names)
@@ -127,10 +105,7 @@ def export(run: RunFile, out: Path, wanted: Wanted) -> Export:
         else:
             write_graph(original.file, network.graph.changed(), graph)
         session = open_session(graph, runtime="onnxruntime")
-        if original is None:
-            card = _card(run, checkpoint, graph, wanted)
-        else:
-            card = _derived(run, checkpoint, graph, wanted, original.card)
+        card = trained_card(run, checkpoint, graph, wanted, original)
         difference = _difference(network, session, card, crops)
         if not difference <= _AGREES:
             raise CardError(
@@ -174,9 +149,16 @@ def to_onnx(network: nn.Module, path: Path) -> None:
         )
 
 
+def _original(run: RunFile) -> Original | None:
+    """What the run began with, if it was a graph."""
+    if run.finetune is not None:
+        return open_original(run.finetune.model)
+    return pruned_student(run) if run.network.name == PRUNED else None
+
+
 def _network(run: RunFile, checkpoint: Checkpoint, original: Original | None) -> Any:
     net = run.network
-    if original is None or run.finetune is None:
+    if original is None:
         network, name = build(net.name, dim=net.dim, width=net.width, dropout=net.dropout), net.name
     else:
         network, name = trainable(original, run.finetune), original.card.id
@@ -215,70 +197,7 @@ def _difference(network: nn.Module, session: Session, card: ModelCard, crops: Im
     live = NetworkSession(network, torch.device("cpu"), card.dim or 0)
     ours = teacher_vectors(live, replace(card, input=INPUT), crops)
     return float(
-        np.abs(ours - teacher_vectors(session, replace(card, input=_plain(card)), crops)).max()
-    )
-
-
-def _plain(card: ModelCard) -> InputContract:
-    """The card's input without further views of a face."""
-    return replace(card.input, mirror=False, crops=1)
-
-
-def _card(run: RunFile, checkpoint: Checkpoint, graph: Path, wanted: Wanted) -> ModelCard:
-    facts = checkpoint.facts
-    begun = f", starting from {run.network.initial.name}" if run.network.initial else ""
-    width = "" if run.network.width == 1 else f" of width {run.network.width:g}"
-    data = f"{run.data.folder.name}: {facts['photographs']:,}"
-    if run.distill is None:
-        learned, license_, paper = run.loss.name, wanted.license, _PAPERS[run.loss.name]
-        data += f" photographs of {len(checkpoint.names):,} people"
-    else:
-        teacher = teacher_of(run)
-        learned, license_ = f"distilled from {teacher.id}", inherited(wanted.license, teacher)
-        paper = PAPERS[run.distill.relational > 0]
-        data += f" faces without names, as {teacher.id} embeds them{own_data(teacher)}"
-    return ModelCard(
-        id=wanted.card_id,
-        task="embed",
-        decoder="vector",
-        title=f"{run.network.name}{width}, {learned}",
-        description=f"Trained by `faceprint train`: {checkpoint.state['update']:,} updates{begun}.",
-        files=(ModelFile(graph.name, store.file_sha256(graph), graph.stat().st_size),),
-        license=license_,
-        input=INPUT,
-        dim=run.network.dim,
-        alignment=ALIGNMENT,
-        training_data=data,
-        paper=paper,
-    )
-
-
-def _derived(
-    run: RunFile, checkpoint: Checkpoint, graph: Path, wanted: Wanted, original: ModelCard
-) -> ModelCard:
-    """The original's card without what was measured on it, under the stricter of both licenses."""
-    chosen, facts = run.finetune, checkpoint.facts
-    assert chosen is not None
-    own, theirs = wanted.license, original.license
-    allowed, weights = own.stricter_use(theirs), theirs.weights
-    if own.weights != weights:
-        weights = f"{weights}; the changes: {own.weights}"
-    note = f"Made from {original.id}, whose license applies to this model too. {theirs.note}"
-    return replace(
-        original,
-        id=wanted.card_id,
-        title=f"{original.title}, fine-tuned",
-        description=f"{original.id} fine-tuned by `faceprint train finetune` ({chosen.layers}, for "
-        f"{AIM_NAMES[chosen.aim]}): {checkpoint.state['update']:,} updates.",
-        files=(ModelFile(graph.name, store.file_sha256(graph), graph.stat().st_size),),
-        license=replace(theirs, weights=weights, commercial_use=allowed, note=note.strip()),
-        training_data=f"{original.training_data or f'that of {original.id}'}; fine-tuned on "
-        f"{run.data.folder.name}: {facts['photographs']:,} photographs of "
-        f"{len(checkpoint.names):,} people",
-        published=(),
-        operating_points=(),
-        golden=(),
-        quality=None,
+        np.abs(ours - teacher_vectors(session, replace(card, input=one_view(card)), crops)).max()
     )
 
 

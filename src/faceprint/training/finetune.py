@@ -147,18 +147,18 @@ def _change(contract: InputContract) -> tuple[Tensor, Tensor]:
     return first, second
 
 
-def trainable(original: Original, chosen: Finetune) -> TrainableEmbedder:
-    """The original with the weights of `chosen.layers` let free.
+def trainable(original: Original, chosen: Finetune | None = None) -> TrainableEmbedder:
+    """The original with the weights of `chosen.layers` let free; all of them without `chosen`.
 
     Raises:
         CardError: see `TrainableEmbedder`; or the graph has no such layers.
     """
     network = TrainableEmbedder(original)
     graph = network.graph
-    if chosen.layers == "lora":
-        graph.adapt(graph.products(), chosen.rank)
-    elif chosen.layers == "all":
+    if chosen is None or chosen.layers == "all":
         graph.train_weights(graph.weights_from(0))
+    elif chosen.layers == "lora":
+        graph.adapt(graph.products(), chosen.rank)
     elif chosen.layers == "head":
         graph.train_weights(graph.weights_from(graph.last_product()))
     else:

@@ -20,15 +20,22 @@ from faceprint.training.check import CheckOptions, DataReport, check_data
 from faceprint.training.checkpoint import CHECKPOINT, Checkpoint, facts_of, read_checkpoint
 from faceprint.training.crop_build import PeopleCrops, Progress
 from faceprint.training.crop_store import CropStore
-from faceprint.training.distillation import TeacherHead, prepare_faces
+from faceprint.training.distillation import (
+    TeacherHead,
+    cut_student,
+    prepare_faces,
+    pruned_student,
+)
 from faceprint.training.distributed import Group, joined
-from faceprint.training.finetune import open_original, split, start_of
+from faceprint.training.finetune import open_original, split, start_of, trainable
 from faceprint.training.loop import Loop
+from faceprint.training.network_names import PRUNED
 from faceprint.training.people_data import open_people
 from faceprint.training.run_file import Data, RunFile, Validation
 from faceprint.training.run_log import RunLog, require_tensorboard
 from faceprint.training.trainer import Trainer
 from faceprint.vision.analyzer import load
+from faceprint.zoo.store import file_sha256
 
 if TYPE_CHECKING:
     from faceprint.vision.analyzer import FaceAnalyzer
@@ -167,10 +174,14 @@ def _train(run: RunFile, told: Hooks, until: int | None, group: Group) -> Outcom
         run.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DatasetError(f"{run.out}: {error.strerror or error}") from error
-    start, original = None, None
+    start, network, original = None, None, None
     if run.finetune is not None:
         start = start_of(run, people, store)
         original = open_original(run.finetune.model).card.files[0].sha256
+    elif run.network.name == PRUNED:
+        group.on_first(lambda: cut_student(run, store.crops()[people.rows]), share=False)
+        student = pruned_student(run)
+        network, original = trainable(student), file_sha256(student.file)
     trainer = Trainer(
         run,
         len(people.names),
@@ -178,6 +189,7 @@ def _train(run: RunFile, told: Hooks, until: int | None, group: Group) -> Outcom
         run.out,
         head=head,
         start=start,
+        network=network,
         group=group,
     )
     facts = facts_of(run, people, original)

@@ -10,7 +10,7 @@ from pathlib import Path
 from faceprint.errors import UsageError
 from faceprint.training.distill_table import Distill
 from faceprint.training.finetune_table import Finetune
-from faceprint.training.network_names import LOSSES, NETWORKS, TIMM
+from faceprint.training.network_names import LOSSES, NETWORKS, PRUNED, TIMM
 from faceprint.training.typed_toml import read_toml
 
 __all__ = [
@@ -193,7 +193,7 @@ def read_run_file(path: Path) -> RunFile:
 def _problems(run: RunFile) -> Iterator[str]:
     """What is out of range."""
     schedule, shares = run.schedule, dataclasses.asdict(run.augmentation)
-    name, networks = run.network.name, (*NETWORKS, f"{TIMM}NAME")
+    name, networks = run.network.name, (*NETWORKS, PRUNED, f"{TIMM}NAME")
     for key, value, allowed in (
         ("network.name", networks[-1] if name.startswith(TIMM) else name, networks),
         ("loss.name", run.loss.name, LOSSES),
@@ -233,6 +233,8 @@ def _problems(run: RunFile) -> Iterator[str]:
         yield from run.finetune.problems()
     if run.validation is not None and run.validation.every < 1:
         yield "validation.every is below 1"
+    if name == PRUNED and not (run.distill is not None and 0 < run.network.width < 1):
+        yield "network.name 'pruned' is a part of a teacher: it needs distill, and a width below 1"
     if run.distill is not None:
         yield from run.distill.problems()
         if run.loss != Loss() or run.data.against:

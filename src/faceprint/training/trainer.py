@@ -45,6 +45,7 @@ class Trainer:
         out: folder for a batch that gave NaN.
         head: in place of a `ClassHead`.
         start: of a fine-tuning.
+        network: in place of the one that the run file names.
         group: the processes of the run; all of them have the head.
 
     Attributes:
@@ -65,12 +66,14 @@ class Trainer:
         *,
         head: TeacherHead | None = None,
         start: Start | None = None,
+        network: nn.Module | None = None,
         group: Group = ALONE,
     ) -> None:
         self.run, self.per_epoch, self.out, self._group = run, per_epoch, out, group
         self.device = _device(group.device(run.schedule.device))
         torch.manual_seed(run.seed)
-        network = _network(run) if start is None else start.network
+        if network is None:
+            network = _network(run) if start is None else start.network
         self.dim = run.network.dim if start is None else start.dim
         if head is None:
             loss = run.loss

@@ -60,6 +60,9 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("teacher") / "teacher.onnx"
     torch.manual_seed(3)
     network = build("mobilefacenet", dim=16, width=0.125)
+    for module in network.modules():
+        if isinstance(module, torch.nn.PReLU):  # the exporter shares slopes that are the same
+            torch.nn.init.uniform_(module.weight, 0.1, 0.4)
     for _ in range(20):
         network(torch.rand(8, 3, 112, 112) * 2 - 1)
     to_onnx(network, path)
@@ -198,6 +201,31 @@ def test_the_card_says_what_it_was_made_from(run: RunFile) -> None:
         export(run, out, Wanted("other", License("CC0-1.0", "yes"), measure_on=known))
 
 
+def test_a_pruned_teacher_learns_on(place: Path, graph: Path) -> None:
+    text = RUN.replace('"mobilefacenet"\nwidth = 0.125', '"pruned"\nwidth = 0.5')
+    text = text.replace("rate = 0.1", 'rate = 5e-3\noptimizer = "adamw"\nweight_decay = 0.0')
+    (place / "run.toml").write_text(text)
+    run = read_run_file(place / "run.toml")
+    first, outcome = train(replace(run, out=place / "first"), until=1), train(run)
+    assert outcome.updates == 24
+    assert first.loss is not None and first.loss < 0.01, "it begins with what its teacher knew"
+    other = replace(run, out=place / "stopped")
+    train(other, until=3)
+    assert train(other).resumed_at == 3
+    ours, theirs = (
+        read_checkpoint(each.out / "checkpoint.pt").state["network"] for each in (run, other)
+    )
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+    done = export(run, place / "student.onnx", Wanted("student", License("CC0-1.0", "yes")))
+    assert done.card.title == "pruned of width 0.5, distilled from teacher"
+    assert done.card.license.commercial_use == "no"
+    assert done.card.license.weights == "research only; the changes: CC0-1.0"
+    assert done.file.stat().st_size < 0.8 * graph.stat().st_size
+    (run.out / "student.onnx").write_bytes(graph.read_bytes())
+    with pytest.raises(UsageError, match="a run with other original"):
+        train(run)
+
+
 class _ManyFaces:
     """Finds as many faces as the number in the photograph's name says."""
 
@@ -252,5 +280,10 @@ def test_the_command_writes_a_run_file_and_goes_on(
     assert "data: 48 faces" in done.err
     assert "nothing left to do" in faceprint("train", place / "student" / "run.toml").out
     assert "is there with other settings" in faceprint(*words, "--faces", "all", code=2).err
+    pruned = (*words[: words.index("--out")], "--out", place / "pruned", "--student", "pruned")
+    faceprint(*pruned, "--until", "1", "--json")
+    assert 'name = "pruned"\nwidth = 0.5' in (place / "pruned" / "run.toml").read_text()
+    whole = (*pruned[:-3], place / "whole", *pruned[-2:], "--width", "1")
+    assert "a width below 1" in faceprint(*whole, code=2).err
     missing = (*words[:3], "nobody", *words[4:])
     assert "nobody" in faceprint(*missing, code=4).err
