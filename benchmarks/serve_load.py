@@ -14,12 +14,12 @@ refuses some with 429.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import itertools
 import re
 import socket
 import sys
 import tempfile
-import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -122,40 +122,44 @@ class Load:
         return (len(self.times) - before) / (time.perf_counter() - started)
 
 
-def overload(
+async def overload(
     address: Address, route: Route, rate: float, seconds: float, pid: int
 ) -> dict[str, Any]:
-    """Requests at a fixed rate."""
+    """Requests at a fixed rate, each on a connection of its own."""
     times: dict[str, list[float]] = {}
     resident: list[float] = []
-    local = threading.local()
-    late = 0
+    running: set[asyncio.Task[None]] = set()
 
-    def one(index: int) -> None:
+    async def one(index: int) -> None:
         started = time.perf_counter()
         try:
-            if not hasattr(local, "connection"):
-                local.connection = socket.create_connection(address, 60)
-            status = send(local.connection, route, index)
+            reader, writer = await asyncio.open_connection(*address)
+            with closing(writer):
+                writer.write(route.requests[index % len(route.requests)])
+                answer = b""
+                while not (head := _STATUS.match(answer)) or len(answer) < head.end() + int(
+                    head[2]
+                ):
+                    if not (part := await reader.read(1 << 16)):
+                        raise ConnectionResetError
+                    answer += part
+            status = head[1].decode()
         except OSError as error:
             status = type(error).__name__
-        # The service closes the connection of a request that it refuses.
-        if status != "200" and (connection := local.__dict__.pop("connection", None)):
-            connection.close()
         times.setdefault(status, []).append(time.perf_counter() - started)
-        free.release()
 
-    free = threading.Semaphore(_WAITING)
-    with ThreadPoolExecutor(_WAITING) as pool:
-        first = time.perf_counter()
-        for index in range(int(rate * seconds)):
-            time.sleep(max(0.0, first + index / rate - time.perf_counter()))
-            if not free.acquire(blocking=False):
-                late += 1
-                continue
-            pool.submit(one, index)
-            if index % 100 == 0:
-                resident.append(memory(pid))
+    first, late = time.perf_counter(), 0
+    for index in range(int(rate * seconds)):
+        await asyncio.sleep(max(0.0, first + index / rate - time.perf_counter()))
+        if len(running) >= _WAITING:
+            late += 1
+            continue
+        task = asyncio.create_task(one(index))
+        running.add(task)
+        task.add_done_callback(running.discard)
+        if index % 100 == 0:
+            resident.append(memory(pid))
+    await asyncio.gather(*running)
     fifth = max(1, len(resident) // 5)
     return {
         "offered_per_second": round(rate, 1),
@@ -221,7 +225,9 @@ def measure(chosen: argparse.Namespace, folder: Path) -> dict[str, Any]:
                 "memory_mb": round(memory(process.pid), 1),
             }
         rate, route = 2 * median(rounds), each.route
-        result["overload"] = overload(address, route, rate, chosen.seconds, process.pid)
+        result["overload"] = asyncio.run(
+            overload(address, route, rate, chosen.seconds, process.pid)
+        )
     return result
 
 

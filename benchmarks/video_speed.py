@@ -1,6 +1,6 @@
 """A long video in 720p: speed, latency, dropped frames and memory, and the loops of two peers.
 
-    python benchmarks/video_speed.py [--minutes M] [--environments DIR] [--only SIDE]
+    python benchmarks/video_speed.py [--minutes M] [--environments DIR] [--only SIDE] [--live]
 
 The video is made of the sample photographs: three people who move before a structured wall, 25
 frames a second, H.264. faceprint reads it as a file, at the stride that it chooses itself, and then
@@ -8,7 +8,8 @@ one minute of it as a live stream that another process sends at its own pace. Th
 (_peers/video_loop.py) read the file for a minute each, in environments of their own; `dropped` of
 theirs is computed: the frames of a live stream that would have come meanwhile.
 
-Everything runs by itself, one side after the other: the figures need a quiet machine.
+Everything runs by itself, one side after the other: the figures need a quiet machine. --only and
+--live measure a part anew and leave the rest of the result; each part names its commit.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -28,7 +30,7 @@ from typing import Any
 
 import av
 import numpy as np
-from _common import provenance, use_shared_models, write
+from _common import RESULTS, provenance, use_shared_models, write
 from _peers import envs
 from _peers.machine import Watch
 from _video_run import spread
@@ -48,28 +50,38 @@ _HERE = Path(__file__).parent
 
 
 def main() -> int:
-    """Measure and write the result; with --only nothing is written."""
+    """Measure and write the result."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=int, default=10)
     parser.add_argument("--environments", type=Path, default=envs.DEFAULT_FOLDER)
     parser.add_argument("--only", choices=(*OURS, *PEERS), action="append")
+    parser.add_argument("--live", action="store_true", help="only the live stream of our sides")
     given = parser.parse_args()
-    sides: dict[str, Any] = {}
+    path, sides = RESULTS / "video_speed.json", dict[str, Any]()
+    if path.exists() and (given.only or given.live):
+        sides = json.loads(path.read_text("utf-8"))["sides"]
+    made = {key: provenance()[key] for key in ("commit", "date")}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         use_shared_models(folder)
-        video = _video(folder / "long.mp4", given.minutes * 60 // LOOP)
         minute = _video(folder / "minute.ts", 60 // LOOP)
-        for name in given.only or (*OURS, *PEERS):
-            watch = Watch([])
+        video = minute if given.live else _video(folder / "long.mp4", given.minutes * 60 // LOOP)
+
+        def measure(work: Callable[..., dict[str, Any]], name: str, *given: Any) -> dict[str, Any]:
+            watch = Watch([], waited=True)
+            found = work(name, *given) | made | {"others_use_of_the_machine": watch.others()}
+            print(json.dumps({name: found}), file=sys.stderr, flush=True)
+            return found
+
+        for name in given.only or (OURS if given.live else (*OURS, *PEERS)):
             if name in OURS:
-                sides[name] = {"file": _file(name, video), "live": _live(name, minute)}
+                side = sides.setdefault(name, {})
+                if not given.live:
+                    side["file"] = measure(_file, name, video)
+                side["live"] = measure(_live, name, minute)
             else:
-                sides[name] = _peer(name, video, folder, given.environments.resolve())
-            sides[name]["others_use_of_the_machine"] = watch.others()
-            print(json.dumps({name: sides[name]}), file=sys.stderr, flush=True)
-    if given.only:
-        return 0
+                place = given.environments.resolve()
+                sides[name] = measure(_peer, name, video, folder, place)
     write(
         "video_speed",
         {

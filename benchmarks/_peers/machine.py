@@ -17,11 +17,13 @@ class Watch:
 
     Args:
         pids: the processes whose time is our own, with all that they start; this one is too.
+        waited: count the children that this process waited for as well; without, they are sides
+            among `pids`, which are counted by themselves.
         proc: where Linux keeps its counters; the tests have a folder of their own.
     """
 
-    def __init__(self, pids: Iterable[int], proc: Path = _PROC) -> None:
-        self._pids, self._proc = [os.getpid(), *pids], proc
+    def __init__(self, pids: Iterable[int], proc: Path = _PROC, *, waited: bool = False) -> None:
+        self._pids, self._proc, self._waited = [os.getpid(), *pids], proc, waited
         self._start = time.perf_counter()
         self._before = self._counts()
 
@@ -59,7 +61,7 @@ class Watch:
             ]
         except OSError:
             return 0
-        # This process's children are the sides, which are counted by themselves.
-        below = [] if pid == os.getpid() else started
-        times = fields[11:13] if pid == os.getpid() else fields[11:15]
+        alone = pid == os.getpid() and not self._waited
+        below = [] if alone else started
+        times = fields[11:13] if alone else fields[11:15]
         return sum(map(int, times)) + sum(map(self._ticks, below))
