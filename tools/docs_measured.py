@@ -13,6 +13,7 @@ from pathlib import Path
 import docs_people
 import docs_service
 import docs_speed
+import docs_training
 import docs_video
 from docs_results import Results
 
@@ -25,6 +26,7 @@ PAGES = (
     "docs/galleries.md",
     "docs/quantize.md",
     "docs/deploy.md",
+    "docs/training.md",
     "docs/video.md",
     "docs/decisions/0004-smallest-face.md",
     "docs/experiments/clustering.md",
@@ -71,6 +73,9 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "video-identity": docs_video.identity,
     "video-tracks": docs_video.tracks,
     "video-speed": docs_video.speed,
+    "finetune": docs_training.finetune,
+    "train-distill": docs_training.distill,
+    "train-scratch": docs_training.scratch,
     "service-load": docs_service.service_load,
     "service-peers": docs_service.service_peers,
 }

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Results", "table"]
+__all__ = ["NOT_YET", "Results", "table"]
+
+NOT_YET = "Not measured yet: `python benchmarks/{}.py`.\n"
 
 
 class Results:
@@ -18,6 +20,13 @@ class Results:
 
     def __getitem__(self, name: str) -> Any:
         return json.loads((self._folder / f"{name}.json").read_text("utf-8"))
+
+    def get(self, name: str) -> Any:
+        """The file; None where there is none yet."""
+        try:
+            return self[name]
+        except FileNotFoundError:
+            return None
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

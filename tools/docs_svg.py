@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
-__all__ = ["Bar", "Panel", "chart"]
+__all__ = ["STYLE", "Bar", "Panel", "chart"]
 
-_STYLE = """\
+STYLE = """\
 text { font: 13px system-ui, -apple-system, "Segoe UI", Helvetica, Arial, sans-serif }
 text { fill: #1f2328 }
 .title { font-weight: 600; font-size: 14px } .quiet { fill: #59636e }
@@ -74,7 +74,7 @@ def chart(panels: Sequence[Panel], legend: Sequence[tuple[str, str]], descriptio
         f'height="{y}" role="img">'
     )
     title = f"<title>{escape(description)}</title>"
-    return "\n".join([head, title, f"<style>{_STYLE}</style>", *body, "</svg>"]) + "\n"
+    return "\n".join([head, title, f"<style>{STYLE}</style>", *body, "</svg>"]) + "\n"
 
 
 def _panel(body: list[str], panel: Panel, y: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from docs_results import Results, table
+from docs_results import NOT_YET, Results, table
 
 __all__ = ["identity", "speed", "tracks"]
 
@@ -13,17 +13,6 @@ _KINDS = {
     "plain_mean": "tracks by the plain mean",
     "single_frames": "single frames",
 }
-
-
-_NOT_YET = "Not measured yet: `python benchmarks/{}.py`.\n"
-
-
-def _measured(results: Results, name: str) -> Any:
-    """The result; None where there is none yet."""
-    try:
-        return results[name]
-    except FileNotFoundError:
-        return None
 
 
 def identity(results: Results) -> str:
@@ -53,9 +42,9 @@ def _identity_cell(side: dict[str, Any]) -> str:
 
 def tracks(results: Results) -> str:
     """TPIR and FPIR of tracks and of single frames."""
-    measured = _measured(results, "video_tracks")
+    measured = results.get("video_tracks")
     if measured is None:
-        return _NOT_YET.format("video_tracks")
+        return NOT_YET.format("video_tracks")
     rows, said = [], []
     for name, side in measured["rows"].items():
         for kind, words in _KINDS.items():
@@ -88,9 +77,9 @@ def tracks(results: Results) -> str:
 
 def speed(results: Results) -> str:
     """Frames a second, latency, dropped frames and memory."""
-    measured = _measured(results, "video_speed")
+    measured = results.get("video_speed")
     if measured is None:
-        return _NOT_YET.format("video_speed")
+        return NOT_YET.format("video_speed")
     rows = []
     for name, side in measured["sides"].items():
         if "left_out" in side:

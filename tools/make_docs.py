@@ -23,6 +23,7 @@ from docs_measured import measured_page
 from docs_models import models_page
 from docs_python import python_page
 from docs_scaling import scaling_page
+from docs_training import loss_plot
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -44,6 +45,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "docs/benchmarks.md": lambda: benchmarks_page(RESULTS),
     "docs/images/benchmarks-ratios.svg": lambda: ratios_plot(RESULTS),
     "docs/images/benchmarks-speed.svg": lambda: speed_plot(RESULTS),
+    "docs/images/train-scratch.svg": lambda: loss_plot(RESULTS),
 }
 
 
