@@ -35,7 +35,8 @@ def service_load(results: Results) -> str:
         f"{over['offered_per_second']:.0f} searches a second, twice what it can answer, "
         f"{answered['count']:,} were answered and {refused['count']:,} refused with 429: 99 of "
         f"100 within {refused['milliseconds']['p99']:.0f} ms, the slowest within "
-        f"{refused['milliseconds']['most']:.0f} ms. Memory: {before:.0f} MB, then {after:.0f} MB.\n"
+        f"{refused['milliseconds']['most']:.0f} ms. Memory, without the "
+        f"worker processes: {before:.0f} MB, then {after:.0f} MB.\n"
     )
 
 

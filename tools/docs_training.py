@@ -128,9 +128,8 @@ def loss_plot(folder: Path) -> str:
         body.append(
             f'<line class="axis" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{height}" y2="{height}"/>'
         )
-        body.append(
-            f'<text class="quiet" x="{_LEFT - 10}" y="{height}" dy="4" text-anchor="end">{value}</text>'
-        )
+        place = f'x="{_LEFT - 10}" y="{height}" dy="4" text-anchor="end"'
+        body.append(f'<text class="quiet" {place}>{value}</text>')
     for epoch in range(0, int(last) + 1, max(1, round(last / 8))):
         x = f"{_LEFT + across * epoch / last:.1f}"
         y = _HEIGHT - _BOTTOM + 20
