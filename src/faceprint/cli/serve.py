@@ -172,8 +172,8 @@ def serve(
 def _processes(models: ModelOptions, threads: int) -> int | None:
     """The number of worker processes; None for the usual one.
 
-    On a processor of few cores, where other commands have none, each core has one: answering
-    requests is Python code, and in this process it would wait for the photographs' turn.
+    With fewer than four cores, where other commands have none, there is one per core: requests are
+    answered by Python code, which runs on one thread at a time and would wait for the photographs.
     """
     asked = models.processes or settings.processes()
     on_cpu = (models.device or settings.default_device()) == "cpu"

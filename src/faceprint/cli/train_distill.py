@@ -48,7 +48,7 @@ def distill(
     ] = "mobilefacenet",
     width: Annotated[
         float | None,
-        typer.Option("--width", help="Factor on the student's channels (1; of 'pruned' 0.5)."),
+        typer.Option("--width", help="Factor on the student's channels. [1; 0.5 for 'pruned']"),
     ] = None,
     faces: Annotated[
         Literal["largest", "all"], typer.Option("--faces", help="Faces of each photograph.")
@@ -61,7 +61,9 @@ def distill(
     ] = 20,
     batch: Annotated[
         int | None,
-        typer.Option("--batch", metavar="N", min=2, help="Faces per update (128; of 'pruned' 32)."),
+        typer.Option(
+            "--batch", metavar="N", min=2, help="Faces per update. [128; 32 for 'pruned']"
+        ),
     ] = None,
     until: Annotated[
         int | None,

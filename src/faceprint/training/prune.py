@@ -32,7 +32,7 @@ _BETWEEN = {"BatchNormalization", "Clip", "LeakyRelu", "PRelu", "Relu"}
 """Operators on each channel by itself, which may stand between a block's convolutions."""
 
 _MULTIPLE = 8
-"""Channels are kept in eights, as processors like them."""
+"""The number of channels kept is a multiple of this, which processors handle best."""
 
 _ROWS = 40
 """Places of the maps that are looked at, per channel; least squares wants many more than one."""

@@ -234,7 +234,7 @@ def _problems(run: RunFile) -> Iterator[str]:
     if run.validation is not None and run.validation.every < 1:
         yield "validation.every is below 1"
     if name == PRUNED and not (run.distill is not None and 0 < run.network.width < 1):
-        yield "network.name 'pruned' is a part of a teacher: it needs distill, and a width below 1"
+        yield "network.name 'pruned' is a smaller teacher: it needs distill and a width below 1"
     if run.distill is not None:
         yield from run.distill.problems()
         if run.loss != Loss() or run.data.against:

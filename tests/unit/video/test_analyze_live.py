@@ -5,14 +5,16 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 from video_clips import RATE, clip, write
 
 import faceprint
 from faceprint.errors import InputError, UsageError
-from faceprint.video.analyze import analyze_video
+from faceprint.video.analyze import _awaited, analyze_video
 from faceprint.video.options import VideoOptions, VideoProgress
+from faceprint.video.pace import Pace
 from faceprint.vision.analyzer import FaceAnalyzer
 
 
@@ -106,3 +108,19 @@ def test_a_live_stream_cannot_be_started_later(
 ) -> None:
     with pytest.raises(UsageError, match="can't be started"):
         list(analyze_video(camera(False), analyzer, options=VideoOptions(start=1.0)))
+
+
+def test_the_wait_for_a_camera_is_no_work() -> None:
+    now = [0.0]
+
+    def camera() -> Iterator[int]:
+        for number in range(50):
+            now[0] += 0.04
+            yield number
+
+    pace, newest = Pace(None, 25.0, lambda: now[0]), cast("Any", camera())
+    for _ in _awaited(newest, pace):
+        if pace.due():
+            with pace.analysis():
+                now[0] += 0.01
+    assert pace.stride == 2
