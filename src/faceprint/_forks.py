@@ -3,6 +3,10 @@
 A runtime's thread pool is copied without its threads; calling it, or even deleting it, waits
 forever. So in a child (gunicorn's --preload, multiprocessing's fork) objects drop their sessions
 and open new ones, and the dropped sessions are never deleted.
+
+OpenCV's pool has one lock for each of its threads, which a thread takes to go to sleep. A child
+that is forked at that moment inherits it locked, and waits for it forever (2 of 2,000 that were
+forked right after the pool's work). So OpenCV's threads end before a fork; it starts new ones.
 """
 
 from __future__ import annotations
@@ -66,6 +70,22 @@ def inherited(module: str) -> bool:
     return module in _INHERITED_MODULES
 
 
+_opencv_threads: list[int] = []
+"""Their number before the forks that are under way."""
+
+
+def _stop_opencv() -> None:
+    cv2 = sys.modules.get("cv2")
+    if cv2 is not None and hasattr(cv2, "setNumThreads"):  # imported whole
+        _opencv_threads.append(cv2.getNumThreads())
+        cv2.setNumThreads(1)
+
+
+def _allow_opencv() -> None:
+    if _opencv_threads:
+        sys.modules["cv2"].setNumThreads(_opencv_threads.pop())
+
+
 def _in_child() -> None:
     _INHERITED_MODULES.update(sys.modules)
     for target in tuple(_REGISTERED):
@@ -73,4 +93,7 @@ def _in_child() -> None:
 
 
 if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(
+        before=_stop_opencv, after_in_parent=_allow_opencv, after_in_child=_allow_opencv
+    )
     os.register_at_fork(after_in_child=_in_child)

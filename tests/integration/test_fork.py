@@ -24,7 +24,7 @@ BOUND = 240
 """Seconds after which a process is taken to hang; none is expected to come near."""
 
 FORKED = """
-import os, sys, warnings
+import faulthandler, os, sys, warnings
 warnings.simplefilter("ignore")
 import faceprint
 from faceprint.vision.streaming import process_pool
@@ -37,6 +37,7 @@ def work():
     return [face.embedding.vector.tobytes() for result in many for face in result.faces], len(one)
 expected = work()
 child = os.fork()
+faulthandler.dump_traceback_later(120, exit=True)  # says where either of them hangs
 if not child:
     # Ends as programs do: what the parent left behind is not waited for at the end either.
     sys.exit(7 if work()[1] == expected[1] else 8)
@@ -46,8 +47,33 @@ print(os.waitstatus_to_exitcode(status), flush=True)
 """
 
 
-def run(*arguments: str) -> str:
-    command = [sys.executable, "-c", FORKED, *arguments]
+OPENCV = """
+import os
+def threads():
+    return len(os.listdir("/proc/self/task"))
+at_fork = []
+os.register_at_fork(before=lambda: at_fork.append(threads()))  # runs after those registered later
+import cv2, faceprint, numpy
+faceprint.load
+before = threads()
+cv2.setNumThreads(4)
+noise = numpy.zeros((1500, 1500, 3), numpy.uint8)
+def halved():
+    return cv2.resize(noise, (750, 750), interpolation=cv2.INTER_CUBIC)
+halved()
+assert threads() > before, "OpenCV has threads of its own"
+child = os.fork()
+halved()
+if not child:
+    os._exit(cv2.getNumThreads())
+assert at_fork == [before], "they had ended at the fork"
+assert cv2.getNumThreads() == 4
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def run(*arguments: str, program: str = FORKED) -> str:
+    command = [sys.executable, "-c", program, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=BOUND, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -70,6 +96,12 @@ def test_a_forked_child_analyses(runtime: str, needs: tuple[str, ...]) -> None:
 
 def test_a_forked_child_leaves_its_parents_workers_alone() -> None:
     assert run("onnxruntime", "2", *map(str, SAMPLES[:2])) == "7"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads can't be counted here")
+def test_opencvs_threads_end_before_a_fork() -> None:
+    """One that goes to sleep holds a lock, which the child would inherit and wait for forever."""
+    assert run(program=OPENCV) == "4"
 
 
 def test_a_stream_that_the_parent_began_says_so_in_the_child() -> None:
