@@ -44,7 +44,7 @@ class HnswSettings:
         expansion_add, expansion_search: candidates kept while building and searching.
         dtype: of the vectors in the graph: `i8`, `f16` or `f32`.
         rerank: the least number of candidates that are compared exactly.
-        threads: for building and for batches; 0 for all.
+        search_threads: for batches of probes; 0 for all.
     """
 
     connectivity: int = 16
@@ -52,7 +52,7 @@ class HnswSettings:
     expansion_search: int = 96
     dtype: str = "i8"
     rerank: int = 8
-    threads: int = 0
+    search_threads: int = 0
 
 
 class UsearchIndex:
@@ -92,11 +92,12 @@ class UsearchIndex:
         return np.asarray(self._graph.keys, np.int64) if len(self._graph) else np.empty(0, np.int64)
 
     def add(self, keys: Keys, vectors: Array) -> None:
-        """Insert vectors, on several threads."""
+        """Insert vectors, on one thread: on two, usearch 2.26 left some that no search reaches.
+
+        Of 3,000 vectors up to 21 did not find themselves; on one thread none ever.
+        """
         if len(keys):
-            self._graph.add(
-                keys.astype(np.uint64), self._encode(vectors), threads=self.settings.threads
-            )
+            self._graph.add(keys.astype(np.uint64), self._encode(vectors), threads=1)
 
     def remove(self, keys: Keys) -> None:
         """Unlink; the bytes stay until the graph is rebuilt, so it is not saved before."""
@@ -115,7 +116,9 @@ class UsearchIndex:
         # A single probe is passed as a vector: a batch of one would wait for threads to start.
         single = len(probes) == 1
         found = self._graph.search(
-            coded[0] if single else coded, wide, threads=1 if single else self.settings.threads
+            coded[0] if single else coded,
+            wide,
+            threads=1 if single else self.settings.search_threads,
         )
         keys = np.asarray(found.keys).astype(np.int64).reshape(len(probes), -1)
         if single:

@@ -127,6 +127,20 @@ def test_usearch_finds_nearly_all_and_measures_exactly(world: World) -> None:
     _nearly_all(UsearchIndex(DIM, world.fetch), world)
 
 
+def test_every_vector_of_a_graph_can_be_reached() -> None:
+    """Built on two threads, graphs of three photographs a person had some that no search found."""
+    pytest.importorskip("usearch", reason="faceprint[ann] is not installed")
+    from faceprint.recognition.index.usearch import UsearchIndex
+
+    keys = np.arange(3000, dtype=np.int64)
+    for seed in range(4):
+        vectors = np.repeat(unit(1000, seed), 3, axis=0) + 0.3 * unit(3000, 10 + seed)
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        index = UsearchIndex(DIM, lambda wanted, stored=vectors: (wanted, stored[wanted]))
+        index.add(keys, vectors)
+        assert (index.search(vectors, 1).keys[:, 0] == keys).all()
+
+
 def test_signs_find_nearly_all_and_measure_exactly(world: World) -> None:
     _nearly_all(BinaryLshIndex(DIM, world.fetch), world)
 
