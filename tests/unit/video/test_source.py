@@ -93,6 +93,19 @@ def test_a_telephone_held_upright(tmp_path: Path, degrees: int) -> None:
         assert np.abs(image.astype(int) - expected).mean() < 6
 
 
+@pytest.mark.parametrize("rotation", [None, 90])
+def test_a_frame_goes_when_nobody_holds_it(tmp_path: Path, rotation: int | None) -> None:
+    """Python's garbage collector may come hundreds of frames later."""
+    made = clip("pan")
+    with Video(write(tmp_path / "v.mp4", made.frames[:2], made.times[:2], rotation=rotation)) as v:
+        for frame in v.frames():
+            before = sys.getrefcount(frame.raw)
+            frame.image()
+            frame.thumbnail()
+            after = sys.getrefcount(frame.raw)
+            assert after == before
+
+
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_a_truncated_file_gives_what_is_there_and_one_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str
