@@ -10,6 +10,23 @@ from PIL import Image as Pillow
 
 SIZE = 112
 
+RUN_DATA = """
+out = "run"
+seed = 5
+[data]
+folder = "people"
+store = "store"
+aligned = true
+"""
+"""The beginning of a run file: the folder that `write_people` made, in the run file's folder."""
+
+RUN_NETWORK = """[network]
+name = "mobilefacenet"
+width = 0.125
+dim = 16
+"""
+"""A network that trains in seconds."""
+
 
 def write_people(root: Path, people: int = 12, each: int = 6, seed: int = 0) -> Path:
     """A folder per person with aligned crops; returns `root`."""

@@ -82,7 +82,7 @@ def finetune(results: Results) -> str:
                 f"{each['aim']}: accuracy of plain LFW",
                 f"{100 * before:.2f} %",
                 f"{100 * after:.2f} %",
-                f"{-100 * each['accuracy_lost']:+.2f} points",
+                f"{0.0 - 100 * each['accuracy_lost']:+.2f} points",
                 "; ".join(
                     f"{100 * r['accuracy']['low']:+.1f} to {100 * r['accuracy']['high']:+.1f}"
                     for r in own
@@ -90,10 +90,14 @@ def finetune(results: Results) -> str:
             )
         )
     head = ("", "before", "after", "change", "change in points per seed, 95 %")
-    settings = measured["settings"]
+    models = "; ".join(
+        f"{each['aim']}: {each['model']}, `--layers {each['layers']}`, {each['epochs']} epochs, "
+        f"{len(each['seeds'])} seeds"
+        for each in measured["summary"]
+    )
     return (
-        f"{table(head, rows)}\nFNMR at an FMR of 1 %, means over {len(own)} seeds; "
-        f"{settings['model']}, `--layers {settings['layers']}` ({measured['date']}).\n"
+        f"{table(head, rows)}\nFNMR at an FMR of 1 %, means over the seeds ({measured['date']}). "
+        f"{models}.\n"
     )
 
 

@@ -50,7 +50,7 @@ def finetune(
     layers: Annotated[
         Literal["all", "last-stage", "lora", "head"],
         typer.Option("--layers", help="What is trained; `lora` adds low-rank changes."),
-    ] = "all",
+    ] = "lora",
     rank: Annotated[int, typer.Option("--rank", min=1, help="Rank of the changes of lora.")] = 8,
     epochs: Annotated[int, typer.Option("--epochs", min=1, help="Passes over the data.")] = 2,
     hold_out: Annotated[

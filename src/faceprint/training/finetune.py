@@ -159,13 +159,16 @@ def trainable(original: Original, chosen: Finetune | None = None) -> TrainableEm
         graph.train_weights(graph.weights_from(0))
     elif chosen.layers == "lora":
         graph.adapt(graph.products(), chosen.rank)
+        if not any(value.requires_grad for value in network.parameters()):
+            raise CardError(
+                f"{original.card.id}: its weights are too small for changes of rank {chosen.rank}; "
+                "choose a lower rank (--rank), or train every weight (--layers all)"
+            )
     elif chosen.layers == "head":
         graph.train_weights(graph.weights_from(graph.last_product()))
     else:
         probe = network.contracted(torch.zeros(1, 3, 112, 112))
         graph.train_weights(graph.weights_from(graph.last_stage(probe)))
-    if not any(value.requires_grad for value in network.parameters()):
-        raise CardError(f"{original.card.id}: no weight is left to train; lower finetune.rank")
     return network
 
 

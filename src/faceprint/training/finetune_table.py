@@ -29,7 +29,7 @@ class Finetune:
 
     model: str
     aim: str = "covered"
-    layers: str = "all"
+    layers: str = "lora"
     rank: int = 8
     distill: float = 1.0
     labels: float = 0.0

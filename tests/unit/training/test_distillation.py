@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training_data import write_people
+from training_data import RUN_DATA, RUN_NETWORK, write_people
 
 torch = pytest.importorskip("torch", reason="faceprint[train] is not installed")
 pytest.importorskip("onnx", reason="faceprint[train] is not installed")
@@ -31,18 +31,10 @@ from faceprint.zoo import catalog, store  # noqa: E402
 from faceprint.zoo.card import License, ModelCard, ModelFile  # noqa: E402
 from faceprint.zoo.card_text import card_toml  # noqa: E402
 
-RUN = """
-out = "run"
-seed = 5
-[data]
-folder = "photos"
-store = "store"
-aligned = true
-[network]
-name = "mobilefacenet"
-width = 0.125
-dim = 16
-[distill]
+RUN = (
+    RUN_DATA.replace("people", "photos")
+    + RUN_NETWORK
+    + """[distill]
 teacher = "teacher"
 [schedule]
 epochs = 6
@@ -52,6 +44,7 @@ warmup_epochs = 0.5
 threads = 1
 log_every = 6
 """
+)
 
 
 @pytest.fixture(scope="module")

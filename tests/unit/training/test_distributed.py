@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from command_line import CommandLine
-from training_data import write_people
+from training_data import RUN_DATA, RUN_NETWORK, write_people
 
 torch = pytest.importorskip("torch", reason="faceprint[train] is not installed")
 
@@ -23,18 +23,10 @@ from faceprint.training.distributed import ALONE, Group, group_of_environment  #
 from faceprint.training.run import train  # noqa: E402
 from faceprint.training.run_file import RunFile, read_run_file  # noqa: E402
 
-RUN = """
-out = "run"
-seed = 5
-[data]
-folder = "people"
-store = "store"
-aligned = true
-[network]
-name = "mobilefacenet"
-width = 0.125
-dim = 16
-[loss]
+RUN = (
+    RUN_DATA
+    + RUN_NETWORK
+    + """[loss]
 name = "adaface"
 scale = 8
 sample_rate = 0.5
@@ -51,6 +43,7 @@ warmup_epochs = 0.5
 threads = 1
 log_every = 1
 """
+)
 
 # Without batch statistics, which each process has of its own part on the CPU; and smooth, since the
 # gradient of a ReLU near zero depends on the last digit.

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training_data import write_people
+from training_data import RUN_DATA, write_people
 
 torch = pytest.importorskip("torch", reason="faceprint[train] is not installed")
 pytest.importorskip("onnx", reason="faceprint[train] is not installed")
@@ -28,13 +28,9 @@ from faceprint.zoo import catalog, store  # noqa: E402
 from faceprint.zoo.card import License  # noqa: E402
 from faceprint.zoo.card_io import read_card  # noqa: E402
 
-RUN = """
-out = "run"
-[data]
-folder = "people"
-store = "store"
-aligned = true
-[network]
+RUN = (
+    RUN_DATA
+    + """[network]
 name = "iresnet18"
 width = 0.0625
 dim = 32
@@ -46,6 +42,7 @@ epochs = 1
 batch = 12
 threads = 1
 """
+)
 FREE = License("CC0-1.0", "yes")
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training_data import write_people
+from training_data import RUN_DATA, write_people
 
 torch = pytest.importorskip("torch", reason="faceprint[train] is not installed")
 onnx = pytest.importorskip("onnx", reason="faceprint[train] is not installed")
@@ -43,14 +43,11 @@ from faceprint.zoo.card import (  # noqa: E402
 from faceprint.zoo.card_io import read_card  # noqa: E402
 from faceprint.zoo.card_text import card_toml  # noqa: E402
 
-RUN = """
-out = "run"
-[data]
-folder = "people"
-store = "store"
-aligned = true
-[finetune]
+RUN = (
+    RUN_DATA
+    + """[finetune]
 model = "small"
+layers = "all"
 hold_out = 0.6
 [augmentation]
 mask = 0.7
@@ -63,6 +60,7 @@ weight_decay = 0.0
 threads = 1
 log_every = 1
 """
+)
 POINT = OperatingPoint(0.3, 0.01, 0.005, 0.02, 0.1, "fmr-0.01", "measured elsewhere")
 
 
@@ -155,6 +153,11 @@ def test_every_choice_of_layers_moves_towards_the_targets(place: Path, layers: s
     assert losses[-1] < losses[0]
 
 
+def test_changes_larger_than_every_weight_are_refused(place: Path) -> None:
+    with pytest.raises(CardError, match=r"small: its weights are too small .* rank 9999; .*--rank"):
+        trainable(open_original("small"), Finetune("small", rank=9999))
+
+
 def test_a_run_resumes_exactly_and_its_report_says_what_it_saw(run: RunFile, place: Path) -> None:
     from faceprint.training.checkpoint import read_checkpoint
     from faceprint.training.run import train
@@ -227,7 +230,7 @@ def test_weights_that_do_not_fit_are_refused(place: Path) -> None:
     ],
 )
 def test_settings_out_of_range_are_refused(place: Path, line: str, message: str) -> None:
-    text = RUN.replace('model = "small"', f'model = "small"\n{line}')
+    text = RUN.replace('layers = "all"', line)
     (place / "bad.toml").write_text(text)
     with pytest.raises(UsageError, match=message):
         read_run_file(place / "bad.toml")
@@ -247,6 +250,8 @@ def test_the_command_writes_its_run_file_and_goes_on(
     assert "FNMR at FMR 0.01: people held out, 7 people" in again.out
     assert "has other settings" in faceprint(*words, "--aligned", code=2).err
     few = faceprint(*words[:-1], place / "few", "--aligned", code=2).err
+    chosen = read_run_file(place / "few" / "run.toml").finetune
+    assert chosen == Finetune("small"), "the command and a run file have the same defaults"
     assert "4 people held out with 16 photographs make 96 pairs of two people" in few
     assert "--from and --out are needed" in faceprint(*words[:3], code=2).err
     assert "says the model" in faceprint("train", "finetune", run_file, *words[3:], code=2).err

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from training_data import write_pairs, write_people
+from training_data import RUN_DATA, RUN_NETWORK, write_pairs, write_people
 
 torch = pytest.importorskip("torch", reason="faceprint[train] is not installed")
 
@@ -20,18 +20,10 @@ from faceprint.training.checkpoint import read_checkpoint  # noqa: E402
 from faceprint.training.run import Hooks, train  # noqa: E402
 from faceprint.training.run_file import RunFile, Validation, read_run_file  # noqa: E402
 
-RUN = """
-out = "run"
-seed = 5
-[data]
-folder = "people"
-store = "store"
-aligned = true
-[network]
-name = "mobilefacenet"
-width = 0.125
-dim = 16
-[loss]
+RUN = (
+    RUN_DATA
+    + RUN_NETWORK
+    + """[loss]
 name = "arcface"
 margin = 0.2
 scale = 8
@@ -46,6 +38,7 @@ warmup_epochs = 0.5
 threads = 1
 log_every = 2
 """
+)
 
 
 @pytest.fixture(scope="module")

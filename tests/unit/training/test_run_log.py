@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training_data import write_pairs, write_people
+from training_data import RUN_DATA, write_pairs, write_people
 
 torch = pytest.importorskip("torch", reason="faceprint[train] is not installed")
 
@@ -18,13 +18,9 @@ from faceprint.training.run import Hooks, train  # noqa: E402
 from faceprint.training.run_file import RunFile, read_run_file  # noqa: E402
 from faceprint.training.run_log import RunLog  # noqa: E402
 
-RUN = """
-out = "run"
-[data]
-folder = "people"
-store = "store"
-aligned = true
-[network]
+RUN = (
+    RUN_DATA
+    + """[network]
 name = "mobilefacenet"
 width = 0.125
 dim = 8
@@ -41,6 +37,7 @@ path = "test"
 pairs = "pairs.csv"
 aligned = true
 """
+)
 
 
 @pytest.fixture
