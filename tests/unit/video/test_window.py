@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sys
 
+import PIL
 import pytest
 
 from faceprint.cli.exit_codes import MISSING, exit_code
@@ -12,6 +13,7 @@ from faceprint.video.window import TkWindow
 @pytest.mark.parametrize("module", ["tkinter", "PIL.ImageTk"])
 def test_a_python_without_tkinter(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     monkeypatch.setitem(sys.modules, module, None)
+    monkeypatch.delattr(PIL, "ImageTk", raising=False)  # imported before, it would still be found
     with pytest.raises(MissingExtraError, match="apt install python3-tk") as caught:
         TkWindow()
     assert exit_code(caught.value) == MISSING
