@@ -18,7 +18,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str], otherwise: str = ""
     """
     names = list(known)
     lowered = {one.lower(): one for one in names}
-    close = difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name.lower(), lowered, n=3, cutoff=0.55)
     if close:
         hint = f"did you mean {' or '.join(lowered[one] for one in close)}?"
     else:

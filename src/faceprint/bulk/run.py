@@ -217,7 +217,7 @@ class _Run:
         """Store and count the photographs."""
         total = self._manifest.list_inputs(sources)
         if not total:
-            raise UsageError("no photographs found")
+            raise UsageError("no photographs found in the files and folders given")
         self._progress.begin(total)
 
     def embed_parts(self) -> bool:

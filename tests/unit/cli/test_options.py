@@ -121,7 +121,9 @@ def test_commands_load_the_module_they_name() -> None:
 
 def test_an_unknown_command_gets_similar_ones(capsys: pytest.CaptureFixture[str]) -> None:
     said = CommandLine(capsys)("verfy", "a", "b", code=2).err
-    assert "no command named 'verfy'; did you mean verify" in said
+    assert "no command named 'verfy'; did you mean verify?" in said
+    said = CommandLine(capsys)("compare", "a", "b", code=2).err
+    assert "no command named 'compare'; there are demo, verify" in said, "cache is not similar"
 
 
 def test_the_models_that_made_a_file_are_preferred_where_none_are_named(
