@@ -42,6 +42,9 @@ _ENROLLED = 100
 _WAITING = 256
 """Requests that the clients of the overload keep open at the most."""
 
+_PROMPT = 0.05
+"""Seconds within which a refusal should come."""
+
 _BOUNDARY = "faceprint-benchmark"
 _STATUS = re.compile(rb"HTTP/1.1 (\d+) .*?content-length: (\d+)\r\n.*?\r\n\r\n", re.S | re.I)
 
@@ -125,7 +128,11 @@ class Load:
 async def overload(
     address: Address, route: Route, rate: float, seconds: float, pid: int
 ) -> dict[str, Any]:
-    """Requests at a fixed rate, each on a connection of its own."""
+    """Requests at a fixed rate, each on a connection of its own.
+
+    `own_delay_ms` says how late this process itself was to send them: as late may it have been to
+    read the answers.
+    """
     times: dict[str, list[float]] = {}
     resident: list[float] = []
     running: set[asyncio.Task[None]] = set()
@@ -149,8 +156,11 @@ async def overload(
         times.setdefault(status, []).append(time.perf_counter() - started)
 
     first, late = time.perf_counter(), 0
+    own: list[float] = []
     for index in range(int(rate * seconds)):
-        await asyncio.sleep(max(0.0, first + index / rate - time.perf_counter()))
+        due = first + index / rate
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+        own.append(max(0.0, time.perf_counter() - due))
         if len(running) >= _WAITING:
             late += 1
             continue
@@ -165,9 +175,14 @@ async def overload(
         "offered_per_second": round(rate, 1),
         "not_sent": late,
         "answers": {
-            status: {"count": len(values), "milliseconds": percentiles(values)}
+            status: {
+                "count": len(values),
+                "milliseconds": percentiles(values),
+                "over_50_ms": sum(value > _PROMPT for value in values),
+            }
             for status, values in sorted(times.items())
         },
+        "own_delay_ms": percentiles(own),
         "memory_mb": {
             "second_fifth": round(median(resident[fifth : 2 * fifth]), 1),
             "last_fifth": round(median(resident[-fifth:]), 1),

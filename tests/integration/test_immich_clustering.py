@@ -19,6 +19,9 @@ from faceprint.server.app import ServiceOptions, create_app
 _MAX_DISTANCE, _MIN_FACES, _MIN_SCORE = 0.5, 3, 0.7
 """Immich's defaults for facial recognition."""
 
+_ADVISED = 0.6
+"""The maximum distance that docs/rest.md advises for this embedder."""
+
 _ENTRIES = json.dumps(
     {
         "facial-recognition": {
@@ -64,26 +67,48 @@ def test_the_door_costs_immich_no_accuracy(
             for face in answer.raise_for_status().json()["facial-recognition"]:
                 people.append(path.parent.name)
                 vectors.append(json.loads(face["embedding"]))
-    immich = by_immichs_rule(people, vectors)
-
     results = list(analyzer.analyze_many(paths))
     faces = [(r.source, f.embedding) for r in results for f in r.faces if f.score >= _MIN_SCORE]
-    direct = by_immichs_rule(
-        [Path(str(source)).parent.name for source, _ in faces],
-        [embedding.vector for _, embedding in faces if embedding is not None],
+    owners = [Path(str(source)).parent.name for source, _ in faces]
+    direct = [embedding.vector for _, embedding in faces if embedding is not None]
+    found = {}
+    for distance in (_MAX_DISTANCE, _ADVISED):
+        immich = by_immichs_rule(people, vectors, distance)
+        found[distance] = immich, clustered(results, 1 - distance)
+        print(f"distance {distance}: Immich's rule {immich:.4f}; cluster {found[distance][1]:.4f}")
+        assert immich == pytest.approx(by_immichs_rule(owners, direct, distance), abs=0.01)
+        # Average linkage at the same number joins less than Immich's rule, so it may find fewer.
+        assert immich > found[distance][1] - 0.01
+    assert found[_ADVISED][0] == pytest.approx(found[_ADVISED][1], abs=0.01)
+    assert found[_ADVISED][0] > found[_MAX_DISTANCE][0] + 0.05
+
+
+@pytest.mark.slow
+def test_the_advice_costs_nothing_on_wide_photographs(
+    analyzer: faceprint.FaceAnalyzer, shared_faces: Path
+) -> None:
+    results = list(analyzer.analyze_many(two_hundred(shared_faces / "lfw")))
+    faces = [(r.source, f.embedding) for r in results for f in r.faces if f.score >= _MIN_SCORE]
+    owners = [Path(str(source)).parent.name for source, _ in faces]
+    vectors = [embedding.vector for _, embedding in faces if embedding is not None]
+    default, advised, far = (
+        by_immichs_rule(owners, vectors, distance) for distance in (_MAX_DISTANCE, _ADVISED, 0.75)
     )
-    album = faceprint.cluster(results, threshold=1 - _MAX_DISTANCE)
+    print(f"LFW: {default:.4f} at the default, {advised:.4f} as advised, {far:.4f} at 0.75")
+    assert advised >= default - 0.01
+    assert far < advised - 0.1, "people are mixed up"
+
+
+def clustered(results: list[faceprint.AnalyzedImage], threshold: float) -> float:
+    """BCubed F of `cluster` at a constant threshold."""
+    album = faceprint.cluster(results, threshold=threshold)
     found = [(face.source, person.id) for person in album.people for face in person.faces]
     found += [(face.source, -1) for face in album.unassigned]
     owners = [Path(source).parent.name for source, _ in found]
-    ours = cluster_scores(owners, [person for _, person in found]).bcubed.f
-    print(f"Immich's rule {immich:.4f} through the door, {direct:.4f} without; cluster {ours:.4f}")
-    assert immich == pytest.approx(direct, abs=0.01)
-    # Average linkage at the same number joins less than Immich's rule, so it may find fewer.
-    assert immich > ours - 0.01
+    return float(cluster_scores(owners, [person for _, person in found]).bcubed.f)
 
 
-def by_immichs_rule(people: list[str], vectors: list[np.ndarray]) -> float:
+def by_immichs_rule(people: list[str], vectors: list[np.ndarray], distance: float) -> float:
     """BCubed F; a face with two others in reach founds a person, and faces in reach of it join."""
-    rule = DBSCAN(eps=_MAX_DISTANCE, min_samples=_MIN_FACES, metric="cosine")
+    rule = DBSCAN(eps=distance, min_samples=_MIN_FACES, metric="cosine")
     return float(cluster_scores(people, rule.fit_predict(np.asarray(vectors))).bcubed.f)
