@@ -91,10 +91,32 @@ def _fuse(
         if subject >= 0 and subject not in best:
             best[subject] = Candidate(subject, key, similarity)
     bound = float(scores[-1]) if len(scores) else -1.0
+    fused = list(best.values())
+    if fusion == "max" and not index.approximate:
+        return fused, bound
     if fusion == "max":
-        return list(best.values()), bound
-    fused = _means(index, owners, probe, list(best.values()))
+        fused = _with_missed(index, owners, probe, keys, fused)
+    else:
+        fused = _means(index, owners, probe, fused)
     return sorted(fused, key=lambda c: (-c.similarity, c.subject)), bound
+
+
+def _with_missed(
+    index: VectorIndex, owners: Owners, probe: Array, found: Keys, best: Sequence[Candidate]
+) -> list[Candidate]:
+    """The candidates, with those of their templates that an approximate index did not find."""
+    members = owners.members(np.asarray([c.subject for c in best], np.int64))
+    missed = [keys[~np.isin(keys, found)] for keys in members]
+    if not any(map(len, missed)):
+        return list(best)
+    scores = index.vectors(np.concatenate(missed)) @ probe
+    parts = np.split(scores, np.cumsum([len(keys) for keys in missed])[:-1])
+    return [
+        Candidate(c.subject, int(keys[part.argmax()]), min(float(part.max()), 1.0))
+        if len(part) and part.max() > c.similarity
+        else c
+        for c, keys, part in zip(best, missed, parts, strict=True)
+    ]
 
 
 def _means(
