@@ -41,8 +41,8 @@ class Quality:
             in one number, for ranking the faces of one person. 0 where the landmarks are not
             plausible.
         measure: whether `value` comes from the `crop` or the `embedding`.
-        landmarks_plausible: False where the five points can't be those of a face; the crop and the
-            embedding then show something else.
+        landmarks_plausible: False where the five points can't be those of a face, or where the
+            photograph's edge cuts them off; the crop and the embedding then show something else.
     """
 
     size: float

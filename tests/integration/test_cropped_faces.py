@@ -54,3 +54,15 @@ def test_a_face_that_fills_the_frame_is_found_where_it_is(
         assert result.lost <= 1
         assert result.landmark_shift is not None
         assert result.landmark_shift < DETECTORS[detector]
+
+
+@pytest.mark.usefixtures("mirror")
+@pytest.mark.parametrize("detector", DETECTORS)
+def test_a_face_that_the_edge_halves_decides_nothing(
+    detector: str, photographs: LabeledSet
+) -> None:
+    cuts = {name: CUTS[name] for name in ("margin 0", "half outside")}
+    whole, half = evaluate_cropped(photographs, load(detector=detector), (), cuts=cuts)
+    print(detector, whole.found, whole.usable, half.found, half.usable)
+    assert whole.usable >= 0.95 * whole.found
+    assert half.usable <= 0.15 * half.photographs

@@ -135,13 +135,14 @@ def _cropped(data: LabeledSet, fp: FaceAnalyzer, as_json: bool) -> int:
     if as_json:
         print_json({"pack": fp.name, "cuts": [result.to_json() for result in results]})
         return DONE
-    head = ("cut", "photographs", "found", "lost", "landmarks moved", "FMR", "FNMR")
+    head = ("cut", "photographs", "found", "lost", "usable", "landmarks moved", "FMR", "FNMR")
     rows = [
         (
             result.cut,
             f"{result.photographs:,}",
             f"{result.found:,}",
             f"{result.lost:,}",
+            f"{result.usable:,}",
             "" if result.landmark_shift is None else f"{100 * result.landmark_shift:.1f} %",
             ", ".join(f"{point.fmr_found:.2g}" for point in result.points),
             ", ".join(f"{point.fnmr_found:.2g}" for point in result.points),

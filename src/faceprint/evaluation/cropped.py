@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import compress
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from faceprint.errors import DatasetError
 from faceprint.evaluation.datasets import LabeledSet
 from faceprint.evaluation.embeddings import central_face
 from faceprint.evaluation.labeled_scores import all_pairs
+from faceprint.recognition.thresholds.min_quality import objection, usable_quality
 from faceprint.types import AnalyzedImage, Array, Face, Image, OperatingPoint
 from faceprint.vision import images
 
@@ -71,7 +73,8 @@ class CutResult:
         landmark_error: mean distance of the landmarks from the reference detector's in the whole
             photograph, as a share of the distance between the eyes; landmark_shift: the same from
             the detector's own. None for detectors without landmarks.
-        points: error rates over all pairs of photographs, at the model's operating points.
+        usable: photographs whose face is good enough for a decision.
+        points: error rates over all pairs of usable photographs, at the model's operating points.
     """
 
     cut: str
@@ -80,6 +83,7 @@ class CutResult:
     lost: int
     landmark_error: float | None
     landmark_shift: float | None
+    usable: int
     points: tuple[PointRates, ...]
 
     def to_json(self) -> dict[str, object]:
@@ -120,13 +124,14 @@ def evaluate_cropped(
         DatasetError: the reference finds no face in any photograph.
         ModelError: the models can't be loaded.
     """
+    minimum = usable_quality(analyzer.embedder_card)
     total, done = (len(cuts) + 1) * len(data.pictures), 0
 
     def through(
         fp: FaceAnalyzer, sources: Iterator[Image], *, embed: bool
     ) -> Iterator[AnalyzedImage]:
         nonlocal done
-        for result in fp.analyze_many(sources, embed=embed, quality=False):
+        for result in fp.analyze_many(sources, embed=embed, quality=embed):
             done += 1
             if progress is not None:
                 progress(done, total)
@@ -164,6 +169,7 @@ def evaluate_cropped(
             )
         ]
         own = own or found
+        usable = [face is not None and not objection(face.quality, minimum) for face in found]
         results.append(
             CutResult(
                 name,
@@ -175,7 +181,8 @@ def evaluate_cropped(
                 ),
                 _distance(found, truth, corners),
                 _distance(found, own, corners),
-                tuple(_rates(found, data.subjects[kept], points)),
+                sum(usable),
+                tuple(_rates(list(compress(found, usable)), data.subjects[kept][usable], points)),
             )
         )
     return tuple(results)

@@ -154,7 +154,9 @@ class BatchAnalyzer:
             # A photograph that could not be decoded again has faces and no crops.
             for face, crop in zip(photo.faces, photo_crops, strict=False):
                 embedding = next(embeddings) if outputs.embed else None
-                quality = self._assessor.assess(face, crop, embedding) if outputs.quality else None
+                quality = None
+                if outputs.quality:
+                    quality = self._assessor.assess(face, crop, embedding, photo.size)
                 kept = crop if outputs.keep_crops else None
                 faces.append(replace(face, quality=quality, embedding=embedding, crop=kept))
             if outputs.embed and any(face.embedding is None for face in faces):

@@ -1,4 +1,4 @@
-"""Whether five points can be the landmarks of a face."""
+"""Whether five points can be the landmarks of a face, and whether the photograph shows them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from faceprint.types import Array
 
-__all__ = ["plausible"]
+__all__ = ["inside", "plausible"]
 
 # Each limit lies outside the range that four detectors gave on ordinary photographs
 # (docs/decisions/0003-quality.md).
@@ -28,6 +28,9 @@ _WIDE = 1.9
 """Largest ratio of the eyes' distance to that of eyes and mouth; nodding heads reach 1.35."""
 _MOUTH = (0.35, 2.0)
 """Range of the mouth's width over the eyes' distance, except in profiles."""
+_EDGE = 0.1
+"""Smallest distance of a point from the photograph's edge, as a share of the eyes' distance;
+0.15 to 0.6 in photographs cut exactly to the face (docs/decisions/0003-quality.md)."""
 _ASIDE = 1.05
 """Largest value of `_turned`: a nose far to the side needs eyes close together."""
 
@@ -70,6 +73,19 @@ def plausible(landmarks: Array, box: Array) -> bool:
         return False
     aside = abs(_along(nose - eyes, across)) / eye_distance
     return _turned(eye_distance / drop, aside / drop) < _ASIDE
+
+
+def inside(landmarks: Array, size: tuple[int, int]) -> bool:
+    """Whether the photograph shows eyes, nose and mouth.
+
+    Where its edge cuts a face, detectors guess the rest, beyond the edge or squeezed against it.
+
+    Args:
+        landmarks: (5, 2) pixels.
+        size: (width, height) of the photograph in pixels.
+    """
+    margin = _EDGE * float(np.hypot(*(landmarks[1] - landmarks[0])))
+    return bool(((landmarks >= margin) & (landmarks <= np.subtract(size, margin))).all())
 
 
 def _along(vector: complex, axis: complex) -> float:

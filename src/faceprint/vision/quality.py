@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from faceprint.types import Array, Embedding, Face, Image, Quality
-from faceprint.vision.plausible import plausible
+from faceprint.vision.plausible import inside, plausible
 from faceprint.zoo.card import ModelCard
 from faceprint.zoo.card_quality import unpack_centers
 
@@ -40,18 +40,21 @@ def yaw_from_landmarks(landmarks: Array) -> float:
     return float(np.clip(2 * offset, -1.0, 1.0))
 
 
-def assess(box: Array, landmarks: Array | None, crop: Image) -> Quality:
+def assess(
+    box: Array, landmarks: Array | None, crop: Image, photograph: tuple[int, int] | None = None
+) -> Quality:
     """The quality of one face, from its crop.
 
     Args:
         box: (4,) xyxy pixels.
         landmarks: (5, 2) pixels or None.
         crop: (s, s, 3) aligned crop.
+        photograph: its (width, height) in pixels; None where it isn't known.
 
     Returns:
         size in pixels, sharpness as the variance of the Laplacian (Pech-Pacheco et al., ICPR 2000)
         of the crop's luminance at 112 pixels, yaw, and their product mapped to 0..1. The value is
-        0 if the landmarks can't be those of a face.
+        0 if the landmarks can't be those of a face, or the photograph's edge cuts them off.
     """
     gray = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
     if gray.shape[0] != 112:
@@ -62,7 +65,9 @@ def assess(box: Array, landmarks: Array | None, crop: Image) -> Quality:
     yaw = None if landmarks is None else yaw_from_landmarks(landmarks)
     frontal = 1.0 if yaw is None else 1.0 - yaw * yaw
     value = min(1.0, size / _GOOD_SIZE) * min(1.0, sharpness / _GOOD_SHARPNESS) ** 0.5 * frontal
-    sensible = landmarks is None or plausible(landmarks, box)
+    sensible = landmarks is None or (
+        plausible(landmarks, box) and (photograph is None or inside(landmarks, photograph))
+    )
     return Quality(
         size=size,
         sharpness=sharpness,
@@ -91,9 +96,14 @@ class QualityAssessor:
             knots = np.asarray(card.quality.knots)
             self._scores, self._values = knots[:, 0], knots[:, 1]
 
-    def assess(self, face: Face, crop: Image, embedding: Embedding | None) -> Quality:
-        """The quality of a face from its (s, s, 3) aligned crop and, if given, its embedding."""
-        found = assess(face.box, face.landmarks, crop)
+    def assess(
+        self, face: Face, crop: Image, embedding: Embedding | None, photograph: tuple[int, int]
+    ) -> Quality:
+        """The quality of a face from its (s, s, 3) aligned crop and, if given, its embedding.
+
+        `photograph` is the (width, height) of the photograph in pixels.
+        """
+        found = assess(face.box, face.landmarks, crop, photograph)
         return found if embedding is None else self.from_embedding(found, embedding)
 
     def from_embedding(self, quality: Quality, embedding: Embedding) -> Quality:

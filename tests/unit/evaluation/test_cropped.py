@@ -12,6 +12,7 @@ import pytest
 from faceprint.evaluation.cropped import CUTS, Cut, cut_out, evaluate_cropped
 from faceprint.evaluation.datasets import LabeledSet, Picture
 from faceprint.types import AnalyzedImage, Embedding, Face, OperatingPoint
+from faceprint.zoo.catalog import get_card
 
 BOX = np.asarray([40, 30, 80, 70], np.float32)
 
@@ -51,6 +52,7 @@ class _Squares:
 
     def __init__(self, least: int = 0, moved: float = 0.0) -> None:
         self.least, self.moved = least, moved
+        self.embedder_card = get_card("dlib-resnet")
 
     def analyze_many(self, sources: Iterable[Any], **_: object) -> Iterator[AnalyzedImage]:
         for image in sources:
@@ -98,6 +100,7 @@ def test_what_is_counted() -> None:
     assert close.landmark_error == pytest.approx(np.hypot(2, 2) / 20)
     assert close.landmark_shift == pytest.approx(np.hypot(2, 2) / 20)
     # Half a square is 20 pixels wide, fewer than the detector wants.
-    assert (half.found, half.lost, half.points) == (0, 4, ())
+    assert (half.found, half.lost, half.usable, half.points) == (0, 4, 0, ())
+    assert whole.usable == 4
     (rates,) = whole.points
     assert (rates.fmr_found, rates.fnmr_found) == (0.0, 0.0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from faceprint.types import Array
-from faceprint.vision.plausible import plausible
+from faceprint.vision.plausible import inside, plausible
 from faceprint.vision.quality import assess
 
 BOX = np.asarray((0, 0, 100, 120), np.float32)
@@ -65,6 +65,21 @@ def test_what_is_no_face(name: str) -> None:
     assert quality.value == 0 and not quality.landmarks_plausible
 
 
+@pytest.mark.parametrize(
+    ("moved", "shown"),
+    [((0, 0), True), ((-25, 0), True), ((-27, 0), False), ((0, -42), False), ((80, 0), False)],
+)
+def test_a_face_that_the_edge_cuts_is_not_trusted(moved: tuple[int, int], shown: bool) -> None:
+    """The outermost landmark stays a tenth of the eyes' distance, 4 pixels, inside."""
+    points, box = FRONTAL + np.float32(moved), BOX + np.float32(moved * 2)
+    assert plausible(points, box)
+    assert inside(points, (120, 120)) == shown
+    crop = np.random.default_rng(0).integers(0, 256, (112, 112, 3)).astype(np.uint8)
+    quality = assess(box, points, crop, (120, 120))
+    assert quality.landmarks_plausible == shown == (quality.value > 0)
+    assert assess(box, points, crop).landmarks_plausible  # nobody knows where the edge is
+
+
 def test_a_face_without_landmarks_is_not_doubted() -> None:
     crop = np.random.default_rng(0).integers(0, 256, (112, 112, 3)).astype(np.uint8)
-    assert assess(BOX, None, crop).landmarks_plausible
+    assert assess(BOX, None, crop, (50, 50)).landmarks_plausible

@@ -17,8 +17,6 @@ from faceprint.vision.images import decode
 
 __all__ = ["collect", "thumbnail", "with_thumbnails"]
 
-_NONSENSE = "landmarks that cannot be a face's"
-
 THUMBNAIL = 96
 """Side of a thumbnail in pixels: some 3 kB as JPEG."""
 

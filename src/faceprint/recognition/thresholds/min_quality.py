@@ -58,7 +58,7 @@ def objection(quality: Quality | None, minimum: float | None) -> str:
     if quality is None or minimum is None:
         return ""
     if not quality.landmarks_plausible:
-        return "the landmarks found cannot be those of a face"
+        return "the landmarks found cannot be a face's, or the photograph's edge cuts them off"
     # Processors differ in the last digits of a value.
     if quality.value < minimum - 1e-6:
         return f"quality {quality.value:.2f} is below {minimum:.2f}"
@@ -92,7 +92,7 @@ class QualityFilter:
         flags = np.stack([small, blurred, turned], axis=1)
         words = ("too small", "blurred", "turned away")
         found = [", ".join(w for w, on in zip(words, row, strict=True) if on) for row in flags]
-        nonsense = "landmarks that cannot be a face's"
+        nonsense = "landmarks that cannot be a face's or are cut off"
         return [
             why or (nonsense if lost else "") for why, lost in zip(found, implausible, strict=True)
         ]
