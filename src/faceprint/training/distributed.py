@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -10,6 +11,10 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
+
+# Its functions have the process group that there is at its import as their default, and keep it.
+# DistributedDataParallel would import it when there is one already (see `joined`).
+import torch.distributed.nn
 from torch import distributed, nn
 
 from faceprint.errors import FaceprintError, RuntimeUnavailableError, UsageError
@@ -183,4 +188,7 @@ def joined(device: str) -> Iterator[Group]:
     yield group
     # After an error the others may be gone, and can't be waited for.
     group.any(False)
+    # The group's threads end when nothing holds it. One that lets go of a tensor while Python
+    # shuts down would abort the process.
+    gc.collect()
     distributed.destroy_process_group()
