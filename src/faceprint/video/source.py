@@ -189,10 +189,15 @@ class Video:
         except av.FFmpegError as error:
             raise self._explained(error, opening=True) from error
         kind = container.format.name
-        photograph = kind.endswith("_pipe") or kind == "image2"
-        if photograph or (address.is_file and kind in _TEXT_FORMATS):
+        what = ""
+        if kind.endswith("_pipe"):
+            what = "a photograph"
+        elif kind == "image2":
+            what = "a photograph by its name"  # FFmpeg has not looked into it
+        elif address.is_file and kind in _TEXT_FORMATS:
+            what = "a text file"
+        if what:
             container.close()
-            what = "a photograph" if photograph else "a text file"
             raise DecodeError(f"{self.name}: {what}, not a video")
         return container
 

@@ -148,7 +148,8 @@ def test_what_is_not_a_video(tmp_path: Path) -> None:
         "noise.mp4": (np.random.default_rng(0).bytes(5000), "not a video"),
         "letter.txt": (b"Dear Ada,\n" * 100, "not a video"),
         "list.m3u8": (b"#EXTM3U\n#EXTINF:1,\n/etc/passwd\n", "text file|not a video"),
-        "a.jpg": ((samples / "obama.jpg").read_bytes(), "a photograph, not a video"),
+        "a.jpg": ((samples / "obama.jpg").read_bytes(), "a photograph by its name, not a video"),
+        "letter.jpg": (b"Dear Ada,\n" * 100, "a photograph by its name, not a video"),
         "a.mp4": ((samples / "obama.jpg").read_bytes(), "a photograph, not a video"),
     }
     for name, (data, words) in cases.items():
