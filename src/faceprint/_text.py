@@ -14,7 +14,15 @@ from typing import Any
 
 from faceprint.errors import UsageError
 
-__all__ = ["check_text", "decoded", "json_text", "printable", "shown", "spreadsheet_cell"]
+__all__ = [
+    "check_text",
+    "counted",
+    "decoded",
+    "json_text",
+    "printable",
+    "shown",
+    "spreadsheet_cell",
+]
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
 # C0, DEL and C1 controls; marks of writing direction; line separators.
@@ -25,6 +33,11 @@ _RAW_IN_JSON = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u206
 # What a spreadsheet takes for a formula; apostrophes before it, so that one can be taken off again.
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 _SHORT = {"\n": "\\n", "\t": "\\t", "\r": "\\r"}
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number with its noun, such as `1 face` and `2,000 faces`."""
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def printable(text: str) -> str:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
+from faceprint._text import counted
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE
-from faceprint.cli.output import counted, note, print_json, print_table, say
+from faceprint.cli.output import note, print_json, print_table, say
 
 __all__ = ["app"]
 

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceprint._text import counted
 from faceprint.cli import completion, options
 from faceprint.cli.cluster_report import report
 from faceprint.cli.exit_codes import DONE, INPUT, NO
-from faceprint.cli.output import counted, note, search_notes
+from faceprint.cli.output import note, search_notes
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from faceprint.cli.output import counted, note, print_json, say
+from faceprint._text import counted
+from faceprint.cli.output import note, print_json, say
 
 if TYPE_CHECKING:
     from faceprint.recognition.albums.people import Album

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from faceprint._text import counted
 from faceprint.cli import options
 from faceprint.cli.drawing import Draw, draw_faces
 from faceprint.cli.exit_codes import DONE, INPUT, NO
-from faceprint.cli.output import counted, note, print_json, say, search_notes
+from faceprint.cli.output import note, print_json, say, search_notes
 
 if TYPE_CHECKING:
     from faceprint.types import AnalyzedImage

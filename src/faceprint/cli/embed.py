@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from faceprint._text import counted
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT, NO, OTHER
-from faceprint.cli.output import counted, note, print_json, say, search_notes
+from faceprint.cli.output import note, print_json, say, search_notes
 from faceprint.errors import InputError, SourceNotFoundError, UsageError
 
 if TYPE_CHECKING:

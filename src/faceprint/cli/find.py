@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceprint._files import file_of
+from faceprint._text import counted
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, INPUT, NO
 from faceprint.cli.gallery_options import threshold_words
-from faceprint.cli.output import counted, note, print_json, say, search_notes
+from faceprint.cli.output import note, print_json, say, search_notes
 from faceprint.cli.progress import progress
 from faceprint.errors import InputError, UsageError
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from faceprint._files import atomic_write
-from faceprint._text import json_text, printable
+from faceprint._text import counted, json_text, printable
 from faceprint.cli import completion, gallery_data, gallery_import, gallery_subjects, options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.gallery_options import KeyFile, Location, open_gallery, subject_document
-from faceprint.cli.output import counted, note, print_json, print_table, say
+from faceprint.cli.output import note, print_json, print_table, say
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:

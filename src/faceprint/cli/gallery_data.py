@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 
 from faceprint._files import sync_folder
+from faceprint._text import counted
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.gallery_options import KeyFile, Location, open_gallery
-from faceprint.cli.output import counted, note, print_json, say
+from faceprint.cli.output import note, print_json, say
 from faceprint.cli.progress import progress
 from faceprint.errors import UsageError
 
@@ -31,7 +32,7 @@ def export(
     if as_json:
         print_json({"file": str(file), "templates": count})
     else:
-        say(f"{file}: {count} templates, unencrypted")
+        say(f"{file}: {counted(count, 'template', 'templates')}, unencrypted")
     return DONE
 
 
@@ -89,7 +90,7 @@ def rekey(
         print_json({"templates": count, "key": None if key is None else key.id})
     else:
         how = "decrypted" if key is None else f"encrypted with key {key.id}"
-        say(f"{count} templates {how}")
+        say(f"{counted(count, 'template', 'templates')} {how}")
     return DONE
 
 

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from faceprint import settings
+from faceprint._text import counted
 from faceprint.cli import completion, options
 from faceprint.cli.exit_codes import DONE
 from faceprint.cli.gallery_options import KeyFile, Location, announced, gallery_exists, open_gallery
-from faceprint.cli.output import counted, note, print_json, say
+from faceprint.cli.output import note, print_json, say
 
 __all__ = ["import_"]
 

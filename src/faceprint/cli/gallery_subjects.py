@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from faceprint._text import printable
+from faceprint._text import counted, printable
 from faceprint.cli import completion, options
 from faceprint.cli.exit_codes import DONE
 from faceprint.cli.gallery_options import (
@@ -24,7 +24,7 @@ from faceprint.cli.gallery_options import (
     open_gallery,
     subject_document,
 )
-from faceprint.cli.output import counted, note, print_json, say
+from faceprint.cli.output import note, print_json, say
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:

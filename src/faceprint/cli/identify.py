@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from faceprint._text import counted
 from faceprint.cli import completion, options
 from faceprint.cli.attendance import Attendance
 from faceprint.cli.drawing import Draw, draw_faces
@@ -19,7 +20,7 @@ from faceprint.cli.gallery_options import (
     load_for,
     threshold_words,
 )
-from faceprint.cli.output import counted, note, print_json, say, search_notes
+from faceprint.cli.output import note, print_json, say, search_notes
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from faceprint._text import json_text, shown
 if TYPE_CHECKING:
     from faceprint.vision.search_report import SearchReport
 
-__all__ = ["counted", "note", "print_json", "print_table", "say", "search_notes"]
+__all__ = ["note", "print_json", "print_table", "say", "search_notes"]
 
 _ERROR = "faceprint:"
 """What the message of an error begins with."""
@@ -38,11 +38,6 @@ def print_json(document: Any, *, stream: bool = False) -> None:
     """
     text = json_text(document, indent=None if stream else 2, separators=_JSON[stream])
     print(text, flush=stream)  # noqa: T201 - typer.echo does not flush a pipe
-
-
-def counted(number: int, one: str, many: str) -> str:
-    """A number with its noun, such as `1 face` and `2,000 faces`."""
-    return f"{number:,} {one if number == 1 else many}"
 
 
 def note(message: str, *, lines: bool = False) -> None:

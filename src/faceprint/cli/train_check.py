@@ -7,10 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from faceprint._text import counted
 from faceprint.cli import options
 from faceprint.cli.exit_codes import DONE, NO
 from faceprint.cli.labeled_data import Aligned
-from faceprint.cli.output import counted, print_json, print_table, say, search_notes
+from faceprint.cli.output import print_json, print_table, say, search_notes
 from faceprint.cli.progress import progress
 
 __all__ = ["check"]

@@ -95,7 +95,9 @@ def finetune(
     elif model is None or out is None:
         raise UsageError("--from and --out are needed: the model, and a folder for the run")
     else:
-        known = str(Path(model).absolute()) if model.endswith(".onnx") else model
+        from faceprint.zoo.catalog import get_card
+
+        known = str(Path(model).absolute()) if model.endswith(".onnx") else get_card(model).id
         labels = 0.1 if aim == "people" else 0.0
         tuned = Finetune(known, aim, layers, rank, 1.0, labels, hold_out)
         text = run_text(

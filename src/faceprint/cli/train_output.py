@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from faceprint._text import counted
 from faceprint.cli.exit_codes import DONE
-from faceprint.cli.output import counted, note, print_json, say
+from faceprint.cli.output import note, print_json, say
 from faceprint.cli.progress import progress
 
 if TYPE_CHECKING:

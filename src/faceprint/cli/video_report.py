@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from faceprint._text import shown
-from faceprint.cli.output import counted, note, print_json, say
+from faceprint._text import counted, shown
+from faceprint.cli.output import note, print_json, say
 from faceprint.errors import UsageError
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from faceprint.cli.output import counted, note
+from faceprint._text import counted
+from faceprint.cli.output import note
 from faceprint.cli.progress import progress
 from faceprint.cli.video_report import PeopleReport, TrackReport
 from faceprint.errors import InputError

@@ -57,8 +57,8 @@ def open_folder(
     if len(names) < 2:
         suffixes = ", ".join(sorted(IMAGE_SUFFIXES))
         raise DatasetError(
-            f"{root} holds {len(names)} folders with {max(1, minimum)} or more pictures; expected "
-            f"at least two people, each in a folder of their own ({suffixes})"
+            f"{root} must hold at least two people with {max(1, minimum)} or more pictures, each "
+            f"in a folder of their own ({suffixes}); it holds {len(names) or 'none'}"
         )
     labels = None
     file = root / GROUPS_FILE if groups is None else groups

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from faceprint._text import counted
 from faceprint.embedding_table.schema import EmbeddingTable
 from faceprint.errors import UsageError
 from faceprint.recognition.albums.corrections import Corrections, locate_corrections
@@ -141,7 +142,8 @@ def cluster_table(
     people, unassigned = arrange(table, ids, reasons, threshold, name_of)
     notes: tuple[str, ...] = ()
     if missing:
-        notes = (f"corrections name {len(missing)} faces that are not in the album",)
+        faces = counted(len(missing), "face that is", "faces that are")
+        notes = (f"corrections name {faces} not in the album",)
     return Album(people, unassigned, threshold, table.embedder, table.failed, notes)
 
 

@@ -175,6 +175,12 @@ def _source(picture: Picture) -> Source:
     return picture.source if isinstance(picture.source, Path) else picture.read()
 
 
+def _reason(error: FaceprintError, source: Source) -> str:
+    """Without a name: the photograph may come again under another."""
+    name = source if isinstance(source, Path) else "<bytes>"
+    return str(error).removeprefix(f"{name}: ")
+
+
 def _aligned(
     batch: Sequence[tuple[bytes, Source]], embedder: VectorEmbedder | None
 ) -> Iterator[StoredPhoto]:
@@ -182,7 +188,7 @@ def _aligned(
         try:
             crop = images.decode(source)
         except DecodeError as error:
-            yield StoredPhoto(sha256, 0, str(error))
+            yield StoredPhoto(sha256, 0, _reason(error, source))
             continue
         height, width = crop.shape[:2]
         if (width, height) != (SIZE, SIZE):
@@ -207,7 +213,7 @@ def _stored(
     if item.error is not None:
         if not isinstance(item.error, FaceprintError):
             raise item.error
-        yield StoredPhoto(sha256, 0, str(item.error))
+        yield StoredPhoto(sha256, 0, _reason(item.error, source))
     elif not item.faces:
         yield StoredPhoto(sha256, 0, "no face")
     else:
@@ -255,7 +261,10 @@ def people_of(data: LabeledSet, store: CropStore, hashes: Sequence[bytes]) -> Pe
             used[sha256] = (name, subject)
     people, subjects = np.unique([subject for _, subject in used.values()], return_inverse=True)
     if len(people) < 2:
-        raise DatasetError(f"{data.name}: {len(people)} people with a usable photograph, not two")
+        raise DatasetError(
+            f"{data.name}: at least two people need a usable photograph; "
+            f"{len(people) or 'none'} has one"
+        )
     return PeopleCrops(
         tuple(data.names[int(i)] for i in people),
         tuple(name for name, _ in used.values()),

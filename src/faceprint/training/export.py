@@ -16,6 +16,7 @@ from torch import nn
 
 from faceprint._files import atomic_write
 from faceprint._optional import require
+from faceprint._text import counted
 from faceprint.errors import CardError, DatasetError, UsageError
 from faceprint.evaluation.calibrate import calibrate
 from faceprint.evaluation.calibrate_data import labeled_scores
@@ -173,8 +174,8 @@ def _refuse_known(data: LabeledSet, names: Sequence[str]) -> None:
     known = sorted({*data.names} & {*names})
     if known:
         raise DatasetError(
-            f"{data.name}: {len(known)} people were trained on, such as {known[0]}; operating "
-            "points are measured on others"
+            f"{data.name}: {counted(len(known), 'person was', 'people were')} trained on, such as "
+            f"{known[0]}; operating points are measured on others"
         )
 
 

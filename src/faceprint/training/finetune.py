@@ -213,7 +213,7 @@ def split(run: RunFile, people: PeopleCrops) -> tuple[PeopleCrops, PeopleCrops |
     if pairs < FEWEST_PAIRS:
         raise UsageError(
             f"{count} people held out with {counts.sum()} photographs make {pairs} pairs of two "
-            f"people; an FMR of 1 % takes {FEWEST_PAIRS}. Raise finetune.hold_out or add people"
+            f"people; an FMR of 1 % takes {FEWEST_PAIRS}. Hold out more (--hold-out) or add people"
         )
     if len(people.names) - count < 2:
         raise UsageError("holding out so many leaves fewer than two people to train on")

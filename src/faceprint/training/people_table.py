@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from faceprint._optional import require
-from faceprint._text import printable
+from faceprint._text import counted, printable
 from faceprint.errors import DatasetError
 from faceprint.evaluation.datasets import LabeledSet, Picture
 
@@ -90,7 +90,8 @@ def open_people_table(path: Path, *, aligned: bool = False) -> LabeledSet:
     rows = np.asarray([i for i, person in enumerate(people) if person is not None], np.int64)
     known, subjects = np.unique([str(people[i]) for i in rows], return_inverse=True)
     if len(known) < 2:
-        raise DatasetError(f"{path}: holds {len(known)} people, expected at least two")
+        there = counted(len(known), "person", "people")
+        raise DatasetError(f"{path}: holds {there}, expected at least two")
     pictures: Sequence[Picture]
     if places is None:
         largest = max(_size(group) for group in groups)

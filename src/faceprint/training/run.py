@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from faceprint._text import counted
 from faceprint.errors import DatasetError, UsageError
 from faceprint.evaluation.bin_pack import open_bin
 from faceprint.evaluation.datasets import LabeledSet, PairSet
@@ -109,14 +110,15 @@ def prepare(run: RunFile, hooks: Hooks) -> tuple[PeopleCrops, CropStore]:
     if not report.passed:
         first = report.shared[0]
         raise DatasetError(
-            f"{len(report.shared)} people are shared with evaluation sets, such as {first.person} "
-            f"({first.evaluation}); leave them out with data.exclude"
+            f"{counted(len(report.shared), 'person is', 'people are')} shared with evaluation "
+            f"sets, such as {first.person} ({first.evaluation}); leave them out with data.exclude"
         )
     people = report.cleaned() if run.data.clean else report.people
     people = people.only(people.counts()[people.subjects] >= run.data.fewest)
     if len(people.names) < 2:
         raise DatasetError(
-            f"{len(people.names)} people have {run.data.fewest} or more photographs, not two"
+            f"training takes at least two people with {run.data.fewest} or more photographs; there "
+            f"are {len(people.names) or 'none'}"
         )
     return people, store
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from faceprint._text import printable
+from faceprint._text import counted, printable
 from faceprint.errors import DatasetError
 from faceprint.evaluation.datasets import LabeledSet, Picture
 from faceprint.training.crop_build import PeopleCrops, face_key
@@ -64,7 +64,8 @@ def faces_of(data: LabeledSet, store: CropStore, hashes: Sequence[bytes]) -> Peo
                 if key in store and (row := store.row(key)) is not None:
                     rows[key] = (row, name)
     if len(rows) < 2:
-        raise DatasetError(f"{data.name}: {len(rows)} faces to learn from, not two")
+        faces = counted(len(rows), "face", "faces")
+        raise DatasetError(f"{data.name}: {faces} to learn from; two at least are needed")
     return PeopleCrops(
         (),
         tuple(name for _, name in rows.values()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from faceprint._text import printable, shown
+from faceprint._text import counted, printable, shown
 
 __all__ = ["SearchReport"]
 
@@ -59,7 +59,7 @@ class SearchReport:
             lines.append(f"and {more:,} more folders that can't be read")
         for kind, (pattern, one, many) in _KINDS.items():
             if number := self.counts.get(kind, 0):
-                what = pattern.format(f"{number:,} {one if number == 1 else many}")
+                what = pattern.format(counted(number, one, many))
                 names = self.examples[kind]
                 rest = ", ..." if number > len(names) else ""
                 lines.append(f"skipped {what}: {', '.join(map(_short, names))}{rest}")

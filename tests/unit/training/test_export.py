@@ -146,7 +146,7 @@ def test_operating_points_are_measured_on_people_of_ones_own(
 
 def test_people_who_were_trained_on_are_refused(run: RunFile, tmp_path: Path) -> None:
     data = _strangers(("Ann", "person 03"))
-    with pytest.raises(DatasetError, match="1 people were trained on, such as person 03"):
+    with pytest.raises(DatasetError, match="1 person was trained on, such as person 03"):
         export(run, tmp_path / "m.onnx", Wanted("refused-1", FREE, data))
     assert list(tmp_path.iterdir()) == []
 

@@ -69,7 +69,7 @@ def test_what_is_no_table_of_people_is_named(
     with pytest.raises(DatasetError, match="expected the columns person, and path or image; found"):
         open_people(path)
     pq.write_table(pa.table({"person": ["a", None], "path": ["x", "y"]}), path)
-    with pytest.raises(DatasetError, match="holds 1 people"):
+    with pytest.raises(DatasetError, match="holds 1 person"):
         open_people(path)
     path.write_bytes(b"PAR1")
     with pytest.raises(DatasetError, match="not a readable Parquet file"):

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from itertools import pairwise, product
 
-from faceprint._text import check_text
+from faceprint._text import check_text, counted
 from faceprint.errors import UsageError
 from faceprint.recognition.albums.corrections_store import put_corrections
 from faceprint.recognition.albums.people_store import DELETE_EMPTY_PEOPLE, record_merged
@@ -176,7 +176,7 @@ def _checked(name: str) -> str:
 
 
 def _count(faces: Sequence[int]) -> str:
-    return "1 face" if len(faces) == 1 else f"{len(faces)} faces"
+    return counted(len(faces), "face", "faces")
 
 
 def _shown(album: AlbumFile, person: int) -> str:

@@ -6,6 +6,7 @@ import hmac
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from faceprint._text import counted
 from faceprint.errors import GalleryCorruptError, UnknownSubjectError
 from faceprint.recognition.gallery.authentication import RowAuthenticator, check_key, identity
 from faceprint.recognition.gallery.crypto import Key, Sealer
@@ -205,7 +206,7 @@ class AuthenticatedReader:
         orphans = self.raw.orphans()
         if orphans:
             raise GalleryCorruptError(
-                f"{self.location}: {len(orphans)} templates belong to no subject, such as "
-                f"{orphans[0]}; faceprint gallery remove {self.location} --template={orphans[0]} "
-                "removes it"
+                f"{self.location}: {counted(len(orphans), 'template belongs', 'templates belong')} "
+                f"to no subject, such as {orphans[0]}; faceprint gallery remove {self.location} "
+                f"--template={orphans[0]} removes it"
             )

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from faceprint._files import file_of
+from faceprint._text import counted
 from faceprint.errors import DecodeError, GalleryCorruptError, GalleryError, UsageError
 from faceprint.recognition.gallery import privacy
 from faceprint.recognition.gallery.analyzer import Analyzer, pin_of
@@ -74,9 +75,9 @@ def migrate(
         if reembedder.missing and not drop_missing:
             template, name, reason = next(iter(reembedder.missing.values()))
             raise GalleryError(
-                f"{context.location}: {len(reembedder.missing)} templates can't be embedded again, "
-                f"such as {template} of {name!r}: {reason}. Restore the photographs, or pass "
-                "--drop-missing to remove these templates"
+                f"{context.location}: {counted(len(reembedder.missing), 'template', 'templates')} "
+                f"can't be embedded again, such as {template} of {name!r}: {reason}. Restore the "
+                "photographs, or pass --drop-missing to remove these templates"
             )
         with context.change(pin=start.model) as change:
             keys = {int(key) for key in change.writer.raw.keys()[0]}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from faceprint._text import json_text, printable
+from faceprint._text import counted, json_text, printable
 from faceprint.errors import DatasetError, FaceprintError
 from faceprint.recognition.gallery.records import now
 from faceprint.recognition.gallery.transfer_files import Record
@@ -83,7 +83,7 @@ def records(
     except (OSError, ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
         if isinstance(error, FaceprintError):
             raise
-        raise DatasetError(f"{label}, after {number} faces: {error}") from error
+        raise DatasetError(f"{label}, after {counted(number, 'face', 'faces')}: {error}") from error
 
 
 @_QUIET

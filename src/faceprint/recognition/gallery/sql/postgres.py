@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from faceprint._optional import require
+from faceprint._text import counted
 from faceprint.errors import GalleryCorruptError, GalleryError
 from faceprint.recognition.gallery.records import Header, TemplateRow
 from faceprint.recognition.gallery.sql import postgres_schema
@@ -179,11 +180,14 @@ class PostgresStore(GalleryStore):
         if not header.key_id:
             missing = self._count("near IS NULL")
             if missing:
-                problems.append(f"{missing} templates are missing from the server's index")
+                problems.append(
+                    f"the server's index lacks {counted(missing, 'template', 'templates')}"
+                )
         else:
             clear = self._count("near IS NOT NULL")
             if clear:
-                problems.append(f"{clear} templates of an encrypted gallery are in the clear")
+                templates = counted(clear, "template is", "templates are")
+                problems.append(f"{templates} in the clear, though the gallery is encrypted")
         valid = self._database.fetch(
             "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('templates_near')"
         )
