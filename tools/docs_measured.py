@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import docs_cropped
 import docs_people
 import docs_service
 import docs_speed
@@ -30,6 +31,7 @@ PAGES = (
     "docs/video.md",
     "docs/decisions/0004-smallest-face.md",
     "docs/experiments/clustering.md",
+    "docs/experiments/edge-of-the-image.md",
     "docs/decisions/0007-optimizer.md",
     "docs/decisions/0008-signs.md",
     "docs/decisions/0009-limits-of-bulk.md",
@@ -73,6 +75,7 @@ BLOCKS: dict[str, Callable[[Results], str]] = {
     "video-identity": docs_video.identity,
     "video-tracks": docs_video.tracks,
     "video-speed": docs_video.speed,
+    "cropped": docs_cropped.cropped,
     "finetune": docs_training.finetune,
     "train-distill": docs_training.distill,
     "train-scratch": docs_training.scratch,
