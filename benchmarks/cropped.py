@@ -6,7 +6,8 @@ LFW's photographs (people with two or more, at most four each) are cut to the bo
 in the whole photograph: with margins of 30, 15 and 0 % of the box, at one, two and three of its
 sides, and through the middle of the face (`faceprint.evaluation.cropped`). Landmarks are held
 against YuNet's in the whole photograph; those of YuNet itself against SCRFD's. FMR and FNMR are
-counted over all pairs at the operating points of MobileFaceNet and, for MTCNN, of the starter pack.
+counted over all pairs at the points that `verify` decides by: those of the starter pack for MTCNN,
+and those of MobileFaceNet, borrowed for detectors that were not measured with it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from _common import SHARED, provenance, write
 from faceprint.evaluation.cropped import evaluate_cropped
 from faceprint.evaluation.datasets import LabeledSet
 from faceprint.evaluation.folders import open_folder
-from faceprint.recognition.thresholds.operating_points import measured_points
+from faceprint.recognition.thresholds.operating_points import known_points
 from faceprint.vision.analyzer import load
 
 MOST = 4
@@ -52,13 +53,14 @@ def main() -> int:
             detector="scrfd-500m" if name == "yunet-2023mar" else "yunet-2023mar",
             embedder="mobileface",
         )
-        points = measured_points(fp.embedder_card, fp.detector_card)
-        results = evaluate_cropped(data, fp, points, reference=reference)
+        known = known_points(fp.embedder_card, fp.detector_card)
+        results = evaluate_cropped(data, fp, known.points, reference=reference)
         detectors[name] = {
             "embedder": fp.embedder_card.id,
+            "evidence": known.evidence,
             "points": [
                 {"fmr": p.fmr, "low": p.fmr_low, "high": p.fmr_high, "threshold": p.threshold}
-                for p in points
+                for p in known.points
             ],
             "cuts": [result.to_json() for result in results],
         }

@@ -25,7 +25,10 @@ def cropped(results: Results) -> str:
     ]
     error = [(row[0]["cut"], *(_shares(each) for each in row)) for row in cuts]
     rates = [(row[0]["cut"], *(_rates(each) for each in row)) for row in cuts]
-    embedders = ", ".join(f"{name} with {side['embedder']}" for name, side in detectors.items())
+    embedders = ", ".join(
+        f"{name} with {side['embedder']} ({side['evidence'] or 'no'} points)"
+        for name, side in detectors.items()
+    )
     return (
         f"Of {measured['photographs']:,} photographs, found and usable:\n\n{table(head, found)}\n"
         "Distance of the landmarks from the reference's in the whole photograph, and from the "
@@ -54,6 +57,6 @@ def _interval(detectors: dict[str, Any]) -> str:
         f"{name} {point['low']:.1e} to {point['high']:.1e}"
         for name, side in detectors.items()
         for point in side["points"]
-        if point["fmr"] == _POINT
+        if point["fmr"] == _POINT and side["evidence"] == "measured"
     ]
     return f"The cards' 95 % intervals of this FMR: {'; '.join(said)}.\n"
