@@ -27,7 +27,10 @@ def names_by_number(texts: Sequence[str]) -> dict[int, str]:
     for text in texts:
         found = re.fullmatch("([1-9][0-9]{0,8})=(.+)", text, re.DOTALL)
         if found is None:
-            raise UsageError(f"--as {text!r} is not N=NAME, such as 2=ada")
+            raise UsageError(
+                f"--as {text!r} is not N=NAME, such as 2=ada; a photograph of one person is "
+                "enrolled by: faceprint enroll GALLERY NAME PHOTO"
+            )
         number, name = int(found[1]), printable(found[2])
         if number in names or name in names.values():
             raise UsageError(f"--as {text!r}: each face and each name is given once")

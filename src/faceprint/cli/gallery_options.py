@@ -37,6 +37,7 @@ __all__ = [
     "metadata_of",
     "moment",
     "open_gallery",
+    "require_gallery",
     "subject_document",
     "threshold_words",
 ]
@@ -120,6 +121,19 @@ def gallery_exists(location: str) -> bool:
     from faceprint.recognition.gallery.factory import is_postgres
 
     return is_postgres(location) or settings.expanded(location).exists()
+
+
+def require_gallery(location: str) -> None:
+    """Refuse to search where nothing was enrolled.
+
+    Raises:
+        UsageError: no gallery is there.
+    """
+    if not gallery_exists(location):
+        raise UsageError(
+            f"there is no gallery at {location}; create one with: faceprint enroll {location} "
+            "NAME PHOTO"
+        )
 
 
 def moment(text: str) -> datetime:

@@ -16,12 +16,11 @@ from faceprint.cli.gallery_options import (
     KeyFile,
     Location,
     announced,
-    gallery_exists,
     load_for,
+    require_gallery,
     threshold_words,
 )
 from faceprint.cli.output import note, print_json, say, search_notes
-from faceprint.errors import UsageError
 
 if TYPE_CHECKING:
     from faceprint.types import AnalyzedImage, Face, Identification
@@ -84,8 +83,7 @@ def identify(
     from faceprint.vision.sources import expand_folders
 
     fp = load_for(gallery, models)
-    if not gallery_exists(gallery):
-        raise UsageError(f"there is no gallery at {gallery}; create one with faceprint enroll")
+    require_gallery(gallery)
     key = None if key_file is None else read_key_file(key_file)
     points = None if calibration is None else calibration_for(calibration, fp).points
     search = SearchReport()

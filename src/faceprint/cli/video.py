@@ -15,8 +15,8 @@ from faceprint.cli.exit_codes import DONE, INPUT, NO
 from faceprint.cli.gallery_options import (
     KeyFile,
     announced,
-    gallery_exists,
     load_for,
+    require_gallery,
     threshold_words,
 )
 from faceprint.cli.output import note
@@ -191,8 +191,7 @@ def _open(location: str, fp: FaceAnalyzer, key_file: Path | None) -> Gallery:
     from faceprint.recognition.gallery import Gallery
     from faceprint.recognition.gallery.crypto import read_key_file
 
-    if not gallery_exists(location):
-        raise UsageError(f"there is no gallery at {location}; create one with faceprint enroll")
+    require_gallery(location)
     key = None if key_file is None else read_key_file(key_file)
     return announced(Gallery.open(location, fp, key=key))
 

@@ -141,3 +141,15 @@ def test_the_models_that_made_a_file_are_preferred_where_none_are_named(
     assert chosen("mine") == (None, None, "mine")
     assert chosen("dlib-resnet", pack="arcface") == ("arcface", None, None)
     assert chosen("dlib-resnet", embedder="sface") == (None, None, "sface")
+
+
+def test_what_is_missing_is_said_with_the_command_that_makes_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cli, gallery = CommandLine(capsys), tmp_path / "g.db"
+    making = f"create one with: faceprint enroll {gallery} NAME PHOTO"
+    photo = COMMANDS.parent / "samples" / "obama.jpg"
+    assert making in cli("identify", gallery, photo, code=2).err
+    assert making in cli("gallery", "list", gallery, code=3).err
+    said = cli("enroll", gallery, photo, "--as", "ada", code=2).err
+    assert "not N=NAME, such as 2=ada" in said and "faceprint enroll GALLERY NAME PHOTO" in said
