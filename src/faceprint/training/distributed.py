@@ -12,8 +12,8 @@ from typing import Any, TypeVar
 
 import torch
 
-# Its functions have the process group that there is at its import as their default, and keep it.
-# DistributedDataParallel would import it when there is one already (see `joined`).
+# Its functions keep, as a default argument, the process group that exists when it is imported.
+# DistributedDataParallel imports it; so it is imported here, before there is one (see `joined`).
 import torch.distributed.nn
 from torch import distributed, nn
 
@@ -188,7 +188,7 @@ def joined(device: str) -> Iterator[Group]:
     yield group
     # After an error the others may be gone, and can't be waited for.
     group.any(False)
-    # The group's threads end when nothing holds it. One that lets go of a tensor while Python
-    # shuts down would abort the process.
+    # The group's threads end once nothing refers to the group. A thread that frees a tensor while
+    # Python shuts down aborts the process.
     gc.collect()
     distributed.destroy_process_group()

@@ -117,8 +117,8 @@ def prepare(run: RunFile, hooks: Hooks) -> tuple[PeopleCrops, CropStore]:
     people = people.only(people.counts()[people.subjects] >= run.data.fewest)
     if len(people.names) < 2:
         raise DatasetError(
-            f"training takes at least two people with {run.data.fewest} or more photographs; there "
-            f"are {len(people.names) or 'none'}"
+            f"training takes at least two people with {run.data.fewest} or more photographs; the "
+            f"data has {len(people.names) or 'none'}"
         )
     return people, store
 
