@@ -14,17 +14,10 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-import time
 import weakref
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Protocol
 
-__all__ = ["ForkAware", "abandon", "call_after_fork", "inherited", "wait_for_exit"]
-
-_TASKS = Path("/proc/self/task")
-_LONGEST_EXIT = 5.0
-"""Seconds that a thread gets to end; it takes microseconds."""
+__all__ = ["ForkAware", "abandon", "call_after_fork", "inherited"]
 
 
 class ForkAware(Protocol):
@@ -48,21 +41,6 @@ def abandon(*things: object) -> None:
     """Keep these objects from ever being deleted, even at the end of the process."""
     for thing in things:
         ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))
-
-
-def wait_for_exit(threads: Iterable[int]) -> None:
-    """Wait until threads that were joined are gone from the system, too (Linux).
-
-    A joined thread of Python still runs the destructors of its thread-local values. OpenVINO's take
-    a lock, and a child that is forked meanwhile inherits it locked, and waits for it forever.
-
-    Args:
-        threads: their `threading.get_native_id()`.
-    """
-    end = time.monotonic() + _LONGEST_EXIT
-    for thread in threads:
-        while (_TASKS / str(thread)).exists() and time.monotonic() < end:
-            os.sched_yield()
 
 
 def inherited(module: str) -> bool:

@@ -47,6 +47,32 @@ print(os.waitstatus_to_exitcode(status), flush=True)
 """
 
 
+BUSY = """
+import faulthandler, os, sys, threading, warnings
+warnings.simplefilter("ignore")
+import faceprint
+runtime, forks, *photographs = sys.argv[1:]
+fp = faceprint.load(threads=2, runtime=runtime, processes=1)
+expected = len(fp.analyze(photographs[0]))
+ended = threading.Event()
+def work():
+    while not ended.is_set():
+        fp.analyze(photographs[0])
+worker = threading.Thread(target=work)
+worker.start()
+children = []
+for _ in range(int(forks)):
+    child = os.fork()  # wherever the thread is
+    if not child:
+        faulthandler.dump_traceback_later(100, exit=True)  # says where it hangs
+        sys.exit(7 if len(fp.analyze(photographs[0])) == expected else 8)
+    children.append(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+ended.set()
+worker.join()
+print(*children)
+"""
+
+
 OPENCV = """
 import os
 def threads():
@@ -79,7 +105,7 @@ def run(*arguments: str, program: str = FORKED) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize(
+RUNTIMES = pytest.mark.parametrize(
     ("runtime", "needs"),
     [
         ("onnxruntime", ()),
@@ -88,10 +114,22 @@ def run(*arguments: str, program: str = FORKED) -> str:
         ("pytorch", ("torch", "onnx")),
     ],
 )
+
+
+@RUNTIMES
 def test_a_forked_child_analyses(runtime: str, needs: tuple[str, ...]) -> None:
     for module in needs:
         pytest.importorskip(module)
     assert run(runtime, "1", *map(str, SAMPLES[:2])) == "7"
+
+
+@RUNTIMES
+def test_a_child_that_is_forked_while_a_thread_analyses(
+    runtime: str, needs: tuple[str, ...]
+) -> None:
+    for module in needs:
+        pytest.importorskip(module)
+    assert run(runtime, "12", str(SAMPLES[0]), program=BUSY).split() == ["7"] * 12
 
 
 def test_a_forked_child_leaves_its_parents_workers_alone() -> None:

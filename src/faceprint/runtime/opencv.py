@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from pathlib import Path
 
@@ -24,6 +25,18 @@ from faceprint.types import Array
 __all__ = ["OpenCvSession", "open_session"]
 
 
+_TURN = threading.RLock()
+"""Held while a graph runs: the number of threads is a setting of the whole process.
+
+A fork waits for it, as a child would inherit OpenCV's own locks as they are. Reentrant, so that a
+signal's handler may fork.
+"""
+
+if hasattr(os, "register_at_fork"):  # Windows has no fork
+    os.register_at_fork(
+        before=_TURN.acquire, after_in_parent=_TURN.release, after_in_child=_TURN.release
+    )
+
 _OLDEST = 5
 """Major version: with 4.10 to 4.13 three of eleven models fail their golden values."""
 
@@ -35,10 +48,10 @@ _ALL_NEEDED = frozenset(
 
 
 class OpenCvSession:
-    """A graph on OpenCV DNN; calls from several threads take turns.
+    """A graph on OpenCV DNN; calls take turns, those of other sessions too.
 
-    The number of threads is a setting of the whole process: it is changed only where
-    `options.threads` is given, and only while a graph runs.
+    OpenCV's number of threads is changed only where `options.threads` is given, and only while a
+    graph runs.
 
     Raises:
         RuntimeUnavailableError: another device than the CPU, or an older OpenCV.
@@ -70,7 +83,7 @@ class OpenCvSession:
         except cv2.error as error:
             raise _refused(error, model) from error
         self._names = [name for name, _ in outline.outputs]
-        self._model, self._threads, self._lock = model, options.threads, threading.Lock()
+        self._model, self._threads = model, options.threads
         outputs = tuple(TensorSpec(*item) for item in outline.outputs)
         self.info = SessionInfo("opencv", cv2.__version__, "cpu", (self._input,), outputs)
 
@@ -81,7 +94,7 @@ class OpenCvSession:
     def _run(self, blob: Array) -> list[Array]:
         import cv2
 
-        with self._lock:
+        with _TURN:
             before = cv2.getNumThreads()
             if self._threads is not None:
                 cv2.setNumThreads(self._threads)

@@ -51,6 +51,7 @@ class OpenVinoSession:
             raise _translated(error, model) from error
         except UnicodeDecodeError as error:  # of a message that names what it can't take
             raise ChecksumError(f"{model.name}: damaged: a name is not text ({error})") from error
+        self._outputs = tuple(self._compiled.outputs)
         self._requests = threading.local()
         self._model = model
         self.info = SessionInfo(
@@ -70,11 +71,14 @@ class OpenVinoSession:
         if request is None:
             request = self._requests.own = self._compiled.create_infer_request()
         try:
-            results = request.infer([blob], share_inputs=True)
+            # Not `infer`, which leaves a stream of OpenVINO's on this thread. A forked child would
+            # delete it as it ends, and wait forever for a lock that was held at the fork.
+            request.start_async([blob], share_inputs=True)
+            request.wait()
         except RuntimeError as error:
             raise _translated(error, self._model) from error
         # Copied: the request's buffers are written again by the next call.
-        return [np.array(results[port], np.float32) for port in self._compiled.outputs]
+        return [np.array(request.get_tensor(port).data, np.float32) for port in self._outputs]
 
 
 open_session = OpenVinoSession
@@ -106,6 +110,9 @@ def _settings(device: str, options: RuntimeOptions) -> dict[str, Any]:
     }
     if device == "CPU":
         chosen["INFERENCE_NUM_THREADS"] = options.thread_count()
+        # Pinned threads take a lock as they begin and end work, which a forked child may inherit
+        # locked; and the system can't move them off cores that other programs use.
+        chosen["ENABLE_CPU_PINNING"] = False
     return chosen | dict(options.extra)
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-from faceprint._forks import wait_for_exit
 from faceprint.errors import UsageError
 
 __all__ = ["chunk_size", "chunks", "ordered_map"]
@@ -62,10 +60,7 @@ def ordered_map(
     """
     owner = os.getpid()
     pending: deque[Future[list[Result]]] = deque()
-    threads: list[int] = []
-    pool = ThreadPoolExecutor(
-        workers, "faceprint", initializer=lambda: threads.append(threading.get_native_id())
-    )
+    pool = ThreadPoolExecutor(workers, "faceprint")
     try:
         while True:
             if os.getpid() != owner:
@@ -77,4 +72,3 @@ def ordered_map(
             yield from pending.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-        wait_for_exit(threads)
