@@ -142,16 +142,16 @@ class MtcnnDetector:
     def detect(self, images: Sequence[Image | Mipmaps]) -> list[Detections]:
         """Faces of each image, best score first.
 
-        A photograph without faces is searched again with a frame around it, for a face that fills
-        it: the networks were trained on faces with background.
+        A photograph without faces is searched again with a frame around it, and mirrored, for a
+        face that fills it: the networks were trained on faces with background.
         """
         mipmaps = [Mipmaps.of(image) for image in images]
         found = self._cascade(mipmaps)
-        for kind in FRAMES if self.settings.frame > 0 else ():
+        for frame in FRAMES if self.settings.frame > 0 else ():
             empty = [index for index, faces in enumerate(found) if not len(faces)]
             if not empty:
                 break
-            framed = [Framed.of(mipmaps[index], kind, self.settings.frame) for index in empty]
+            framed = [Framed.of(mipmaps[index], frame, self.settings.frame) for index in empty]
             again = self._with(self.settings.framed())._cascade([each.mips for each in framed])
             for index, each, faces in zip(empty, framed, again, strict=True):
                 found[index] = each.undo(faces)
